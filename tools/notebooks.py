@@ -1,0 +1,84 @@
+"""Keeps the notebooks as they are committed.
+
+    python tools/notebooks.py strip               no widget state, no HTML: static pictures and text
+    python tools/notebooks.py readme              README.md from nbs/index.ipynb
+    python tools/notebooks.py outputs [--real] NB…  run them and keep what they print and draw
+"""
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+
+ROOT = Path(__file__).resolve().parent.parent
+LIMIT = 300 * 1024  # bytes a committed notebook may have
+STATIC = ("text/plain", "image/png", "text/markdown")
+
+
+def static_output(out: dict) -> dict | None:
+    "`out` with nothing in it that needs a kernel or a script; None where nothing is left."
+    if out.output_type == "stream": return out if out.name == "stdout" else None
+    if out.output_type == "error": return out
+    out.data = {k: v for k, v in out.data.items() if k in STATIC}
+    out.metadata = {}
+    return out if out.data else None
+
+
+def strip(nb):
+    "Leaves static outputs only, and no widget state."
+    nb.metadata.pop("widgets", None)
+    for cell in nb.cells:
+        if cell.cell_type == "code": cell.outputs = [o for o in map(static_output, cell.outputs) if o]
+    return nb
+
+
+def write(nb, path: Path):
+    "Writes the form `nbdev_clean` writes, and only where something changed."
+    text = nbformat.writes(nb).rstrip() + "\n"
+    if path.read_text(encoding="utf-8") != text: path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def tracked() -> list[Path]: return sorted(p for p in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
+
+
+def cmd_strip(paths):
+    for p in paths or tracked(): write(strip(nbformat.read(p, 4)), p)
+
+
+def cmd_outputs(paths, real):
+    from nbclient import NotebookClient
+    from nbdev.clean import nbdev_clean
+
+    os.environ["LESSONKIT_REAL"] = "1" if real else ""
+    for p in paths or tracked():
+        nb, t0 = nbformat.read(p, 4), time.perf_counter()
+        NotebookClient(nb, timeout=7200 if real else 600, resources={"metadata": {"path": str(p.parent)}}).execute()
+        write(strip(nb), p)
+        nbdev_clean(str(p))
+        write(strip(nbformat.read(p, 4)), p)
+        print(f"{p.relative_to(ROOT)}  {time.perf_counter() - t0:.0f} s  {p.stat().st_size // 1024} kB", flush=True)
+        if p.stat().st_size > LIMIT: sys.exit(f"{p.name} is over {LIMIT // 1024} kB: draw smaller pictures")
+
+
+def cmd_readme(_):
+    from nbconvert import MarkdownExporter
+
+    nb = nbformat.read(ROOT / "nbs" / "index.ipynb", 4)
+    nb.cells = [c for c in nb.cells if not c.source.lstrip().startswith(("#| hide", "#| default_exp"))]
+    text, _ = MarkdownExporter().from_notebook_node(nb)
+    head = "<!-- written by `make readme` from nbs/index.ipynb -->\n\n"
+    (ROOT / "README.md").write_text(head + text.strip() + "\n", encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("what", choices=["strip", "readme", "outputs"])
+    ap.add_argument("notebooks", nargs="*", type=Path)
+    ap.add_argument("--real", action="store_true", help="also the long runs on real data (LESSONKIT_REAL=1)")
+    a = ap.parse_args()
+    paths = [p.resolve() for p in a.notebooks]
+    if a.what == "strip": cmd_strip(paths)
+    elif a.what == "readme": cmd_readme(paths)
+    else: cmd_outputs(paths, a.real)
