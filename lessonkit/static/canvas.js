@@ -1,0 +1,171 @@
+// CanvasView: paints a scene (a display list made in Python, explorers/scene.py) and tells the kernel what the mouse and keyboard do.
+// It needs nothing of the page it stands in: any front end that runs anywidget will do, and so does a stub model in a saved page.
+
+const f32 = (v) => new Float32Array(v.buffer.slice(v.byteOffset, v.byteOffset + v.byteLength));
+const u8 = (v) => new Uint8Array(v.buffer, v.byteOffset, v.byteLength);
+const FONTS = {
+  mono: '"DejaVu Sans Mono", Menlo, Consolas, monospace',
+  sans: 'system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif',
+};
+const KEYS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown", "Enter", " "]);
+
+// Dark or light is what is really painted behind the element, whoever painted it.
+function isDark(el) {
+  for (let e = el; e; e = e.parentElement) {
+    const c = getComputedStyle(e).backgroundColor.match(/[\d.]+/g)?.map(Number) ?? [];
+    if (c.length >= 3 && (c[3] ?? 1) > 0.5) return 0.2126 * c[0] + 0.7152 * c[1] + 0.0722 * c[2] < 128;
+  }
+  return matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+const painters = {
+  rects(g, it, ink) {
+    const b = f32(it.xywh), fill = u8(it.fill), stroke = u8(it.stroke);
+    g.lineWidth = it.width;
+    for (let i = 0; i < fill.length; i++) {
+      const [x, y, w, h] = b.subarray(4 * i, 4 * i + 4);
+      if (fill[i]) { g.fillStyle = ink(fill[i]); g.fillRect(x, y, w, h); }
+      if (stroke[i]) { g.strokeStyle = ink(stroke[i]); g.strokeRect(x, y, w, h); }
+    }
+  },
+  text(g, it, ink) {
+    const p = f32(it.xy), color = u8(it.ink);
+    g.font = `${it.weight} ${it.size}px ${FONTS[it.font]}`;
+    g.textAlign = it.align;
+    g.textBaseline = "middle";
+    for (let i = 0; i < it.strings.length; i++) {
+      if (!it.strings[i]) continue;
+      g.fillStyle = ink(color[i]);
+      g.fillText(it.strings[i], p[2 * i], p[2 * i + 1], it.max_width ?? undefined);
+    }
+  },
+  line(g, it, ink) {
+    const p = f32(it.xy);
+    g.strokeStyle = ink(it.ink);
+    g.lineWidth = it.width;
+    g.setLineDash(it.dash);
+    g.beginPath();
+    let pen = false; // a NaN lifts the pen
+    for (let i = 0; i < p.length; i += 2) {
+      if (Number.isNaN(p[i + 1])) { pen = false; continue; }
+      pen ? g.lineTo(p[i], p[i + 1]) : g.moveTo(p[i], p[i + 1]);
+      pen = true;
+    }
+    g.stroke();
+    g.setLineDash([]);
+  },
+  image(g, it, ink, dark) {
+    const [x, y, w, h] = it.xywh, codes = u8(it.codes);
+    const abgr = it.palette.map((pair) => {
+      const n = parseInt(pair[dark ? 1 : 0].slice(1, 7), 16);
+      return (255 << 24) | ((n & 255) << 16) | (n & 0xff00) | (n >> 16);
+    });
+    const img = new ImageData(it.cols, it.rows), px = new Uint32Array(img.data.buffer);
+    for (let i = 0; i < codes.length; i++) px[i] = abgr[codes[i]];
+    const off = new OffscreenCanvas(it.cols, it.rows);
+    off.getContext("2d").putImageData(img, 0, 0);
+    g.imageSmoothingEnabled = false;
+    g.drawImage(off, x, y, w, h);
+  },
+};
+
+function render({ model, el }) {
+  el.classList.add("lk-canvas-host");
+  const canvas = document.createElement("canvas");
+  canvas.className = "lk-canvas";
+  canvas.tabIndex = 0;
+  canvas.setAttribute("role", "application");
+  canvas.setAttribute("aria-roledescription", "interactive picture: arrow keys move the selection");
+  canvas.dataset.lmSuppressShortcuts = "true"; // keys typed here are the picture's, not the notebook's
+  const mark = document.createElement("div");
+  mark.className = "lk-hover";
+  mark.hidden = true;
+  el.append(canvas, mark);
+  const g = canvas.getContext("2d");
+  let scene = null, scale = 1, frame = 0, queued = 0, over = null;
+
+  function paint() {
+    queued = 0;
+    scene = model.get("scene");
+    if (!scene?.w) return;
+    const width = Math.min(scene.w, el.clientWidth || scene.w), dpr = window.devicePixelRatio || 1;
+    scale = width / scene.w;
+    canvas.style.width = `${width}px`;
+    canvas.style.height = `${scene.h * scale}px`;
+    const pw = Math.round(width * dpr), ph = Math.round(scene.h * scale * dpr);
+    if (canvas.width !== pw || canvas.height !== ph) { canvas.width = pw; canvas.height = ph; }
+    g.setTransform(1, 0, 0, 1, 0, 0);
+    g.clearRect(0, 0, canvas.width, canvas.height);
+    g.setTransform(scale * dpr, 0, 0, scale * dpr, 0, 0);
+    const dark = isDark(el), ink = (i) => scene.inks[i][dark ? 1 : 0];
+    for (const it of scene.items) painters[it.kind](g, it, ink, dark);
+    canvas.dataset.theme = dark ? "dark" : "light";
+    canvas.dataset.frame = ++frame;
+  }
+  const ask = () => { queued ||= requestAnimationFrame(paint); };
+  const describe = () => canvas.setAttribute("aria-label", model.get("alt") || "");
+
+  // ── mouse ──
+  const at = (e) => {
+    const box = canvas.getBoundingClientRect();
+    const x = (e.clientX - box.left) / scale, y = (e.clientY - box.top) / scale;
+    for (const a of scene?.grids ?? []) {
+      const col = Math.floor((x - a.x) / a.cw), row = Math.floor((y - a.y) / a.ch);
+      if (col >= 0 && col < a.cols && row >= 0 && row < a.rows) return { grid: a.name, row, col, a };
+    }
+    return null;
+  };
+  const send = (kind, hit) => {
+    model.set("pointer", { kind, grid: hit.grid, row: hit.row, col: hit.col });
+    model.save_changes(); // the widget protocol keeps one such message in flight and only the newest waiting
+  };
+  canvas.addEventListener("pointermove", (e) => {
+    const hit = at(e), key = hit && `${hit.grid}:${hit.row}:${hit.col}`;
+    if (key === over) return;
+    over = key;
+    mark.hidden = !hit;
+    if (!hit) return;
+    const { a, row, col } = hit;
+    mark.style.cssText = `left:${canvas.offsetLeft + (a.x + col * a.cw) * scale}px;top:${canvas.offsetTop + (a.y + row * a.ch) * scale}px;` +
+      `width:${a.cw * scale}px;height:${a.ch * scale}px`;
+    send("hover", hit);
+  });
+  canvas.addEventListener("pointerleave", () => { over = null; mark.hidden = true; });
+  canvas.addEventListener("click", (e) => {
+    canvas.focus({ preventScroll: true });
+    const hit = at(e);
+    if (hit) send("click", hit);
+  });
+
+  // ── keyboard ──
+  canvas.addEventListener("keydown", (e) => {
+    if (!KEYS.has(e.key) || e.ctrlKey || e.metaKey || e.altKey) return;
+    e.preventDefault();
+    e.stopPropagation();
+    model.send({ key: e.key, shift: e.shiftKey });
+  });
+
+  // ── theme and size ──
+  const later = () => { ask(); setTimeout(ask, 400); }; // a theme's style sheet may arrive after its name
+  const themes = new MutationObserver(later);
+  for (const e of [document.documentElement, document.body]) themes.observe(e, { attributes: true });
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  system.addEventListener("change", later);
+  const size = new ResizeObserver(ask);
+  size.observe(el);
+
+  model.on("change:scene", ask);
+  model.on("change:alt", describe);
+  describe();
+  paint();
+  return () => {
+    cancelAnimationFrame(queued);
+    themes.disconnect();
+    size.disconnect();
+    system.removeEventListener("change", later);
+    model.off("change:scene", ask);
+    model.off("change:alt", describe);
+  };
+}
+
+export default { render };
