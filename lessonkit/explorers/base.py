@@ -135,7 +135,8 @@ class Explorer(W.VBox):
         "One self-contained page that still moves along one control, without kernel or network."
         values = list(self.recorded_values() if values is None else values)
         if not values: raise ValueError(f"values is empty; give the values of {self.along!r} to record")
-        page = _page(self, values, [self._record(v) for v in values])
+        with self.canvas.hold_sync(), self.voice.hold_sync(): frames = [self._record(v) for v in values]
+        page = _page(self, values, frames)
         if (size := len(page.encode())) > max_bytes:
             raise ValueError(f"the page would be {size:,} bytes, over max_bytes={max_bytes:,}; give fewer than {len(values)} values")
         if path is None: return page
