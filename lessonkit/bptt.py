@@ -23,11 +23,11 @@ from .course.exercises import register
 def graph_bytes(
     forward: Callable,  # takes nothing, runs a forward pass
 ) -> int:  # bytes
-    "Memory that the forward pass keeps for the backward pass: every distinct storage autograd saves, parameters included."
+    "Memory that the forward pass keeps for the backward pass: each storage that autograd saves, once; whole numbers (the tokens) apart."
     kept = {}
 
     def pack(t):
-        kept[t.untyped_storage().data_ptr()] = t  # holding `t` keeps its address from being used again
+        if t.is_floating_point(): kept[t.untyped_storage().data_ptr()] = t  # holding `t` keeps its address from being used again
         return t
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t): result = forward()
@@ -289,4 +289,4 @@ register("bptt/cut-stream", cut_stream, _streams,
 register("bptt/carry", carry, _readings, compare=_same_reach,
          prompt="Carry a state without its history: `carry(rnn, windows)` reads the windows one after the other and returns the last state.",
          hints=["`rnn(x, state)` returns (outputs, new state); the first state is None.", "`detach` gives the numbers without the past.",
-                "Where you detach matters: the last window's own history must stay."])
+                "Where you detach matters: the last window's own history must stay."]);
