@@ -6,6 +6,7 @@
 """
 import argparse
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -63,13 +64,23 @@ def cmd_outputs(paths, real):
 
 
 def cmd_readme(_):
+    "README.md, and its pictures in nbs/images/."
     from nbconvert import MarkdownExporter
+    from traitlets.config import Config
 
     nb = nbformat.read(ROOT / "nbs" / "index.ipynb", 4)
-    nb.cells = [c for c in nb.cells if not c.source.lstrip().startswith(("#| hide", "#| default_exp"))]
-    text, _ = MarkdownExporter().from_notebook_node(nb)
+    for cell in nb.cells:
+        if cell.cell_type == "code" and "#| echo: false" in cell.source: cell.metadata["tags"] = ["no-input"]
+        cell.source = "\n".join(line for line in cell.source.splitlines() if not line.startswith("#| "))
+    config = Config(TagRemovePreprocessor={"enabled": True, "remove_input_tags": {"no-input"}})
+    text, found = MarkdownExporter(config=config).from_notebook_node(nb, resources={"output_files_dir": "nbs/images", "unique_key": "index"})
+    for name, data in found["outputs"].items():
+        (ROOT / name).parent.mkdir(exist_ok=True)
+        (ROOT / name).write_bytes(data)
     head = "<!-- written by `make readme` from nbs/index.ipynb -->\n\n"
-    (ROOT / "README.md").write_text(head + text.strip() + "\n", encoding="utf-8", newline="\n")
+    text = re.sub(r"\]\((\d\d_)", r"](nbs/\1", text).replace("](../", "](").replace("![png](", "![an explorer](")  # links, from where README stands
+    text = re.sub(r"\n\s*\n\s*\n+", "\n\n", "\n".join(line.rstrip() for line in text.strip().splitlines()))
+    (ROOT / "README.md").write_text(head + text + "\n", encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":
