@@ -46,6 +46,7 @@ class Explorer(W.VBox):
     ):
         self.canvas = CanvasView(layout=W.Layout(width="100%", max_width=f"{size[0]}px"))
         self.voice, self._batching, self._due = Narration(), 0, set()
+        self.recording = False  # True while `to_html` takes frames: a saved page has no kernel to press buttons for
         super().__init__([*controls, self.canvas, self.voice])
         self.add_class("lk-explorer")
         self.observe(self._changed, list(self.watch))
@@ -135,7 +136,11 @@ class Explorer(W.VBox):
         "One self-contained page that still moves along one control, without kernel or network."
         values = list(self.recorded_values() if values is None else values)
         if not values: raise ValueError(f"values is empty; give the values of {self.along!r} to record")
-        with self.canvas.hold_sync(), self.voice.hold_sync(): frames = [self._record(v) for v in values]
+        self.recording = True
+        try:
+            with self.canvas.hold_sync(), self.voice.hold_sync(): frames = [self._record(v) for v in values]
+        finally: self.recording = False
+        self.refresh()
         page = _page(self, values, frames)
         if (size := len(page.encode())) > max_bytes:
             raise ValueError(f"the page would be {size:,} bytes, over max_bytes={max_bytes:,}; give fewer than {len(values)} values")
