@@ -170,7 +170,9 @@ class StatefulRNN(nn.Module):
         self.emb, self.rnn = nn.Embedding(vocab_sz, emb_sz), nn.RNN(emb_sz, n_hid, batch_first=True)
         self.out, self.state = nn.Linear(n_hid, vocab_sz), None
 
-    def reset(self): self.state = None
+    def reset(self):
+        "Forgets what was read: the next batch begins from a state of zeros."
+        self.state = None
 
     def forward(
         self,

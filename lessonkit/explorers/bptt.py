@@ -71,14 +71,16 @@ class BPTTExplorer(Explorer):
         self._visits = np.argsort(self.order) if self.shuffled else range(n)  # the other way round: which visit reads a window
         self.n_torn = int(torn(self.order).sum()) if self.shuffled else 0
 
-    def visit_of(self, window: int) -> int: return int(self._visits[window])
+    def visit_of(self, window: int) -> int:
+        "The step at which a window is read."
+        return int(self._visits[window])
 
     def react(self, changed):
         if changed & {"bs", "bptt", "random_bptt", "epoch"}: self._make(self.bs, self.bptt, self.random_bptt, self.epoch)
         if changed - {"step", "selected"}:  # other cuts or another order: stay with the token that was chosen
             self._reorder()
             self.selected = min(self.selected, self.bs * self.batches.row_len - 1)
-            with self.hold_trait_notifications(): self._bound()
+            self._bound()
             self.step = self.visit_of(self.batches.locate(self.selected).window)
         elif "step" in changed and "selected" not in changed:  # another window: the same row and column of it
             self.step = int(np.clip(self.step, 0, len(self.batches) - 1))
