@@ -22,6 +22,7 @@ class BuildWithLessons(build_py):
         if dest.exists(): shutil.rmtree(dest)
         dest.mkdir(parents=True)
         for nb in sorted((HERE / "nbs").glob("[0-9][0-9]_*.ipynb")): shutil.copy2(nb, dest / nb.name)
+        shutil.copy2(HERE / "benchmarks" / "results.json", dest / "results.json")
 
 
 def needs(name: str) -> list[str]: return cfg.get(name, "").split()

@@ -214,22 +214,29 @@ def order_losses(
     "Training loss of two equal stateful models, one reading windows in order, one shuffled, side by side."
     batches = LMBatches(as_stream(tokens)[:n_tokens], bs=bs, bptt=bptt)
     orders = {"in order": np.arange(len(batches)), "shuffled": np.random.default_rng(seed).permutation(len(batches))}
-    models = {}
-    with torch.random.fork_rng(devices=[]):
-        for name in orders:
-            torch.manual_seed(seed)
-            models[name] = StatefulRNN(vocab_sz)
-    opts, losses = {k: torch.optim.Adam(m.parameters(), lr=lr) for k, m in models.items()}, {k: [] for k in models}
-    for i in range(len(batches)):
-        for name, model in models.items():
-            x, y = batches[int(orders[name][i])]
-            loss = nll(model(x), y)
-            opts[name].zero_grad()
-            loss.backward()
-            opts[name].step()
-            losses[name].append(loss.item())
-        if report and i % 20 == 19: report(pd.DataFrame(losses))
+    losses, threads = {name: [] for name in orders}, torch.get_num_threads()
+    torch.set_num_threads(1)  # models this small are quicker on one core
+    try:
+        runs = {name: _steps(vocab_sz, seed, lr, (batches[int(i)] for i in order)) for name, order in orders.items()}
+        for i in range(len(batches)):
+            for name, run in runs.items(): losses[name].append(next(run))
+            if report and i % 20 == 19: report(pd.DataFrame(losses))
+    finally: torch.set_num_threads(threads)
     return pd.DataFrame(losses)
+
+
+def _steps(vocab_sz: int, seed: int, lr: float, windows) -> Iterator[float]:
+    "Trains one stateful model on `windows`; gives each step's loss."
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = StatefulRNN(vocab_sz)
+    opt = torch.optim.Adam(model.parameters(), lr=lr)
+    for x, y in windows:
+        loss = nll(model(x), y)
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+        yield loss.item()
 
 # %% ../nbs/32_bptt.ipynb #bptt-exercise-code
 def cut_stream(tokens, bs, bptt):

@@ -47,7 +47,7 @@ def visited_columns(
     return t, visit
 
 # %% ../../nbs/explorers/bptt_scene.ipynb #xp-draw
-WIDTH, HEIGHT, GUTTER = 920, 496, 58  # px: the picture, and the space for row labels
+WIDTH, HEIGHT, GUTTER = 860, 496, 60  # px: the picture, and the space for row labels
 ROWS = 8  # rows of the batch on screen at once
 
 
@@ -61,8 +61,8 @@ def draw(
 
 
 def _head(s: Scene, x, y, text, note=""):
-    s.text([[x, y]], text, size=13, weight="bold", align="left")
-    if note: s.text([[x + 7.6 * len(text) + 14, y]], note, size=12, ink="muted", align="left")
+    s.text([[x, y]], text, size=14, weight="bold", align="left")
+    if note: s.text([[x + 8.2 * len(text) + 14, y]], note, size=13, ink="muted", align="left")
 
 
 def _draw_stream(e, s: Scene, areas: dict):
@@ -71,7 +71,7 @@ def _draw_stream(e, s: Scene, areas: dict):
     unit = room / n
     used = b.bs * b.row_len
     _head(s, x0, 9, "The stream", f"{n:,} tokens, cut into {b.bs} {'row' if b.bs == 1 else 'rows'} of {b.row_len:,}")
-    s.text([[WIDTH - 4, 9]], _dropped(b.n_dropped), size=12, ink="alarm" if b.n_dropped else "muted", align="right")
+    s.text([[WIDTH - 4, 9]], _dropped(b.n_dropped), size=13, ink="alarm" if b.n_dropped else "muted", align="right")
     tail = max((n - used) * unit, 5) if b.n_dropped else 0
     unit = (room - tail) / max(used, 1)
     rows = np.arange(b.bs)
@@ -87,7 +87,7 @@ def _dropped(n: int) -> str: return "nothing is dropped" if not n else f"{n} {'t
 
 def _draw_cuts(e, s: Scene, areas: dict):
     "Where windows begin and end along a row, this epoch and the next."
-    b, y, (start, stop), x0 = e.batches, 60, e.span, GUTTER
+    b, y, (start, stop), x0 = e.batches, 62, e.span, GUTTER
     room = WIDTH - 4 - x0
     columns = min(b.row_len, max(14 * b.bptt, 70))
     lo = int(np.clip((start + stop - columns) // 2, 0, b.row_len - columns))
@@ -101,24 +101,24 @@ def _draw_cuts(e, s: Scene, areas: dict):
         now = (np.arange(first, last) == e.window) & (i == 0)
         s.rects(np.stack([x0 + (a - lo) * unit, np.full(len(a), top), (z - a) * unit - 1, np.full(len(a), 14)], 1),
                 fill=np.where(now, "row1", np.where(np.arange(first, last) % 2, "row1-tint", "row1-pale")))
-        s.text([[x0 - 6, top + 7]], f"epoch {e.epoch + i}", size=11, ink="muted", align="right")
+        s.text([[x0 - 6, top + 7]], f"epoch {e.epoch + i}", size=12, ink="muted", align="right")
         wide = (z - a) * unit > 34
         if i == 0 and wide.any() and len(a) < 60:
             names = [f"{e.visit_of(int(w)):,}" for w in np.arange(first, last)[wide]]
-            s.text(np.stack([x0 + ((a + z)[wide] / 2 - lo) * unit, np.full(wide.sum(), top + 7.5)], 1), names, size=10)
+            s.text(np.stack([x0 + ((a + z)[wide] / 2 - lo) * unit, np.full(wide.sum(), top + 7.5)], 1), names, size=11)
     s.grid("cuts", x0, y + 14, unit, 31, cols=columns, rows=1)
     areas["cuts"] = np.arange(lo, lo + columns)
 
 
 def _draw_matrix(e, s: Scene, areas: dict):
     "Rows × time around the window: history, window, what is to come; the gradient's reach; tears."
-    b, cw, top = e.batches, e.cell, 144
+    b, cw, top = e.batches, e.cell, 150
     t, v = visited_columns(b, e.order, e.step, (WIDTH - GUTTER - 4) // cw, e.focus)
     n_rows = min(b.bs, ROWS)
-    ch = min(34, 168 / n_rows)
+    ch = min(42, 168 / n_rows)
     rows = np.arange(e.top, e.top + n_rows)
-    _head(s, 4, 122, "Rows × time", "")
-    s.text([[GUTTER - 6, top + ch * (i + 0.5)] for i in range(n_rows)], [f"row {r}" for r in rows], size=11, ink="muted", align="right")
+    _head(s, 4, 123, "Rows × time")
+    s.text([[GUTTER - 6, top + ch * (i + 0.5)] for i in range(n_rows)], [f"row {r}" for r in rows], size=12, ink="muted", align="right")
     there = np.flatnonzero(t >= 0)
     tone = np.where(v == e.step, "-tint", np.where(v < e.step, "-pale", ""))
     xs = GUTTER + there * cw
@@ -127,7 +127,7 @@ def _draw_matrix(e, s: Scene, areas: dict):
         fill = [f"{ink}{tone[j]}" if v[j] <= e.step else "panel" for j in there]
         s.rects(np.stack([xs + 0.5, np.full(len(xs), y + 0.5), np.full(len(xs), cw - 1), np.full(len(xs), ch - 1)], 1), fill=fill)
         names = e.stream.show(e.stream.ids[r * b.row_len + t[there]])
-        s.text(np.stack([xs + cw / 2, np.full(len(xs), y + ch / 2)], 1), names, size=14 if ch > 24 else 12.5, font="mono", max_width=cw - 2,
+        s.text(np.stack([xs + cw / 2, np.full(len(xs), y + ch / 2)], 1), names, size=16 if ch > 30 else 14 if ch > 22 else 13, font="mono", max_width=cw - 2,
                ink=np.where(v[there] == e.step, "fg", "muted"))
     s.grid("matrix", GUTTER, top, cw, ch, cols=len(t), rows=n_rows)
     areas["matrix"] = t
@@ -135,12 +135,13 @@ def _draw_matrix(e, s: Scene, areas: dict):
     left, right = GUTTER + now[0] * cw, GUTTER + (now[-1] + 1) * cw
     _draw_edges(e, s, t, v, top, foot)
     _draw_reach(e, s, t, v, top, ch)
-    past, future = left - GUTTER, WIDTH - 4 - right
+    past, future, width = left - GUTTER, WIDTH - 4 - right, e.span[1] - e.span[0]
+    this = "this window" if len(now) == width else f"this window: columns {t[now[0]] - e.span[0]} to {t[now[-1]] - e.span[0]} of 0 to {width - 1}"
     before = "◂ read before: the state remembers, no gradient" if e.step else "the state is zero: nothing was read yet"
-    for x, room, words, ink in [(GUTTER + past / 2, past, before, "muted"), ((left + right) / 2, WIDTH, "this window", "fg"),
+    for x, room, words, ink in [(GUTTER + past / 2, past, before, "muted"), ((left + right) / 2, WIDTH, this, "fg"),
                                 (right + future / 2, future, "still to come", "muted")]:
-        short = words if room > 6 * len(words) else words.split(":")[0]
-        if room > 6 * len(short): s.text([[x, foot + 11]], short, size=11, ink=ink)
+        short = words if room > 6.4 * len(words) else words.split(":")[0].split(" is ")[0]
+        if room > 6.4 * len(short): s.text([[x, foot + 12]], short, size=12, ink=ink)
 
 
 def _draw_edges(e, s: Scene, t, v, top, foot):
@@ -151,12 +152,14 @@ def _draw_edges(e, s: Scene, t, v, top, foot):
         if t[j] != t[j - 1] + 1:
             zig = np.arange(top - 6, foot + 7, 6.0)
             s.line(np.stack([x + np.where(np.arange(len(zig)) % 2, 3.5, -3.5), zig], 1), ink="alarm", width=2.5)
-            s.text([[x, top - 13]], "torn", size=11, ink="alarm", weight="bold")
+            s.text([[x, top - 13]], "torn", size=12, ink="alarm", weight="bold")
         elif v[j] == e.step: s.line([[x, top - 6], [x, foot + 4]], ink="alarm", width=2, dash=[5, 3])
         else: s.line([[x, top - 2], [x, foot + 2]], ink="line", width=1)
     here = np.flatnonzero(v == e.step)[0]
     if here and v[here - 1] >= 0 and t[here - 1] == t[here] - 1:
-        s.text([[GUTTER + here * cw, top - 13]], "gradients stop here", size=11, ink="alarm")
+        s.text([[GUTTER + here * cw, top - 13]], "gradients stop here", size=12, ink="alarm")
+    if t[here] > e.span[0]:
+        s.text([[GUTTER, top - 13]], f"◂ gradients stop {t[here] - e.span[0]} columns to the left", size=12, ink="alarm", align="left")
 
 
 def _draw_reach(e, s: Scene, t, v, top, ch):
@@ -169,8 +172,9 @@ def _draw_reach(e, s: Scene, t, v, top, ch):
     if start <= col_t < stop:
         first = GUTTER + max(at.get(start, 0), 0) * cw
         x = GUTTER + j * cw + cw / 2
-        s.line([[x, y + ch - 2], [first + 3, y + ch - 2]], ink="alarm", width=2.5)
-        s.line([[first + 8, y + ch - 6], [first + 3, y + ch - 2], [first + 8, y + ch + 2]], ink="alarm", width=2)
+        if col_t > start:
+            s.line([[x, y + ch - 2], [first + 3, y + ch - 2]], ink="alarm", width=2.5)
+            s.line([[first + 8, y + ch - 6], [first + 3, y + ch - 2], [first + 8, y + ch + 2]], ink="alarm", width=2)
         k = at.get(col_t + 1)
         if k is not None: s.rects([[GUTTER + k * cw + 1, y + 1, cw - 2, ch - 2]], stroke="muted", width=1.5)
     s.rects([[GUTTER + j * cw, y, cw, ch]], stroke="focus", width=2.5)
@@ -178,21 +182,21 @@ def _draw_reach(e, s: Scene, t, v, top, ch):
 
 def _draw_pair(e, s: Scene, areas: dict):
     "What the training loop gets: x and y, as `batches[window]` gives them."
-    top, room, n_rows = 382, 290, min(e.bs, ROWS)
-    ch, cw = min(20, 112 / n_rows), max(16, e.cell - 2)
+    top, room, n_rows = 378, 264, min(e.bs, ROWS)
+    ch, cw = min(26, 112 / n_rows), max(16, e.cell - 2)
     x, y = (a.numpy(force=True) for a in (e.x, e.y))
     w = x.shape[1]
     n = min(w, room // cw)
     row, col_t = divmod(e.selected, e.batches.row_len)
     col = col_t - e.span[0] if e.span[0] <= col_t < e.span[1] else -1
     lo = int(np.clip(max(col, 0) - n // 2, 0, w - n))
-    for name, a, x0 in (("x", x, 4), ("y", y, 312)):
+    for name, a, x0 in (("x", x, 4), ("y", y, 288)):
         more = f" · columns {lo}–{lo + n - 1}" if n < w else ""
         _head(s, x0, top - 12, name, f"{tuple(a.shape)}{more}")
         r, c = np.divmod(np.arange(n_rows * n), n)
         left, up = x0 + c * cw, top + r * ch
         s.rects(np.stack([left + 0.5, up + 0.5, np.full(len(r), cw - 1), np.full(len(r), ch - 1)], 1), fill=[f"row{(e.top + i) % 8}-tint" for i in r])
-        s.text(np.stack([left + cw / 2, up + ch / 2], 1), e.stream.show(a[e.top + r, lo + c]), size=12 if ch > 15 else 11, font="mono", max_width=cw - 2)
+        s.text(np.stack([left + cw / 2, up + ch / 2], 1), e.stream.show(a[e.top + r, lo + c]), size=14 if ch > 20 else 12, font="mono", max_width=cw - 2)
         if lo <= col < lo + n: s.rects([[x0 + (col - lo) * cw, top + (row - e.top) * ch, cw, ch]], stroke="focus" if name == "x" else "muted", width=2)
         s.grid(name, x0, top, cw, ch, cols=n, rows=n_rows)
         areas[name] = e.span[0] + lo + np.arange(n)
@@ -200,21 +204,21 @@ def _draw_pair(e, s: Scene, areas: dict):
 
 def _draw_losses(e, s: Scene, areas: dict):
     "Two small models, one reading in order and one shuffled, as far as they have learned."
-    x0, top, w, h = 652, 384, 172, 92
+    x0, top, w, h = 606, 380, 156, 92
     if e.losses is None:
         if e.recording: return
-        _head(s, 620, 370, "Loss")
-        s.text([[620, 396], [620, 413]], ["“compare losses” trains two small networks on", "this stream: one in order, one shuffled"], size=12, ink="muted", align="left")
+        _head(s, 574, 366, "Loss")
+        s.text([[574, 394], [574, 412], [574, 430]], ["“compare losses” trains two small", "networks on this stream: one in order,", "one shuffled"], size=13, ink="muted", align="left")
         return
     losses, bptt, bs = e.losses
     smooth = losses.rolling(max(1, min(25, len(losses) // 4)), min_periods=1).mean()
-    _head(s, 620, 370, "Loss", f"nats a token · bptt={bptt}, bs={bs}")
+    _head(s, 574, 366, "Loss", f"nats a token · bptt={bptt}, bs={bs}")
     lo, hi = float(smooth.min().min()), float(smooth[len(smooth) // 40 :].max().max())
     lo, hi = np.floor(lo * 5) / 5, np.ceil(hi * 5) / 5 + 1e-9
     place = lambda v: top + h * (hi - v) / (hi - lo)
     s.rects([[x0, top, w, h]], fill="panel")
-    s.text([[x0 - 5, top + 5], [x0 - 5, top + h - 5]], [f"{hi:.1f}", f"{lo:.1f}"], size=10, ink="muted", align="right")
-    s.text([[x0 + w / 2, top + h + 11]], f"{len(losses):,} windows read", size=10, ink="muted")
+    s.text([[x0 - 5, top + 5], [x0 - 5, top + h - 5]], [f"{hi:.1f}", f"{lo:.1f}"], size=11, ink="muted", align="right")
+    s.text([[x0 + w / 2, top + h + 12]], f"{len(losses):,} windows read", size=12, ink="muted")
     ends = []
     for name, ink in (("in order", "focus"), ("shuffled", "alarm")):
         v = smooth[name].to_numpy()
@@ -223,7 +227,7 @@ def _draw_losses(e, s: Scene, areas: dict):
         ends.append([name, ink, float(v[-1]), float(np.clip(place(v[-1]), top, top + h))])
     ends.sort(key=lambda e: e[3])
     gap = max(0, 14 - (ends[1][3] - ends[0][3])) / 2
-    for (name, ink, v, y), shift in zip(ends, (-gap, gap)): s.text([[x0 + w + 6, y + shift]], f"{name} {v:.2f}", size=11, ink=ink, align="left")
+    for (name, ink, v, y), shift in zip(ends, (-gap, gap)): s.text([[x0 + w + 6, y + shift]], f"{name} {v:.2f}", size=12, ink=ink, align="left")
 
 # %% ../../nbs/explorers/bptt_scene.ipynb #xp-sentence
 def sentence(

@@ -57,4 +57,4 @@ class Stream:
     def width(self) -> int:
         "Pixels a cell needs for nine in ten of the first tokens."
         lengths = [len(s) for s in self.show(self.ids[:2000])] or [1]
-        return int(np.clip(7.8 * np.quantile(lengths, 0.9) + 9, 18, 80))
+        return int(np.clip(8 * np.quantile(lengths, 0.9) + 10, 18, 82))

@@ -76,7 +76,6 @@ function render({ model, el }) {
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "application");
   canvas.setAttribute("aria-roledescription", "interactive picture: arrow keys move the selection");
-  canvas.dataset.lmSuppressShortcuts = "true"; // keys typed here are the picture's, not the notebook's
   const mark = document.createElement("div");
   mark.className = "lk-hover";
   mark.hidden = true;

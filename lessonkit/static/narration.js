@@ -14,7 +14,18 @@ function render({ model, el }) {
   };
   model.on("change", update);
   update();
-  return () => model.off("change", update);
+
+  // What is typed into an explorer is the explorer's: Jupyter would cut a cell at "x", and Notebook 7 keeps the arrow keys
+  // from every slider. Its rule is an attribute on the focused element itself, set here before it looks.
+  const keep = (e) => {
+    const mine = el.closest(".lk-explorer")?.contains(e.target);
+    if (mine) e.target.toggleAttribute("data-lm-suppress-shortcuts", !(e.ctrlKey || e.metaKey || e.altKey || (e.shiftKey && e.key === "Enter")));
+  };
+  addEventListener("keydown", keep, true);
+  return () => {
+    removeEventListener("keydown", keep, true);
+    model.off("change", update);
+  };
 }
 
 export default { render };

@@ -1,0 +1,146 @@
+"""The wheel: built, looked into, installed with all it needs in an empty environment, and used there from an empty folder.
+
+Takes a few minutes, most of them for installing torch; `make unit` leaves it out."""
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from shutil import copytree, ignore_patterns
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LESSONS = sorted(p.name for p in (ROOT / "nbs").glob("[0-9][0-9]_*.ipynb"))
+MODULES = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "lessonkit").rglob("*.py"))
+WIDGETS = {"ipywidgets", "anywidget", "plotly", "IPython"}
+BIN, EXE = ("Scripts", ".exe") if os.name == "nt" else ("bin", "")
+
+
+def run(*command, cwd: Path, seconds: int = 900, code: int = 0, **env: str) -> str:
+    done = subprocess.run([str(c) for c in command], cwd=cwd, capture_output=True, text=True, encoding="utf-8", timeout=seconds, env=os.environ | env)
+    assert done.returncode == code, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    "Built from a copy, so that nothing an earlier build left behind can get in."
+    source, out = tmp_path_factory.mktemp("source") / "lessonkit", tmp_path_factory.mktemp("dist")
+    copytree(ROOT, source, ignore=ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "shots", "lessons", "shared"))
+    run(sys.executable, "-m", "build", "--wheel", "--outdir", out, source, cwd=out)
+    built, = out.glob("*.whl")
+    return built
+
+
+class Installed:
+    "The wheel in an environment of its own, and an empty folder to use it from."
+
+    def __init__(self, wheel: Path, at: Path):
+        self.venv, self.folder = at / "venv", at / "work"
+        self.folder.mkdir()
+        self.env = {"PYTHONNOUSERSITE": "1", "PYTHONPATH": "", "PYTHONUTF8": "1", "LESSONKIT_DATA": str(at / "data"), "LESSONKIT_REAL": ""}
+        self.env |= {f"JUPYTER_{k}_DIR": str(at / "jupyter" / k) for k in ("CONFIG", "DATA", "RUNTIME")} | {"JUPYTER_PATH": "", "IPYTHONDIR": str(at / "ipython")}
+        run(sys.executable, "-m", "venv", self.venv, cwd=at)
+        self.bin("python", "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", wheel, seconds=1800)
+
+    def bin(self, program: str, *args, **kwargs) -> str:
+        return run(self.venv / BIN / f"{program}{EXE}", *args, cwd=self.folder, **kwargs, **self.env)
+
+    def python(self, code: str, **kwargs) -> str: return self.bin("python", "-c", code, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def there(wheel, tmp_path_factory) -> Installed: return Installed(wheel, tmp_path_factory.mktemp("installed"))
+
+
+@pytest.fixture(scope="module")
+def copies(there) -> Path:
+    "The lessons as `lessonkit lab` lays them down; JupyterLab itself is only asked for its version."
+    there.bin("lessonkit", "lab", "mine", "--no-browser", "--", "--version", seconds=120)
+    return there.folder / "mine"
+
+
+# what is in it
+
+def test_the_wheel_holds_the_package_its_lessons_and_nothing_else(wheel):
+    with zipfile.ZipFile(wheel) as z: names = set(z.namelist())
+    assert {n.split("/")[0] for n in names} == {"lessonkit", next(n for n in names if n.endswith("/METADATA")).split("/")[0]}
+    assert {n for n in names if n.endswith(".py")} == set(MODULES)
+    assert {n for n in names if n.endswith(".ipynb")} == {f"lessonkit/lessons/{n}" for n in LESSONS} and LESSONS
+    for folder in ("static", "weights"):
+        files = {p.relative_to(ROOT).as_posix() for p in (ROOT / "lessonkit" / folder).glob("*") if p.is_file()}
+        assert {n for n in names if n.startswith(f"lessonkit/{folder}/")} == files
+    assert any(n.startswith("lessonkit/static/") for n in names)
+    assert ("lessonkit/lessons/results.json" in names) == (ROOT / "benchmarks" / "results.json").is_file()
+
+
+def test_the_lessons_in_it_are_those_of_the_checkout(wheel):
+    with zipfile.ZipFile(wheel) as z:
+        for name in LESSONS: assert z.read(f"lessonkit/lessons/{name}") == (ROOT / "nbs" / name).read_bytes()
+
+
+def test_a_learner_needs_no_nbdev(wheel):
+    with zipfile.ZipFile(wheel) as z:
+        lines = z.read(next(n for n in z.namelist() if n.endswith("/METADATA"))).decode().splitlines()
+    needed = {re.match(r"[\w.-]+", line.removeprefix("Requires-Dist: "))[0] for line in lines if line.startswith("Requires-Dist:") and "extra ==" not in line}
+    assert {"torch", "jupyterlab", "anywidget", "ipywidgets"} <= needed and not needed & {"nbdev", "fastcore", "execnb", "ghapi", "pytest"}
+
+
+# where it is installed
+
+def test_it_is_the_installed_one_and_alone(there):
+    assert Path(there.python("import lessonkit; print(lessonkit.__file__)").strip()).is_relative_to(there.venv)
+    packages = {p["name"].lower() for p in json.loads(there.bin("python", "-m", "pip", "list", "--format", "json"))}
+    assert "lessonkit" in packages and not packages & {"nbdev", "fastcore", "execnb", "pytest", "torchvision", "torchtext"}
+    assert there.bin("python", "-m", "pip", "check")
+
+
+def test_import_is_quick(there):
+    code = "import time; t = time.perf_counter(); import lessonkit; print(time.perf_counter() - t)"
+    assert statistics.median(float(there.python(code)) for _ in range(7)) <= .3
+
+
+def test_engines_load_no_widget_library(there):
+    assert there.python(f"import sys, lessonkit.bptt; print(*sorted({WIDGETS!r} & set(sys.modules)))").split() == []
+
+
+@pytest.mark.parametrize("path", [m for m in MODULES if not m.endswith("_modidx.py")])
+def test_each_module_imports_on_its_own(there, path):
+    there.python(f"import {path.removesuffix('.py').removesuffix('/__init__').replace('/', '.')}")
+
+
+def test_the_command_is_there(there):
+    assert "lessonkit lab" in there.bin("lessonkit", "--help")
+    assert there.bin("lessonkit", "--version").split()[1] == there.python("import lessonkit; print(lessonkit.__version__)").strip()
+
+
+def test_the_doctor_finds_it_usable(there):
+    report = json.loads(there.bin("lessonkit", "doctor", "--json"))
+    assert report["ok"] and f"{len(LESSONS)} in " in next(c for c in report["checks"] if c["name"] == "lessons")["found"]
+
+
+def test_data_and_recorded_results_can_be_asked_for(there):
+    assert "nietzsche: " in there.bin("lessonkit", "data")
+    there.python("from lessonkit.course.runs import checkout, recorded; assert checkout() is None; recorded('no such run')")
+
+
+def test_a_real_run_is_not_written_into_the_package(there):
+    code = "import os; os.environ['LESSONKIT_REAL'] = '1'; from lessonkit.course import runs; runs.record('x', loss=1.); assert runs.recorded('x') is None"
+    assert "x: loss 1" in there.python(code)
+
+
+def test_lab_copies_the_lessons(copies):
+    assert sorted(p.name for p in copies.glob("*.ipynb")) == LESSONS
+    assert not [p.name for p in copies.glob("*.ipynb") if "#| solution" in p.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_copy_runs_from_top_to_bottom(there, copies, lesson):
+    there.bin("jupyter", "nbconvert", "--to", "notebook", "--execute", "--output", f"ran-{lesson}", copies / lesson, seconds=600)
+    ran = json.loads((copies / f"ran-{lesson}").read_text(encoding="utf-8"))
+    done = [c for c in ran["cells"] if c["cell_type"] == "code" and "".join(c["source"]).strip()]
+    assert done and all(c["execution_count"] for c in done)
