@@ -51,7 +51,7 @@ setup(
     ],
     python_requires=f">={cfg['min_python']}",
     packages=find_packages(include=["lessonkit", "lessonkit.*"]),
-    package_data={"lessonkit": ["static/*", "weights/*"]},
+    package_data={"lessonkit": ["static/**", "weights/*"]},
     install_requires=needs("requirements"),
     extras_require=extras,
     entry_points={"console_scripts": ["lessonkit=lessonkit.course.cli:main"]},

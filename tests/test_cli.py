@@ -212,6 +212,14 @@ def test_lab_starts_jupyterlab_without_news_and_ends_quietly(server):
     there = json.loads(fetch(f"http://127.0.0.1:{port}/api/contents?{token}"))["content"]
     assert f"{name}.ipynb" in [f["name"] for f in there]
 
+    # a notebook saved with a live widget opens again as a picture
+    live = {"data": {"application/vnd.jupyter.widget-view+json": {"model_id": "x"}, "image/png": "iVBO", "text/plain": "a sentence"}, "metadata": {}, "output_type": "display_data"}
+    cell = {"cell_type": "code", "id": "a", "metadata": {}, "execution_count": 1, "source": "explorer", "outputs": [live]}
+    body = {"type": "notebook", "format": "json", "content": {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}}
+    urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/api/contents/saved.ipynb?{token}", json.dumps(body).encode(), method="PUT"), timeout=10).close()
+    saved = json.loads((log.parent / "work" / "here" / "saved.ipynb").read_text(encoding="utf-8"))
+    assert sorted(saved["cells"][0]["outputs"][0]["data"]) == ["image/png", "text/plain"]
+
     if POSIX: os.killpg(process.pid, signal.SIGINT) # what Ctrl-C at a terminal does: both processes get it
     else: end(process)
     code = process.wait(30)
