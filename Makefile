@@ -42,7 +42,7 @@ clean: $(READY)  ## notebooks as they are committed: no counters, no widget stat
 readme: $(READY) ## README.md from nbs/index.ipynb
 	$(BIN)/python tools/notebooks.py readme
 
-outputs: $(READY) ## run notebooks and keep their outputs (NB=nbs/32_bptt.ipynb for one, SLOW=1 for the real runs too)
+outputs: $(READY) ## run notebooks and keep their outputs (NB=nbs/32_bptt.ipynb for one; SLOW=1: the long runs on real data first)
 	$(BIN)/python tools/notebooks.py outputs $(if $(SLOW),--real) $(NB)
 
 bench: $(READY)  ## side by side against peers, one table
