@@ -26,7 +26,7 @@ class CanvasView(anywidget.AnyWidget):
     _css = STYLE
     scene = T.Dict().tag(sync=True)  # what is painted: `Scene.state()`
     alt = T.Unicode().tag(sync=True)  # the picture in words, for a screen reader
-    pointer = T.Dict().tag(sync=True)  # the last thing pointed at: kind ('hover' or 'click'), grid, row, col
+    pointer = T.Dict().tag(sync=True)  # the last thing pointed at: kind ('hover', 'drag' or 'click'), grid, row, col
 
     def show(
         self,
@@ -40,7 +40,7 @@ class CanvasView(anywidget.AnyWidget):
         self,
         f,  # called as f(kind, grid, row, col)
     ):
-        "Calls `f` when the mouse enters a cell of one of the scene's grids ('hover') or clicks it ('click')."
+        "Calls `f` when the mouse enters a cell of a grid of the scene ('hover'; 'drag' with the button down) or clicks it ('click')."
         self.observe(lambda change: change.new and f(**change.new), "pointer")
 
     def on_key(

@@ -119,7 +119,7 @@ function render({ model, el }) {
     model.save_changes(); // the widget protocol keeps one such message in flight and only the newest waiting
   };
   canvas.addEventListener("pointermove", (e) => {
-    const hit = at(e), key = hit && `${hit.grid}:${hit.row}:${hit.col}`;
+    const hit = at(e), kind = e.buttons & 1 ? "drag" : "hover", key = hit && `${kind}:${hit.grid}:${hit.row}:${hit.col}`;
     if (key === over) return;
     over = key;
     mark.hidden = !hit;
@@ -127,7 +127,7 @@ function render({ model, el }) {
     const { a, row, col } = hit;
     mark.style.cssText = `left:${canvas.offsetLeft + (a.x + col * a.cw) * scale}px;top:${canvas.offsetTop + (a.y + row * a.ch) * scale}px;` +
       `width:${a.cw * scale}px;height:${a.ch * scale}px`;
-    send("hover", hit);
+    send(kind, hit);
   });
   canvas.addEventListener("pointerleave", () => { over = null; mark.hidden = true; });
   canvas.addEventListener("click", (e) => {
