@@ -3,7 +3,7 @@ import shutil
 from configparser import ConfigParser
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import find_namespace_packages, setup
 from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
@@ -50,7 +50,7 @@ setup(
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
     python_requires=f">={cfg['min_python']}",
-    packages=find_packages(include=["lessonkit", "lessonkit.*"]),
+    packages=find_namespace_packages(include=["lessonkit", "lessonkit.*"], exclude=["*.__pycache__"]),  # static folders count as packages
     package_data={"lessonkit": ["static/**", "weights/*"]},
     install_requires=needs("requirements"),
     extras_require=extras,
