@@ -72,7 +72,7 @@ def test_the_wheel_holds_the_package_its_lessons_and_nothing_else(wheel):
     assert {n for n in names if n.endswith(".py")} == set(MODULES)
     assert {n for n in names if n.endswith(".ipynb")} == {f"lessonkit/lessons/{n}" for n in LESSONS} and LESSONS
     for folder in ("static", "weights"):
-        files = {p.relative_to(ROOT).as_posix() for p in (ROOT / "lessonkit" / folder).glob("*") if p.is_file()}
+        files = {p.relative_to(ROOT).as_posix() for p in (ROOT / "lessonkit" / folder).rglob("*") if p.is_file()}
         assert {n for n in names if n.startswith(f"lessonkit/{folder}/")} == files
     assert any(n.startswith("lessonkit/static/") for n in names)
     assert ("lessonkit/lessons/results.json" in names) == (ROOT / "benchmarks" / "results.json").is_file()
