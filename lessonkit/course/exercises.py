@@ -16,7 +16,7 @@ import random
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -185,7 +185,7 @@ class Exercise:
     def _problem(self, answer: Callable, args: tuple) -> str:
         "What is wrong with `answer` on `args`; '' if nothing."
         want, left = _run(self.reference, args)
-        try: got, mine = _run(answer, args, len(want) + 1 if hasattr(want, '__len__') else 1)
+        try: got, mine = _run(answer, args, len(want) + 1 if isinstance(want, Sized) and getattr(want, 'ndim', 1) else 1)
         except Exception as e: return _error(e, answer)
         found = (self.compare or _differ)(want, got)
         if found: return found

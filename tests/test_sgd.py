@@ -1,0 +1,93 @@
+"""What lesson 01 promises of its gradients, its optimizers and its edge, for points, settings and starts it has not seen."""
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lessonkit.sgd import SGD, Adam, Momentum, RMSProp, descend, fit_line, largest_stable_lr, loss_surface, make_points, mse, mse_grad, mse_hessian
+
+O = torch.optim
+number = st.floats(-5, 5)
+points = dict(seed=st.integers(0, 2**31), n=st.integers(2, 50), a=number, b=number)
+
+
+@given(**points)
+@settings(max_examples=100, deadline=None)
+def test_gradient_and_hessian_are_autograds(seed, n, a, b):
+    x, y = make_points(n, seed=seed)
+    loss = lambda p: mse(p, torch.tensor(x), torch.tensor(y))
+    p = torch.tensor([a, b], dtype=torch.float64, requires_grad=True)
+    loss(p).backward()
+    np.testing.assert_allclose(mse_grad((a, b), x, y), p.grad, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(mse_hessian(x), torch.autograd.functional.hessian(loss, p.detach()), rtol=1e-9)
+
+
+PAIRS = {
+    "SGD": (lambda p, lr, wd, b: SGD(p, lr, wd=wd), lambda p, lr, wd, b: O.SGD(p, lr, weight_decay=wd)),
+    "momentum": (lambda p, lr, wd, b: Momentum(p, lr, b, wd=wd), lambda p, lr, wd, b: O.SGD(p, lr, momentum=b, weight_decay=wd)),
+    "RMSProp": (lambda p, lr, wd, b: RMSProp(p, lr, alpha=b, wd=wd), lambda p, lr, wd, b: O.RMSprop(p, lr, alpha=b, weight_decay=wd)),
+    "Adam": (lambda p, lr, wd, b: Adam(p, lr, (b, 0.99), wd=wd), lambda p, lr, wd, b: O.Adam(p, lr, betas=(b, 0.99), weight_decay=wd)),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@given(seed=st.integers(0, 2**31), lr=st.floats(1e-4, 0.1), wd=st.sampled_from([0, 1e-3, 0.1]), beta=st.floats(0.1, 0.99))
+@settings(max_examples=15, deadline=None)
+def test_every_optimizer_is_torchs_step_by_step(name, seed, lr, wd, beta):
+    "The same gradients given to both, drawn at random; a parameter without one stays where it is; the rate changes on the way."
+    g = torch.Generator().manual_seed(seed)
+    start = [torch.randn(s, generator=g, dtype=torch.float64) for s in [(3, 2), (4,), ()]]
+    ours, theirs = ([p.clone() for p in start] for _ in range(2))
+    idle = torch.ones(2)
+    one, other = (make(params, lr, wd, beta) for make, params in zip(PAIRS[name], (ours + [idle], theirs)))
+    for i in range(50):
+        for p, q in zip(ours, theirs): p.grad = torch.randn(p.shape, generator=g, dtype=torch.float64); q.grad = p.grad.clone()
+        if i == 25: one.lr = other.param_groups[0]["lr"] = lr / 3
+        kept = [p.grad.clone() for p in ours]
+        one.step(), other.step()
+        for p, q in zip(ours, theirs): torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-6)
+        assert all(torch.equal(p.grad, k) for p, k in zip(ours, kept)), "a step must leave the gradient as it is"
+    assert torch.equal(idle, torch.ones(2)) and idle.grad is None
+    one.zero_grad()
+    assert all(p.grad is None for p in ours)
+
+
+def test_it_trains_a_module_in_its_own_precision():
+    for kind in (SGD, Momentum, RMSProp, Adam):
+        torch.manual_seed(0)
+        model, x = torch.nn.Linear(3, 1), torch.randn(64, 3)
+        y, opt = x.sum(1, keepdim=True), kind(model.parameters(), lr=0.03)
+        for _ in range(100):
+            opt.zero_grad()
+            loss = ((model(x) - y) ** 2).mean()
+            loss.backward()
+            opt.step()
+        assert loss < 0.5 and model.weight.dtype == torch.float32 and model.weight.requires_grad
+
+
+@given(seed=st.integers(0, 2**31), shift=st.floats(-2, 2), momentum=st.sampled_from([0, 0.5, 0.9]))
+@settings(max_examples=30, deadline=None)
+def test_the_edge_is_where_it_is_said_to_be(seed, shift, momentum):
+    x, y = make_points(20, seed=seed)
+    x = x + shift
+    edge, best = largest_stable_lr(x, momentum), np.polyfit(x, y, 1)
+    far = best + np.linalg.eigh(mse_hessian(x))[1][:, -1]  # one unit away, in the steepest direction
+    inside, outside = (descend(x, y, Momentum, lr=s * edge, momentum=momentum, start=far, n=2500).params for s in (0.97, 1.03))
+    assert np.abs(inside[-1] - best).max() < 1e-6 and len(inside) == 2501
+    assert np.abs(outside[-1]).max() > 1e6 and np.isfinite(outside).all()
+
+
+def test_a_path_that_runs_away_ends_before_it_is_no_number():
+    walk = descend(*make_points(), lr=3.0, n=1000)
+    assert 1 < len(walk.params) == len(walk.losses) < 1001 and np.isfinite(walk.losses).all()
+
+
+def test_hand_written_loop_and_optimizer_take_the_same_path():
+    x, y = make_points()
+    np.testing.assert_allclose(descend(x, y, lr=0.2, start=(1, -2)).params, fit_line(x, y, lr=0.2, n=80, start=(1, -2)), rtol=1e-10)
+
+
+def test_lists_and_whole_numbers_are_points_too():
+    assert fit_line([0, 1, 2], [1, 3, 5], lr=0.2, n=500)[-1] == pytest.approx([2, 1])
+    assert loss_surface([0, 1], [0, 1], [1, 2, 3], [0, 1]).shape == (2, 3)
