@@ -20,6 +20,8 @@ import ipywidgets as W
 import traitlets as T
 
 from .canvas import STATIC, STYLE, CanvasView
+from .figure import FigureView, plotly_js
+from .figure_plot import plot_figure
 from .scene import Scene, plot_scene
 
 # %% ../../nbs/explorers/base.ipynb #base-narration
@@ -38,20 +40,22 @@ class Explorer(W.VBox):
     watch: tuple[str, ...] = ()  # traits whose change draws anew
     along: str = "step"  # the integer trait that `to_html` records along
     title: str = "lessonkit"
+    surface: type = CanvasView  # what draws it; with `FigureView`, `scene` gives a plotly figure of the size named here
 
     def __init__(
         self,
         controls=(),  # widgets above the picture, top to bottom
         size: tuple[int, int] = (920, 480),  # px, of the picture: fixed, so that the page never jumps
     ):
-        self.canvas = CanvasView(layout=W.Layout(width="100%", max_width=f"{size[0]}px"))
+        self.size = size
+        self.canvas = self.surface(layout=W.Layout(width="100%", max_width=f"{size[0]}px"))
         self.voice, self._batching, self._due = Narration(), 0, set()
         self.recording = False  # True while `to_html` takes frames: a saved page has no kernel to press buttons for
         super().__init__([*controls, self.canvas, self.voice])
         self.add_class("lk-explorer")
         self.observe(self._changed, list(self.watch))
 
-    def scene(self) -> Scene:  # the picture of the state it is in
+    def scene(self) -> Scene:  # the picture of the state it is in; a plotly figure where `surface` is `FigureView`
         "What is drawn."
         raise TypeError(f"{type(self).__name__} must define scene()")
 
@@ -110,15 +114,19 @@ class Explorer(W.VBox):
         dark: bool = False,  # colors for a dark page
     ):  # the axes
         "The present picture, drawn with matplotlib: for a slide, or a page without a kernel."
-        return plot_scene(self.scene(), ax, dark)
+        scene = self.scene()
+        return plot_scene(scene, ax, dark) if isinstance(scene, Scene) else plot_figure(scene, ax, dark)
 
     def png(self) -> bytes:
         "The present picture as a PNG, on a white page."
         from matplotlib.figure import Figure
 
-        scene, out = self.scene(), io.BytesIO()
-        fig = Figure(figsize=(scene.width / 100, scene.height / 100), dpi=100, facecolor="white")
-        plot_scene(scene, fig.add_axes((0, 0, 1, 1)))
+        out, scene = io.BytesIO(), self.scene()
+        is_scene = isinstance(scene, Scene)
+        width, height = (scene.width, scene.height) if is_scene else self.size
+        fig = Figure(figsize=(width / 100, height / 100), dpi=100, facecolor="white")
+        ax = fig.add_axes((0, 0, 1, 1))
+        plot_scene(scene, ax) if is_scene else self.plot(ax)
         fig.savefig(out, format="png")
         return out.getvalue()
 
@@ -131,7 +139,7 @@ class Explorer(W.VBox):
         self,
         path: str | Path | None = None,  # file to write; None returns the text
         values=None,  # what `along` runs through; None takes `recorded_values()`
-        max_bytes: int = 3_000_000,  # a larger page is refused: record fewer values
+        max_bytes: int = 3_000_000,  # a larger page, plotly's library apart, is refused: record fewer values
     ) -> str | Path:  # the text, or the path written
         "One self-contained page that still moves along one control, without kernel or network."
         values = list(self.recorded_values() if values is None else values)
@@ -142,7 +150,7 @@ class Explorer(W.VBox):
         finally: self.recording = False
         self.refresh()
         page = _page(self, values, frames)
-        if (size := len(page.encode())) > max_bytes:
+        if (size := len(page.encode()) - len(_library(self))) > max_bytes:
             raise ValueError(f"the page would be {size:,} bytes, over max_bytes={max_bytes:,}; give fewer than {len(values)} values")
         if path is None: return page
         Path(path).write_text(page, encoding="utf-8")
@@ -156,15 +164,24 @@ class Explorer(W.VBox):
         now = getattr(self, self.along)
         try:
             self.set_trait(self.along, value)
-            return dict(scene=self.scene().state(), text=self.sentence())
+            scene = self.scene()
+            shown = dict(scene=scene.state()) if isinstance(scene, Scene) else self.canvas.pack(scene)
+            return dict(shown, text=self.sentence())
         finally: self.set_trait(self.along, now)
 
 # %% ../../nbs/explorers/base.ipynb #base-page
+def _library(explorer: Explorer) -> str:
+    "plotly.js, packed, for a page that needs it: once, however many frames."
+    return base64.b64encode(plotly_js()).decode() if isinstance(explorer.canvas, FigureView) else ""
+
+
 def _page(explorer: Explorer, values: list, frames: list[dict]) -> str:
     "The text of the page: the template, the widget's own modules, and the frames, packed."
     pack = lambda o: {"b64": base64.b64encode(o).decode()} if isinstance(o, bytes) else str(o)
-    packed = gzip.compress(json.dumps(dict(values=values, frames=frames), default=pack).encode(), mtime=0)
-    modules = {name: (STATIC / f"{name}.js").read_text(encoding="utf-8") for name in ("canvas", "narration")}
+    fixed = dict(theme=explorer.canvas.theme, width=explorer.size[0]) if isinstance(explorer.canvas, FigureView) else {}
+    packed = gzip.compress(json.dumps(dict(values=values, frames=frames, fixed=fixed), default=pack).encode(), mtime=0)
+    modules = dict(surface=explorer.canvas._esm, narration=(STATIC / "narration.js").read_text(encoding="utf-8"))
     return Template((STATIC / "page.html").read_text(encoding="utf-8")).substitute(
-        title=html.escape(explorer.title), along=html.escape(explorer.along), width=frames[0]["scene"]["w"], style=STYLE,
+        title=html.escape(explorer.title), along=html.escape(explorer.along), style=STYLE, library=_library(explorer),
+        width=frames[0]["scene"]["w"] if "scene" in frames[0] else explorer.size[0],
         first=html.escape(frames[0]["text"]), modules=json.dumps(modules).replace("</", "<\\/"), frames=base64.b64encode(packed).decode())

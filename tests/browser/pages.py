@@ -1,5 +1,6 @@
 """A notebook page, and an explorer on it, as a learner meets them."""
 import base64
+import io
 import re
 import time
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+from PIL import Image
 
 HERE = Path(__file__).parent
 SHOTS = HERE / "shots"
@@ -30,6 +32,13 @@ _pair = [ipywidgets.IntSlider(description=d, max=1000) for d in ('bare', 'follow
 _link = traitlets.link((_pair[0], 'value'), (_pair[1], 'value'))
 ipywidgets.VBox(_pair)
 """
+# A chart beside the sliders: plotly's library, which a page gets once, is then not counted as the explorer's.
+CHART = """
+import plotly.graph_objects
+from lessonkit.explorers.figure import FigureView
+ipywidgets.VBox([*_pair, FigureView(plotly.graph_objects.Figure(layout=dict(width=100, height=60)))])
+"""
+PICTURE = "canvas.lk-canvas, .lk-figure"  # what an explorer is drawn on
 
 
 class NotebookPage:
@@ -143,16 +152,17 @@ class Latency:
 class ExplorerPage(NotebookPage):
     "A page with the bare linked sliders in its first cell and an explorer in its second."
 
-    def __init__(self, context, server, name: str, code: str, app: str = "lab"):
-        super().__init__(context, server, server.write(f"{name}-{app}.ipynb", LINKED, code), app)
+    def __init__(self, context, server, name: str, code: str, app: str = "lab", figure: bool = False):
+        super().__init__(context, server, server.write(f"{name}-{app}.ipynb", LINKED + figure * CHART, code), app)
         self.name = name
         self.run_next()
         self.page.wait_for_selector(".widget-readout")
+        if figure: self.page.wait_for_selector(".lk-figure[data-frame]", timeout=60_000)
         self.settle()
         before = self.sent
         self.run_next()
         self.root = self.page.locator(".lk-explorer").first
-        self.canvas = self.root.locator("canvas.lk-canvas").first
+        self.canvas = self.root.locator(PICTURE).first
         self.canvas.wait_for(timeout=60_000)
         self.wait(lambda: self.frame > 0, "a first frame")
         self.settle()
@@ -187,7 +197,7 @@ class ExplorerPage(NotebookPage):
 
     # what one does to it
     def control(self, label: str):
-        "The focusable part of the control with `label` in its description; 'canvas' is the canvas."
+        "The focusable part of the control with `label` in its description; 'canvas' is the canvas, or the figure."
         return self.canvas if label == "canvas" else control(self.root, label)
 
     def press(self, label: str, key: str):
@@ -257,7 +267,8 @@ def control(root, label: str):
 
 
 def pixels(canvas) -> np.ndarray:
-    "A canvas as (height, width, 4) bytes."
+    "A canvas, or a figure as it is on screen, as (height, width, 4) bytes."
+    if canvas.evaluate("e => e.tagName") != "CANVAS": return np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("RGBA"))
     got = canvas.evaluate("canvas => probe.pixels(canvas)")
     return np.frombuffer(base64.b64decode(got["data"]), np.uint8).reshape(got["shape"])
 

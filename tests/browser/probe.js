@@ -21,7 +21,7 @@ window.probe = {
   },
 
   // Arms a stopwatch: it starts at the next keydown and stops in the first animation frame after all of `nodes` changed
-  // (a canvas changes when its data-frame does). `elapsed` is the time in ms, or null if that took over 5 s.
+  // (a canvas or a figure changes when its data-frame does). `elapsed` is the time in ms, or null if that took over 5 s.
   arm(...nodes) {
     this.elapsed = new Promise(resolve => {
       let start = null;
@@ -33,7 +33,7 @@ window.probe = {
           if (!waiting.size) requestAnimationFrame(() => resolve(performance.now() - start));
         });
         const text = {childList: true, characterData: true, subtree: true};
-        observer.observe(node, node.tagName === 'CANVAS' ? {attributeFilter: ['data-frame']} : text);
+        observer.observe(node, node.dataset.frame !== undefined ? {attributeFilter: ['data-frame']} : text);
       }
       addEventListener('keydown', () => { start = performance.now(); }, {capture: true, once: true});
       setTimeout(resolve, 5000, null);
@@ -70,7 +70,7 @@ window.probe = {
 
   // Controls of `root` that a keyboard must reach, numbered so that two walks can be compared.
   controls(root) {
-    const all = root.querySelectorAll('input, select, textarea, button, a[href], [role=slider], canvas[tabindex]');
+    const all = root.querySelectorAll('input, select, textarea, button, a[href], [role=slider], canvas[tabindex], .lk-figure[tabindex]');
     return [...all].filter(e => !e.disabled && e.type !== 'hidden' && e.getClientRects().length)
       .map((e, i) => { e.dataset.probe ??= i; return this.name(e); });
   },

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from .pages import HERE, ExplorerPage, assert_keyboard, assert_opening, pixels
+from .pages import HERE, PICTURE, ExplorerPage, assert_keyboard, assert_opening, pixels
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,31 @@ class Row:
     keys: tuple[str, str] = ("ArrowRight", "ArrowLeft")  # there and back
     hover: bool = True  # pointing at the canvas changes the sentence
     notebook7: bool = False  # also opened in Notebook 7 (test_notebook7.py)
+    figure: bool = False  # drawn by plotly
 
 
 BPTT = "from lessonkit.explorers.bptt import BPTTExplorer\n"
+LR = """
+import torch
+from functools import partial
+from torch.nn import functional as F
+from lessonkit.learner import DataLoaders, Learner
+from lessonkit.lr_finder import find_over_seeds
+from lessonkit.explorers.lr_finder import LRFinderExplorer
+from lessonkit.schedules import digits, small_net
+torch.set_num_threads(1)
+x, y, *_ = digits()
+def learner(seed): return Learner(small_net(seed), DataLoaders.from_arrays((x, y), bs=32, seed=seed), F.cross_entropy, partial(torch.optim.SGD, momentum=.9), device="cpu")
+finds = find_over_seeds(learner, range(8))
+LRFinderExplorer(finds[0], learn=learner(0), finds=finds)"""
 ROWS = [
     Row("bptt", BPTT + "import pydoc_data.topics as t\nBPTTExplorer('\\n'.join(t.topics.values()))", control="step", notebook7=True),
     Row("bptt-20M", BPTT + "import numpy as np\nBPTTExplorer(np.arange(20_000_000) % 251, bs=64, bptt=70)", control="step"),
+    Row("softmax", "from lessonkit.explorers.softmax import SoftmaxExplorer\nSoftmaxExplorer()", control="activation", hover=False),
+    Row("schedule", "from lessonkit.explorers.schedule import ScheduleExplorer\nScheduleExplorer('one_cycle', lr=0.13, step=40)", control="step"),
+    Row("sgd", "from lessonkit.explorers.sgd import SGDExplorer\nSGDExplorer()", control="step"),
+    Row("bagging", "from lessonkit.explorers.bagging import BaggingExplorer\nBaggingExplorer()", control="first k"),
+    Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight"), hover=False, figure=True),
 ]
 
 
@@ -36,7 +55,7 @@ def row(request): return request.param
 
 @pytest.fixture(scope="module")
 def explorer(context, server, row):
-    page = ExplorerPage(context, server, row.name, row.code)
+    page = ExplorerPage(context, server, row.name, row.code, figure=row.figure)
     yield page
     page.close()
 
@@ -132,8 +151,8 @@ def test_a_saved_page_moves_offline(browser, row, tmp_path, measured):
     page.on("pageerror", lambda e: said.append(f"page error: {e}"))
     page.add_init_script(path=HERE / "probe.js")
     page.goto(path.as_uri())
-    page.wait_for_selector("canvas.lk-canvas[data-frame]")
-    slider, canvas, voice = (page.locator(f".lk-explorer {s}").first for s in ("input[type=range]", "canvas.lk-canvas", ".lk-narration"))
+    slider, canvas, voice = (page.locator(".lk-explorer").locator(s).first for s in ("input[type=range]", PICTURE, ".lk-narration"))
+    page.wait_for_function("picture => document.querySelector(picture)?.dataset.frame", arg=PICTURE)
     look = lambda: (voice.inner_text(), pixels(canvas))
 
     before = look()
