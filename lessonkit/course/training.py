@@ -167,7 +167,7 @@ class Progress:
     def before_pass(self, learn):
         "A new bar."
         what = f"epoch {learn.epoch + 1}/{learn.n_epoch} {'train' if learn.training else 'valid'}"
-        unseen = not (sys.stderr.isatty() or "ipykernel" in sys.modules)  # no bar in a log file
+        unseen = not (sys.stderr.isatty() or "ipykernel" in type(sys.stderr).__module__)  # no bar in a log file
         self.bar = tqdm(total=learn.n_batches, desc=what, initial=learn.batch, leave=False, disable=unseen, file=sys.stderr)
 
     def after_batch(self, learn):
