@@ -13,7 +13,7 @@ help:            ## this list
 $(READY): settings.ini setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"lessonkit needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}. Try: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,distributed,insight]'
 	@touch $@
 
 lab: $(READY)    ## play: JupyterLab on your own copy of the lessons, in lessons/ (LESSON=30_tokens opens another)

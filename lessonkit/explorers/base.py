@@ -19,7 +19,7 @@ import anywidget
 import ipywidgets as W
 import traitlets as T
 
-from .canvas import STATIC, STYLE, CanvasView
+from .canvas import STATIC, STYLE, CanvasView, module
 from .figure import FigureView, plotly_js
 from .figure_plot import plot_figure
 from .scene import Scene, plot_scene
@@ -28,7 +28,7 @@ from .scene import Scene, plot_scene
 class Narration(anywidget.AnyWidget):
     "The sentence that says what is on screen, announced as it changes, and any error in words."
 
-    _esm = (STATIC / "narration.js").read_text(encoding="utf-8")
+    _esm = module("narration.js")
     _css = STYLE
     text = T.Unicode().tag(sync=True)
     error = T.Unicode().tag(sync=True)
@@ -68,6 +68,13 @@ class Explorer(W.VBox):
         changed: set[str],  # names of the traits that changed
     ):
         "Brings dependent state in line before the picture is drawn."
+
+    def tie(
+        self,
+        **controls,  # for each trait named, the widget whose value it is
+    ):
+        "Links traits and controls, both ways."
+        for name, control in controls.items(): T.link((self, name), (control, "value"))
 
     @property
     def narration(self) -> str:  # what it says now
@@ -180,7 +187,7 @@ def _page(explorer: Explorer, values: list, frames: list[dict]) -> str:
     pack = lambda o: {"b64": base64.b64encode(o).decode()} if isinstance(o, bytes) else str(o)
     fixed = dict(theme=explorer.canvas.theme, width=explorer.size[0]) if isinstance(explorer.canvas, FigureView) else {}
     packed = gzip.compress(json.dumps(dict(values=values, frames=frames, fixed=fixed), default=pack).encode(), mtime=0)
-    modules = dict(surface=explorer.canvas._esm, narration=(STATIC / "narration.js").read_text(encoding="utf-8"))
+    modules = dict(surface=explorer.canvas._esm, narration=Narration._esm)
     return Template((STATIC / "page.html").read_text(encoding="utf-8")).substitute(
         title=html.escape(explorer.title), along=html.escape(explorer.along), style=STYLE, library=_library(explorer),
         width=frames[0]["scene"]["w"] if "scene" in frames[0] else explorer.size[0],

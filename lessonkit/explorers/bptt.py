@@ -16,6 +16,7 @@ import traitlets as T
 from ..bptt import LMBatches, order_losses, torn
 from .base import Explorer
 from .bptt_scene import HEIGHT, ROWS, WIDTH, draw, sentence
+from .controls import Stepper, in_row
 from .scene import Scene
 from .stream import Stream
 
@@ -128,12 +129,8 @@ class BPTTExplorer(Explorer):
         self.ui = ui = SimpleNamespace()
         label, small = {"description_width": "44px"}, W.Layout(width="128px")
         n = len(self.batches)
-        ui.step = W.IntSlider(description="step", max=n - 1, layout=W.Layout(width="318px"), style=label)
-        ui.play = W.Play(max=n - 1, interval=600, show_repeat=False, layout=W.Layout(width="150px"))
+        ui.step = Stepper(n - 1, interval=600)
         ui.goto = W.BoundedIntText(description="go to", max=n - 1, layout=small, style=label)
-        back, on = (W.Button(icon=i, tooltip=t, layout=W.Layout(width="38px")) for i, t in [("step-backward", "one step back"), ("step-forward", "one step on")])
-        back.on_click(lambda _: self._go(-1))
-        on.on_click(lambda _: self._go(1))
         n_tokens = len(self.stream.ids)
         ui.bs = W.IntSlider(bs, 1, max(bs, min(64, n_tokens - 1)), description="bs", layout=W.Layout(width="376px"), style=label)
         ui.bptt = W.IntSlider(bptt, 1, max(bptt, min(100, n_tokens - 1)), description="bptt", layout=W.Layout(width="376px"), style=label)
@@ -143,23 +140,17 @@ class BPTTExplorer(Explorer):
         ui.epoch = W.BoundedIntText(description="epoch", max=999, layout=small, style=label)
         ui.compare = W.Button(description="compare losses", icon="line-chart", layout=W.Layout(width="160px"))
         ui.compare.on_click(lambda _: self.compare())
-        return [W.HBox([back, ui.play, on, ui.step, ui.goto], layout=W.Layout(flex_flow="row wrap")),
-                W.HBox([ui.bs, ui.bptt], layout=W.Layout(flex_flow="row wrap")),
-                W.HBox([ui.random, ui.epoch, ui.shuffle, ui.compare], layout=W.Layout(flex_flow="row wrap", align_items="center"))]
+        return [in_row(ui.step, ui.goto), in_row(ui.bs, ui.bptt), in_row(ui.random, ui.epoch, ui.shuffle, ui.compare)]
 
     def _wire(self):
         ui = self.ui
-        for widget, name in [(ui.step, "step"), (ui.goto, "step"), (ui.play, "step"), (ui.bs, "bs"), (ui.bptt, "bptt"),
-                             (ui.random, "random_bptt"), (ui.shuffle, "shuffled"), (ui.epoch, "epoch")]:
-            T.link((self, name), (widget, "value"))
+        self.tie(step=ui.step, bs=ui.bs, bptt=ui.bptt, random_bptt=ui.random, shuffled=ui.shuffle, epoch=ui.epoch)
+        self.tie(step=ui.goto)
         self.canvas.on_point(self._point)
         self.canvas.on_key(self._key)
 
     def _bound(self):
-        ui = self.ui
-        for control in (ui.step, ui.play, ui.goto): control.max = len(self.batches) - 1
-
-    def _go(self, by: int): self.step = int(np.clip(self.step + by, 0, len(self.batches) - 1))
+        for control in (self.ui.step, self.ui.goto): control.max = len(self.batches) - 1
 
     def _point(self, kind, grid, row, col):
         place = self._areas.get(grid)
@@ -174,7 +165,7 @@ class BPTTExplorer(Explorer):
         col = t - start if start <= t < stop else self.focus
         if key in ("ArrowUp", "ArrowDown"): row = int(np.clip(row + (1 if key == "ArrowDown" else -1), 0, self.bs - 1))
         elif key in ("Home", "End"): col = 0 if key == "Home" else stop - start - 1
-        elif key in ("PageUp", "PageDown"): return self._go(-1 if key == "PageUp" else 1)
+        elif key in ("PageUp", "PageDown"): return self.ui.step.go(-1 if key == "PageUp" else 1)
         elif key in ("ArrowLeft", "ArrowRight"):
             col += 1 if key == "ArrowRight" else -1
             step = self.step + (col >= stop - start) - (col < 0)

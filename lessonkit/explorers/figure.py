@@ -17,7 +17,7 @@ import anywidget
 import numpy as np
 import traitlets as T
 
-from .canvas import STATIC, STYLE
+from .canvas import STYLE, module
 from .scene import INKS, OKABE_ITO
 
 # %% ../../nbs/explorers/figure.ipynb #figure-library
@@ -75,7 +75,7 @@ def _as_json(spec: dict) -> str:
 class FigureView(anywidget.AnyWidget):
     "Shows a plotly figure; `on_click`, `on_hover`, `on_select` and `on_key` say what the reader does with it, and traits keep the last of each."
 
-    _esm = (STATIC / "figure.js").read_text(encoding="utf-8")
+    _esm = module("surface.js", "figure.js")
     _css = STYLE
     figure = T.Unicode().tag(sync=True)  # what is drawn, as JSON: arrays in base64, no template
     alt = T.Unicode().tag(sync=True)  # the picture in words, for a screen reader

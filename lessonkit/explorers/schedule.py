@@ -16,6 +16,7 @@ import pandas as pd
 import traitlets as T
 
 from .base import Explorer
+from .controls import in_row
 from .scene import Scene
 from .schedule_scene import HEIGHT, WIDTH, draw, sentence
 from ..schedules import (Schedule, clr, combine_scheds, one_cycle, one_cycle_momentum, sched_const, sched_cos,
@@ -206,12 +207,11 @@ class ScheduleExplorer(Explorer):
         ui.run.on_click(lambda _: self.run())
         ui.box = W.HBox(layout=W.Layout(flex_flow="row wrap", min_height="68px", align_content="flex-start"))
         ui.code = W.HTML(layout=W.Layout(width="100%", max_width=f"{WIDTH}px"))
-        return [W.HBox([ui.kind, ui.step, ui.log, ui.run], layout=W.Layout(flex_flow="row wrap", align_items="center")), ui.box, ui.code]
+        return [in_row(ui.kind, ui.step, ui.log, ui.run), ui.box, ui.code]
 
     def _wire(self):
         self._following = False
-        T.link((self, "kind"), (self.ui.kind, "value"))
-        T.link((self, "log"), (self.ui.log, "value"))
+        self.tie(kind=self.ui.kind, log=self.ui.log)
         for name, slider in (*self.ui.sliders.items(), ("step", self.ui.step)): self._tie(name, slider)
         self.canvas.on_point(lambda kind, grid, row, col: setattr(self, "step", int(col)))
         self.canvas.on_key(self._key)

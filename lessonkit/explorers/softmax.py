@@ -15,6 +15,7 @@ import torch
 import traitlets as T
 
 from .base import Explorer
+from .controls import in_row
 from .scene import Scene
 from .softmax_scene import LIMIT, OTHER, WIDTH, draw, height, sentence
 from ..losses import PerClass, per_class
@@ -137,12 +138,11 @@ class SoftmaxExplorer(Explorer):
         ui.temperature = W.FloatSlider(value=1, min=0.1, max=5, step=0.1, readout_format=".1f", description="temperature", layout=wide, style=label)
         ui.mode = W.ToggleButtons(options=["softmax", "sigmoid"], style={"button_width": "96px"},
                                   tooltips=["one label a picture", "any number of labels"])
-        row = W.Layout(flex_flow="row wrap", align_items="center")
-        return [W.HBox([ui.selected, ui.level], layout=row), W.HBox([ui.target, ui.temperature, ui.mode], layout=row)]
+        return [in_row(ui.selected, ui.level), in_row(ui.target, ui.temperature, ui.mode)]
 
     def _wire(self):
         ui = self.ui
-        for name in ("selected", "target", "temperature", "mode"): T.link((self, name), (getattr(ui, name), "value"))
+        self.tie(selected=ui.selected, target=ui.target, temperature=ui.temperature, mode=ui.mode)
         T.link((self, "level"), (ui.level, "value"), transform=(lambda v: v / 10, lambda v: round(v * 10)))
         self.canvas.on_point(self._point)
         self.canvas.on_key(self._key)

@@ -7,16 +7,6 @@ const FONTS = {
   mono: '"DejaVu Sans Mono", Menlo, Consolas, monospace',
   sans: 'system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif',
 };
-const KEYS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown", "Enter", " "]);
-
-// Dark or light is what is really painted behind the element, whoever painted it.
-function isDark(el) {
-  for (let e = el; e; e = e.parentElement) {
-    const c = getComputedStyle(e).backgroundColor.match(/[\d.]+/g)?.map(Number) ?? [];
-    if (c.length >= 3 && (c[3] ?? 1) > 0.5) return 0.2126 * c[0] + 0.7152 * c[1] + 0.0722 * c[2] < 128;
-  }
-  return matchMedia("(prefers-color-scheme: dark)").matches;
-}
 
 const painters = {
   rects(g, it, ink) {
@@ -70,16 +60,11 @@ const painters = {
 };
 
 function render({ model, el }) {
-  el.classList.add("lk-canvas-host");
-  const canvas = document.createElement("canvas");
-  canvas.className = "lk-canvas";
-  canvas.tabIndex = 0;
-  canvas.setAttribute("role", "application");
-  canvas.setAttribute("aria-roledescription", "interactive picture: arrow keys move the selection");
+  const canvas = surface("canvas", "canvas", model, el);
   const mark = document.createElement("div");
   mark.className = "lk-hover";
   mark.hidden = true;
-  el.append(canvas, mark);
+  el.append(mark);
   const g = canvas.getContext("2d");
   let scene = null, scale = 1, frame = 0, queued = 0, over = null;
 
@@ -102,7 +87,6 @@ function render({ model, el }) {
     canvas.dataset.frame = ++frame;
   }
   const ask = () => { queued ||= requestAnimationFrame(paint); };
-  const describe = () => canvas.setAttribute("aria-label", model.get("alt") || "");
 
   // ── mouse ──
   const at = (e) => {
@@ -136,34 +120,13 @@ function render({ model, el }) {
     if (hit) send("click", hit);
   });
 
-  // ── keyboard ──
-  canvas.addEventListener("keydown", (e) => {
-    if (!KEYS.has(e.key) || e.ctrlKey || e.metaKey || e.altKey) return;
-    e.preventDefault();
-    e.stopPropagation();
-    model.send({ key: e.key, shift: e.shiftKey });
-  });
-
-  // ── theme and size ──
-  const later = () => { ask(); setTimeout(ask, 400); }; // a theme's style sheet may arrive after its name
-  const themes = new MutationObserver(later);
-  for (const e of [document.documentElement, document.body]) themes.observe(e, { attributes: true });
-  const system = matchMedia("(prefers-color-scheme: dark)");
-  system.addEventListener("change", later);
-  const size = new ResizeObserver(ask);
-  size.observe(el);
-
+  const unfollow = follow(model, canvas, el, ask);
   model.on("change:scene", ask);
-  model.on("change:alt", describe);
-  describe();
   paint();
   return () => {
     cancelAnimationFrame(queued);
-    themes.disconnect();
-    size.disconnect();
-    system.removeEventListener("change", later);
+    unfollow();
     model.off("change:scene", ask);
-    model.off("change:alt", describe);
   };
 }
 

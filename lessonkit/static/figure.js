@@ -1,18 +1,8 @@
 // FigureView: draws a plotly figure and tells the kernel what the mouse and keyboard do with it. Plotly's library comes from the kernel,
 // by a message, when the first figure of a page asks for it; all others share it. Nothing is fetched from a network.
 
-const KEYS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown", "Enter", " "]);
 const PAGE = Symbol.for("lessonkit.plotly"); // one library a page: the promise of it, whoever asked
 const PATIENCE = 20000; // ms until another figure asks again, should the first one's kernel have gone
-
-// Dark or light is what is really painted behind the element, whoever painted it (as in canvas.js).
-function isDark(el) {
-  for (let e = el; e; e = e.parentElement) {
-    const c = getComputedStyle(e).backgroundColor.match(/[\d.]+/g)?.map(Number) ?? [];
-    if (c.length >= 3 && (c[3] ?? 1) > 0.5) return 0.2126 * c[0] + 0.7152 * c[1] + 0.0722 * c[2] < 128;
-  }
-  return matchMedia("(prefers-color-scheme: dark)").matches;
-}
 
 // ── the library ──
 async function evaluate(packed) {
@@ -49,13 +39,7 @@ function library(model) {
 }
 
 function render({ model, el }) {
-  el.classList.add("lk-figure-host");
-  const host = document.createElement("div");
-  host.className = "lk-figure";
-  host.tabIndex = 0;
-  host.setAttribute("role", "application");
-  host.setAttribute("aria-roledescription", "interactive chart: arrow keys move the selection");
-  el.append(host);
+  const host = surface("div", "figure", model, el);
   let Plotly = null, frame = 0, queued = 0, drawing = false, stale = false, gone = false;
 
   const height = () => { host.style.height = `${model.get("height")}px`; };
@@ -81,7 +65,6 @@ function render({ model, el }) {
     if (stale) { stale = false; ask(); }
   }
   const ask = () => { queued ||= requestAnimationFrame(draw); };
-  const describe = () => host.setAttribute("aria-label", model.get("alt") || "");
   const complain = (e) => { if (!gone) host.textContent = `The chart could not be drawn: ${e.message ?? e}`; };
 
   // ── mouse ──
@@ -98,28 +81,9 @@ function render({ model, el }) {
   }
   host.addEventListener("pointerdown", () => host.focus({ preventScroll: true }));
 
-  // ── keyboard ──
-  host.addEventListener("keydown", (e) => {
-    if (e.target !== host || !KEYS.has(e.key) || e.ctrlKey || e.metaKey || e.altKey) return;
-    e.preventDefault();
-    e.stopPropagation();
-    model.send({ key: e.key, shift: e.shiftKey });
-  });
-
-  // ── theme and size ──
-  const later = () => { ask(); setTimeout(ask, 400); }; // a theme's style sheet may arrive after its name
-  const themes = new MutationObserver(later);
-  for (const e of [document.documentElement, document.body]) themes.observe(e, { attributes: true });
-  const system = matchMedia("(prefers-color-scheme: dark)");
-  system.addEventListener("change", later);
-  let width = el.clientWidth;
-  const size = new ResizeObserver(() => { if (el.clientWidth !== width) { width = el.clientWidth; ask(); } });
-  size.observe(el);
-
+  const unfollow = follow(model, host, el, ask);
   model.on("change:figure", ask);
-  model.on("change:alt", describe);
   model.on("change:height", height);
-  describe();
   height();
   const load = () => library(model).then((p) => { Plotly = p; ask(); }, complain);
   load();
@@ -128,11 +92,8 @@ function render({ model, el }) {
     gone = true;
     clearTimeout(again);
     cancelAnimationFrame(queued);
-    themes.disconnect();
-    size.disconnect();
-    system.removeEventListener("change", later);
+    unfollow();
     model.off("change:figure", ask);
-    model.off("change:alt", describe);
     model.off("change:height", height);
     if (frame) Plotly.purge(host);
   };
