@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FAR', 'OPTIMIZERS', 'make_points', 'line', 'mse', 'mse_grad', 'as_points', 'fit_line', 'loss_surface', 'mse_hessian',
-           'largest_stable_lr', 'Optimizer', 'SGD', 'Momentum', 'Descent', 'descend', 'RMSProp', 'Adam',
+           'largest_stable_lr', 'Optimizer', 'SGD', 'Momentum', 'Descent', 'descend', 'RMSProp', 'Adam', 'Grouped',
            'gradient_step', 'adam_step', 'nesterov']
 
 # %% ../nbs/01_sgd.ipynb #sgd-imports
@@ -276,6 +276,30 @@ class Adam(Optimizer):
 
 
 OPTIMIZERS = {"SGD": SGD, "momentum": Momentum, "RMSProp": RMSProp, "Adam": Adam}
+
+# %% ../nbs/01_sgd.ipynb #sgd-groups
+class Grouped(torch.optim.Optimizer):
+    "An optimizer of this lesson with the library's bookkeeping: groups of parameters, a state to save."
+
+    def __init__(
+        self,
+        params,  # tensors; or dicts, each with params and, where they differ, their lr and weight_decay
+        lr: float,
+        kind: type[Optimizer] = Adam,  # whose `direction` is taken
+        wd: float = 0.0,  # in a group it goes by the library's name, weight_decay
+        **options,  # the kind's own: momentum, betas, …
+    ):
+        super().__init__(params, dict(lr=lr, weight_decay=wd))
+        self.rule = kind([torch.zeros(1)], lr, wd=wd, **options)
+
+    @torch.no_grad()
+    def step(self):
+        "Moves every parameter that has a gradient, by the rate of its group."
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None: continue
+                grad = p.grad + group["weight_decay"] * p
+                p -= group["lr"] * self.rule.direction(grad, self.state[p])
 
 # %% ../nbs/01_sgd.ipynb #sgd-exercise-code
 def gradient_step(a, b, c, x, y, lr):

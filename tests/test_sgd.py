@@ -1,11 +1,14 @@
 """What lesson 01 promises of its gradients, its optimizers and its edge, for points, settings and starts it has not seen."""
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lessonkit.sgd import SGD, Adam, Momentum, RMSProp, descend, fit_line, largest_stable_lr, loss_surface, make_points, mse, mse_grad, mse_hessian
+from lessonkit.learner import DataLoaders, Learner
+from lessonkit.sgd import OPTIMIZERS, SGD, Adam, Grouped, Momentum, RMSProp, descend, fit_line, largest_stable_lr, loss_surface, make_points, mse, mse_grad, mse_hessian
 
 O = torch.optim
 number = st.floats(-5, 5)
@@ -32,7 +35,7 @@ PAIRS = {
 
 
 @pytest.mark.parametrize("name", PAIRS)
-@given(seed=st.integers(0, 2**31), lr=st.floats(1e-4, 0.1), wd=st.sampled_from([0, 1e-3, 0.1]), beta=st.floats(0.1, 0.99))
+@given(seed=st.integers(0, 2**31), lr=st.floats(1e-4, 0.1), wd=st.sampled_from([0, 1e-3, 0.1, 0.3]), beta=st.floats(0.1, 0.99))
 @settings(max_examples=15, deadline=None)
 def test_every_optimizer_is_torchs_step_by_step(name, seed, lr, wd, beta):
     "The same gradients given to both, drawn at random; a parameter without one stays where it is; the rate changes on the way."
@@ -91,3 +94,35 @@ def test_hand_written_loop_and_optimizer_take_the_same_path():
 def test_lists_and_whole_numbers_are_points_too():
     assert fit_line([0, 1, 2], [1, 3, 5], lr=0.2, n=500)[-1] == pytest.approx([2, 1])
     assert loss_surface([0, 1], [0, 1], [1, 2, 3], [0, 1]).shape == (2, 3)
+
+
+TWINS = {
+    "SGD": O.SGD, "momentum": partial(O.SGD, momentum=0.9), "RMSProp": O.RMSprop, "Adam": O.Adam,
+}
+
+
+def _learner(opt_fn, dtype=torch.float64):
+    torch.manual_seed(0)
+    x = torch.randn(64, 4, dtype=dtype)
+    model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1)).to(dtype)
+    dls = DataLoaders.from_arrays((x, x.sum(1, keepdim=True)), (x[:16], x[:16].sum(1, keepdim=True)), bs=16, seed=0)
+    halves = lambda m: [list(m[0].parameters()), list(m[2].parameters())]
+    return Learner(model, dls, torch.nn.functional.mse_loss, opt_fn, splitter=halves, device="cpu")
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_learner_takes_them_with_rates_by_group_and_resumes(name, tmp_path):
+    "50 steps with decay and a rate a group, as torch's; cut in two by a checkpoint, in a new learner, bit for bit the same."
+    ours = partial(Grouped, kind=OPTIMIZERS[name])
+    run = lambda learn, n, **kw: learn.fit(n, [1e-3, 1e-2], wd=0.1, show=False, **kw)
+    whole, theirs = run(_learner(ours), 13), run(_learner(TWINS[name]), 13)
+    for p, q in zip(whole.model.parameters(), theirs.model.parameters()): torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-6)
+    cut = _learner(ours)
+    class Enough(Exception): pass
+    class Cut:
+        def __init__(self, at): self.at = at
+        def after_epoch(self, learn):
+            if learn.epoch == self.at: raise Enough
+    with pytest.raises(Enough): run(cut, 13, checkpoint=tmp_path / "run", cbs=[Cut(6)])
+    again = run(_learner(ours), 13, checkpoint=tmp_path / "run", resume=True, cbs=[Cut(None)])
+    for p, q in zip(whole.model.parameters(), again.model.parameters()): assert torch.equal(p, q)
