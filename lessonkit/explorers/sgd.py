@@ -15,6 +15,7 @@ import numpy as np
 import traitlets as T
 
 from .base import Explorer
+from .controls import Stepper, in_row
 from .scene import Scene
 from .sgd_scene import CELLS, HEIGHT, MAP, WIDTH, draw, map_codes, sentence
 from ..sgd import OPTIMIZERS, Descent, as_points, descend, largest_stable_lr, make_points
@@ -125,29 +126,21 @@ class SGDExplorer(Explorer):
 
     def _controls(self):
         self.ui = ui = SimpleNamespace()
-        label, n = {"description_width": "76px"}, self.n_steps
-        ui.step = W.IntSlider(description="step", max=n, layout=W.Layout(width="420px"), style={"description_width": "44px"})
-        ui.play = W.Play(max=n, interval=250, show_repeat=False, layout=W.Layout(width="150px"))
-        back, on = (W.Button(icon=i, tooltip=t, layout=W.Layout(width="38px")) for i, t in [("step-backward", "one step back"), ("step-forward", "one step on")])
-        back.on_click(lambda _: self._go(-1))
-        on.on_click(lambda _: self._go(1))
+        label = {"description_width": "76px"}
+        ui.step = Stepper(self.n_steps, interval=250, width=420)
         middle = np.log10(self.edge)
         ui.rate = W.FloatLogSlider(self.edge, base=10, min=middle - 2.5, max=middle + 0.5, step=0.02, description="rate", readout_format=".3g",
                                    layout=W.Layout(width="372px"), style={"description_width": "44px"})
         ui.momentum = W.FloatSlider(min=0, max=0.99, step=0.01, description="momentum", layout=W.Layout(width="372px"), style=label)
         ui.optimizer = W.Dropdown(options=list(self.optimizers), description="optimizer", layout=W.Layout(width="220px"), style=label)
         ui.compare = W.Checkbox(description="side by side", indent=False, layout=W.Layout(width="130px"))
-        row = lambda *w: W.HBox(w, layout=W.Layout(flex_flow="row wrap", align_items="center"))
-        return [row(back, ui.play, on, ui.step), row(ui.rate, ui.momentum), row(ui.optimizer, ui.compare)]
+        return [ui.step, in_row(ui.rate, ui.momentum), in_row(ui.optimizer, ui.compare)]
 
     def _wire(self):
         ui = self.ui
-        for widget, name in [(ui.step, "step"), (ui.play, "step"), (ui.rate, "rate"), (ui.momentum, "momentum"), (ui.optimizer, "optimizer"), (ui.compare, "compare")]:
-            T.link((self, name), (widget, "value"))
+        self.tie(step=ui.step, rate=ui.rate, momentum=ui.momentum, optimizer=ui.optimizer, compare=ui.compare)
         self.canvas.on_point(self._point)
         self.canvas.on_key(self._key)
-
-    def _go(self, by: int): self.step = int(np.clip(self.step + by, 0, self.n_steps))
 
     def _place(self, col, row) -> tuple[float, float]:
         "The slope and intercept in the middle of a cell of the map."
@@ -165,7 +158,7 @@ class SGDExplorer(Explorer):
         if move:
             stride = np.array(move) * [(a1 - a0) / CELLS[0], (b1 - b0) / CELLS[1]] * (5 if shift else 1)
             self.start = tuple(np.clip(np.array(self.start) + stride, (a0, b0), (a1, b1)).tolist())
-        elif key in ("PageUp", "PageDown"): self._go(-1 if key == "PageUp" else 1)
+        elif key in ("PageUp", "PageDown"): self.ui.step.go(-1 if key == "PageUp" else 1)
         elif key in ("Home", "End"): self.step = 0 if key == "Home" else self.n_steps
 
     def recorded_values(self): return range(self.n_steps + 1)
