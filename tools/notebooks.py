@@ -33,7 +33,9 @@ def smaller(png: str) -> str:
 
 def static_output(out: dict) -> dict | None:
     "`out` with nothing in it that needs a kernel or a script; None where nothing is left."
-    if out.output_type == "stream": return out if out.name == "stdout" else None
+    if out.output_type == "stream":
+        out.text = re.sub(r"[^\n]*\r(?!\n)", "", out.text)  # what a progress bar wrote over
+        return out if out.text else None
     if out.output_type == "error": return out
     out.data = {k: v for k, v in out.data.items() if k in STATIC}
     if "image/png" in out.data: out.data["image/png"] = smaller(out.data["image/png"])
@@ -41,11 +43,21 @@ def static_output(out: dict) -> dict | None:
     return out if out.data else None
 
 
+def joined(outputs: list) -> list:
+    "What a cell printed, in one piece where nothing came between; without what went to standard error."
+    found = []
+    for out in outputs:
+        if out.output_type == "stream" and out.name != "stdout": continue
+        if found and out.output_type == found[-1].output_type == "stream": found[-1].text += out.text
+        else: found.append(out)
+    return found
+
+
 def strip(nb):
     "Leaves static outputs only, and no widget state."
     nb.metadata.pop("widgets", None)
     for cell in nb.cells:
-        if cell.cell_type == "code": cell.outputs = [o for o in map(static_output, cell.outputs) if o]
+        if cell.cell_type == "code": cell.outputs = [o for o in map(static_output, joined(cell.outputs)) if o]
     return nb
 
 

@@ -9,15 +9,14 @@ __all__ = ['one_group', 'check_groups', 'spread', 'hold_frozen_norms', 'refresh_
 # %% ../../nbs/course/training.ipynb #training-imports
 import math
 import re
-import sys
 from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from .processes import each
+from .progress import bar
 
 # %% ../../nbs/course/training.ipynb #training-groups
 def one_group(
@@ -154,7 +153,7 @@ def explained(
 
 # %% ../../nbs/course/training.ipynb #training-show
 class Progress:
-    "A line of figures an epoch on standard output, and a text bar on standard error while it runs."
+    "A line of figures an epoch, and a text bar while it runs."
 
     order = 50
 
@@ -167,8 +166,7 @@ class Progress:
     def before_pass(self, learn):
         "A new bar."
         what = f"epoch {learn.epoch + 1}/{learn.n_epoch} {'train' if learn.training else 'valid'}"
-        unseen = not (sys.stderr.isatty() or "ipykernel" in type(sys.stderr).__module__)  # no bar in a log file
-        self.bar = tqdm(total=learn.n_batches, desc=what, initial=learn.batch, leave=False, disable=unseen, file=sys.stderr)
+        self.bar = bar(learn.n_batches, what, initial=learn.batch)
 
     def after_batch(self, learn):
         "One further."
