@@ -1,4 +1,5 @@
 """What lesson 10 promises of `tree_boxes` and `forest_field`, for models, weights, columns and numbers it has not seen."""
+import math
 import subprocess
 import sys
 
@@ -14,7 +15,8 @@ from sklearn.multioutput import MultiOutputRegressor
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 
-from lessonkit.bagging import best_split, entropy, forest_field, gain, grow, last_left, oob_curve, tree_answers, tree_boxes, variance
+from lessonkit.bagging import best_split, entropy, forest_field, gain, grow, last_left, oob_curve, path, tree_answers, tree_boxes, variance
+from lessonkit.explorers.bagging_data import grown, own_forest, redrawn, two_columns
 
 BOUNDS = (-4.0, 4.0, -4.0, 4.0)
 N_POINTS = 100_000
@@ -151,10 +153,15 @@ def test_any_unit(scale):
 
 
 def test_numbers_of_both_signs():
-    "They may cancel: then scikit-learn's own sum is only as good as its largest term."
+    "They may cancel: then scikit-learn's own sum is only as good as its largest term, the field's is right to the last digits."
     X, _ = noisy()
     y = np.random.default_rng(0).normal(size=len(X))
-    assert_exact(RandomForestRegressor(50, min_samples_leaf=2, random_state=0).fit(X, y), atol=1e-14)
+    model = RandomForestRegressor(50, min_samples_leaf=2, random_state=0).fit(X, y)
+    assert_exact(model, atol=50 * 1e-16 * np.abs(y).max())
+    points, _ = hard_points(model, BOUNDS, 5000)
+    truth = np.array([math.fsum(at) / 50 for at in tree_answers(model, points)[..., 0].T])
+    assert np.abs(truth).min() < 1e-3 * np.abs(y).max()
+    np.testing.assert_allclose(forest_field(model, BOUNDS).at(points)[:, 0], truth, rtol=1e-15)
 
 
 @pytest.mark.parametrize("model", [DecisionTreeClassifier(), RandomForestClassifier(5), BaggingClassifier(n_estimators=5), DecisionTreeRegressor(), ExtraTreesRegressor(5)],
@@ -245,6 +252,57 @@ def test_more_columns_than_two(load):
     np.testing.assert_allclose(field.at(rows[:, columns]), answer(model, rows), rtol=1e-12)
     boxes, values = tree_boxes(model.estimators_[0], (low[0], high[0], low[1], high[1]), columns, held)
     assert np.isclose(((boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])).sum(), np.prod(high - low))
+
+
+BAGGED = {"some columns": dict(max_features=3), "drawn columns": dict(max_features=4, bootstrap_features=True), "all columns": {}}
+
+
+@pytest.mark.parametrize("options", BAGGED.values(), ids=list(BAGGED))
+def test_a_bagging_whose_trees_see_other_columns(options):
+    "Each tree by itself: its rectangles tile the plane, also where it has neither of the two columns, and hold what it says."
+    X, y = load_wine(return_X_y=True)
+    model = BaggingClassifier(DecisionTreeClassifier(), 15, random_state=0, **options).fit(X, y)
+    held, columns, bounds = X[3], (6, 9), (0.3, 5.1, 1.0, 13.0)
+    rows = np.tile(held, (3000, 1))
+    rows[:, columns] = np.random.default_rng(0).uniform(bounds[::2], bounds[1::2], (3000, 2))
+    np.testing.assert_allclose(forest_field(model, bounds, columns=columns, held=held).at(rows[:, columns]), model.predict_proba(rows), rtol=1e-12)
+    for tree, own in zip(model.estimators_, model.estimators_features_):
+        boxes, values = tree_boxes(tree, bounds, columns, held, own)
+        x, yy = rows[:, columns].T[:, :, None]
+        owner = (boxes[:, 0] < x) & (x <= boxes[:, 1]) & (boxes[:, 2] < yy) & (yy <= boxes[:, 3])
+        assert (owner.sum(1) == 1).all()
+        np.testing.assert_array_equal(values[owner.argmax(1)], tree.predict_proba(rows[:, own]))
+
+
+@pytest.mark.parametrize("model", [RandomForestClassifier(30), RandomForestRegressor(30), DecisionTreeRegressor()], ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize("gaps", [0.3, 0], ids=["gaps seen in training", "none seen"])
+def test_a_held_value_that_is_missing(model, gaps):
+    "A NaN among the held columns goes where each tree sends missing values."
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 4))
+    y = (X[:, 0] + X[:, 2] > 0).astype(int)
+    X[rng.random(400) < gaps, 2] = np.nan
+    model.set_params(random_state=0, max_features=2).fit(X, y)
+    rows = np.tile([0, 0, np.nan, 0.3], (2000, 1))
+    rows[:, :2] = rng.uniform(-2, 2, (2000, 2))
+    np.testing.assert_allclose(forest_field(model, (-2, 2, -2, 2), held=rows[0]).at(rows[:, :2]), answer(model, rows), rtol=1e-12)
+
+
+@each({"tree": DecisionTreeClassifier(), "extra-trees": ExtraTreesClassifier(5), "bagging of some columns": BaggingClassifier(DecisionTreeClassifier(), 5, max_features=4)})
+def test_the_path_of_a_row(model):
+    "The questions are those of scikit-learn's own decision path, and lead to the leaf that it names."
+    X, y = load_wine(return_X_y=True)
+    model.set_params(random_state=0).fit(X, y)
+    trees = getattr(model, "estimators_", [model])
+    for tree, own in zip(trees, getattr(model, "estimators_features_", [None] * len(trees))):
+        inside = X if own is None else X[:, own]
+        nodes = tree.decision_path(inside.astype(np.float32))
+        for i in range(0, len(X), 20):
+            visited, asked = nodes[i].indices, path(tree, X[i], own)
+            assert len(asked) == len(visited) - 1
+            for (column, threshold, yes), node, after in zip(asked, visited, visited[1:]):
+                assert column == (tree.tree_.feature[node] if own is None else own[tree.tree_.feature[node]]) and threshold == tree.tree_.threshold[node]
+                assert after == (tree.tree_.children_left if yes else tree.tree_.children_right)[node]
 
 
 def test_votes():
@@ -377,6 +435,43 @@ def test_the_out_of_bag_curve_ends_at_scikit_learns_score(model):
     curve = oob_curve(model, X, y)
     assert curve.shape == (60,) and curve[-1] < curve[0]
     np.testing.assert_allclose(curve[-1], 1 - model.oob_score_ if hasattr(model, "classes_") else (1 - model.oob_score_) * y.var())
+
+
+def test_the_curve_takes_other_draws():
+    X, y = load_wine(return_X_y=True)
+    model = RandomForestClassifier(20, random_state=0).fit(X, y)
+    np.testing.assert_array_equal(oob_curve(model, X, y, model.estimators_samples_), oob_curve(model, X, y))
+    nobody = oob_curve(model, X, y, [np.arange(len(X))] * 20)
+    assert np.isnan(nobody).all()
+
+
+OWN = {"random forest": RandomForestClassifier(12), "extra-trees": ExtraTreesClassifier(12), "extra-trees with bootstrap": ExtraTreesClassifier(12, bootstrap=True),
+       "bagging": BaggingClassifier(n_estimators=12), "bagging of some columns": BaggingClassifier(n_estimators=12, max_features=5, bootstrap_features=True),
+       "pasting": BaggingClassifier(n_estimators=12, bootstrap=False, max_samples=0.5), "numbers": BaggingRegressor(n_estimators=12, max_features=6)}
+
+
+@each(OWN)
+def test_one_tree_of_your_own_forest_is_drawn_anew(model):
+    "What the explorer computes is the forest's, before and after one of its trees has another draw; the forest given stays as it is."
+    X, y = load_wine(return_X_y=True)
+    numbers = not hasattr(model, "predict_proba")
+    model.set_params(random_state=0).fit(X, y)
+    data = two_columns(X, y, columns=(6, 9), numbers=numbers)
+    own_forest(model, data)
+    before = grown(model, data)
+    after, said = redrawn(before, 5, seed=7), answer(model, X)
+    np.testing.assert_array_equal(answer(model, X), said)
+    np.testing.assert_array_equal(np.delete(after.fields, 5, 0), np.delete(before.fields, 5, 0))
+    for seen in (before, after):
+        assert len(seen.drawn) == 12 and all(seen.times(i).sum() == len(seen.drawn[i]) for i in range(12))
+        assert (seen.curve is None) == (not seen.forest.bootstrap)
+        for i, tree in enumerate(seen.forest.estimators_):
+            rows, own = data.row([2.0, 6.0])[None], seen.features(i)
+            inside = rows if own is None else rows[:, own]
+            boxes = seen.boxes(i)
+            assert ((boxes[:, 0] < 2) & (2 <= boxes[:, 1]) & (boxes[:, 2] < 6) & (6 <= boxes[:, 3])).sum() == 1
+            assert len(seen.questions(i, rows[0])) == tree.decision_path(inside.astype(np.float32)).sum() - 1
+    if "extra-trees" not in str(type(model)).lower() and before.curve is not None: assert (after.times(5) != before.times(5)).any()
 
 
 @each(CLASSIFIERS | {f"{k}, numbers": m for k, m in REGRESSORS.items()})

@@ -126,7 +126,7 @@ if __name__ == "__main__":
     ap.add_argument("what", choices=["strip", "readme", "outputs"])
     ap.add_argument("notebooks", nargs="*", type=Path)
     ap.add_argument("--real", action="store_true", help="first the long runs, on the real data sets, for what they record (LESSONKIT_REAL=1)")
-    a = ap.parse_args()
+    a = ap.parse_intermixed_args()
     paths = [p.resolve() for p in a.notebooks]
     if a.what == "strip": cmd_strip(paths)
     elif a.what == "readme": cmd_readme(paths)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from .fetch import DataError, Remote, fetch, install_from
 from .images import MNIST
+from .tables import TABLES
 
 # %% ../../nbs/course/datasets.ipynb #data-entry
 ROUTES = ('url', 'manual', 'embedded')
@@ -40,6 +41,8 @@ class Entry:
     files: tuple[Remote, ...] = ()  # every one of them is needed
     layouts: tuple[tuple[str, ...], ...] = ()  # paths below the folder; the set is there if all of one layout are
     steps: str = ''  # for 'manual': what a person has to do
+    endings: tuple[str, ...] = ('',)  # what may follow each path of a layout: '.gz' and the like, where the loader unpacks
+    shelf: str = ''  # a second place: the set may also lie in its folder below this one
 
     def __post_init__(self):
         if self.route not in ROUTES: raise ValueError(f'route must be one of {ROUTES}, not {self.route!r}')
@@ -217,7 +220,7 @@ register(Entry(
     loader=load_wikitext2,
 ))
 
-register(Entry(**MNIST));
+for fields in (MNIST, *TABLES): register(Entry(**fields))
 
 # %% ../../nbs/course/datasets.ipynb #data-home
 class UnknownData(DataError, ValueError):
@@ -239,7 +242,15 @@ def _find(name) -> Entry:
 
 def _holds(entry) -> Callable[[Path], bool]:
     "The question whether a folder holds the set in one of its layouts."
-    return lambda folder: any(all(os.path.exists(Path(folder, p)) for p in layout) for layout in entry.layouts)
+    there = lambda folder, path: any(os.path.exists(Path(folder, path + ending)) for ending in entry.endings)
+    return lambda folder: any(all(there(folder, p) for p in layout) for layout in entry.layouts)
+
+
+def _folder(entry) -> Path:
+    "Where the set lies: on its shelf, if it is there and not in the folder of its own."
+    own, holds = data_home() / entry.name, _holds(entry)
+    shelved = data_home() / entry.shelf / entry.name
+    return shelved if entry.shelf and not holds(own) and holds(shelved) else own
 
 
 def _by_hand(entry):
@@ -252,13 +263,14 @@ def load(
     *,
     sample: bool = False, # True: the stand-in, silently, whatever is on this computer
     **options, # the set's own, such as split='test' or labels=True for imdb; the column `returns` of `available()` lists them
-): # str, list of str…: the same types, real or stand-in
+): # str, list of str, DataFrame…: the same types, real or stand-in
     """Read a set: the real one where it is on this computer, else its stand-in, which one printed line says.
 
     Nothing is downloaded. Raises `UnknownData` for a name that is not known, `DataError` for a folder that does not
     hold the set, and in a real run (LESSONKIT_REAL=1) for a set that is not there, `TypeError` and `ValueError` for options that the set does not have.
     """
-    entry, folder = _find(name), data_home() / name
+    entry = _find(name)
+    folder = _folder(entry)
     known = list(inspect.signature(entry.loader).parameters)[1:]
     for option in options:
         if option not in known: raise TypeError(f'load({name!r}) has no option {option!r}; it has: {", ".join(known) or "none"}')
@@ -285,9 +297,9 @@ def available(): # DataFrame, index: name
     `mb` the megabytes on disk, `download_mb` what a download brings (NaN: not known).
     """
     import pandas as pd
-    rows, home = [], data_home()
+    rows = []
     for e in ENTRIES.values():
-        folder = home / e.name
+        folder = _folder(e)
         if e.route == 'embedded': source = 'embedded'
         elif _holds(e)(folder): source = 'real'
         else: source = 'unusable' if os.path.isdir(folder) and os.listdir(folder) else 'stand-in'
@@ -303,8 +315,8 @@ def download(
     "Bring a set to this computer, unless it is there; raises `DataError` with what to do, and then leaves nothing half-done."
     entry, home = _find(name), data_home()
     if entry.route == 'embedded': raise DataError(f'{name} is part of Python: there is nothing to download.', f'call load({name!r}).')
+    if _holds(entry)(there := _folder(entry)): return there
     if entry.route == 'url': return fetch(name, entry.files, home, _holds(entry), progress, _by_hand(entry))
-    if _holds(entry)(home / name): return home / name
     print(f'{entry.title}\n{entry.steps or "Get it from " + entry.homepage}\nTerms: {entry.terms}')
     raise DataError(f'{name} cannot be downloaded by a program: its makers ask you to sign in and accept their terms.',
         f'follow the steps above, then run: lessonkit download {name} --from THE-FOLDER-YOU-UNPACKED')
@@ -317,5 +329,6 @@ def install(
     "Take a set that was brought by hand; raises `DataError` if it is not laid out as this set is."
     entry = _find(name)
     if entry.route == 'embedded': raise DataError(f'{name} is part of Python: there is nothing to install.', f'call load({name!r}).')
+    if _holds(entry)(there := _folder(entry)): return there
     layouts = '; or '.join(', '.join(layout) for layout in entry.layouts)
     return install_from(name, Path(folder), data_home(), _holds(entry), f'The folder should hold: {layouts}.')

@@ -36,6 +36,14 @@ x, y, *_ = digits()
 def learner(seed): return Learner(small_net(seed), DataLoaders.from_arrays((x, y), bs=32, seed=seed), F.cross_entropy, partial(torch.optim.SGD, momentum=.9), device="cpu")
 finds = find_over_seeds(learner, range(8))
 LRFinderExplorer(finds[0], learn=learner(0), finds=finds)"""
+OWN_FOREST = """
+from sklearn.datasets import load_wine
+from sklearn.ensemble import BaggingClassifier
+from lessonkit.explorers.bagging import BaggingExplorer
+wine = load_wine(as_frame=True)
+X, y = wine.data, wine.target_names[wine.target]
+forest = BaggingClassifier(n_estimators=100, max_features=5, random_state=0).fit(X.to_numpy(), y)
+BaggingExplorer(X, y, columns=("flavanoids", "color_intensity"), forest=forest)"""
 ROWS = [
     Row("bptt", BPTT + "import pydoc_data.topics as t\nBPTTExplorer('\\n'.join(t.topics.values()))", control="step", notebook7=True),
     Row("bptt-20M", BPTT + "import numpy as np\nBPTTExplorer(np.arange(20_000_000) % 251, bs=64, bptt=70)", control="step"),
@@ -43,6 +51,7 @@ ROWS = [
     Row("schedule", "from lessonkit.explorers.schedule import ScheduleExplorer\nScheduleExplorer('one_cycle', lr=0.13, step=40)", control="step"),
     Row("sgd", "from lessonkit.explorers.sgd import SGDExplorer\nSGDExplorer()", control="step"),
     Row("bagging", "from lessonkit.explorers.bagging import BaggingExplorer\nBaggingExplorer()", control="first k"),
+    Row("bagging-own", OWN_FOREST, control="first k"),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight"), hover=False, figure=True),
 ]
 
