@@ -345,12 +345,13 @@ class Learner(Loop, Saved):
         splitter: Callable | None = None,  # model → lists of parameters, input first
         *,
         device: str | torch.device | None = None,  # None: the GPU if there is one, else the CPU
-        precision: str | None = None,  # "bf16", "fp16"; None: that of the weights
+        precision: str | None = None,  # "bf16", "fp16"; None: as launched (see `processes`), else that of the weights
     ):
         if not list(model.parameters()):
             raise ValueError("model has no parameters: there is nothing to learn; give it a layer that has some")
         if any(nn.parameter.is_lazy(p) for p in model.parameters()):
             raise ValueError("model has lazy parameters, of unknown shape: call it once on a batch first")
+        precision = processes.asked_precision() if precision is None else precision
         if precision not in PRECISIONS:
             raise ValueError(f"precision={precision!r}: take one of {', '.join(map(repr, PRECISIONS))}")
         self.rank, self.world = processes.join()
@@ -506,7 +507,7 @@ class Learner(Loop, Saved):
         trained = sum(p.numel() for p in self.params if p.requires_grad)
         groups = f"{len(self.groups)} group" + "s" * (len(self.groups) > 1)
         return (f"Learner: {type(self.model).__name__} of {n:,} weights, {trained:,} trained, in {groups}, "
-                f"on {self.device}, {len(self.rows)} epochs so far")
+                f"on {self.device}, {len(self.rows)} epoch" + "s" * (len(self.rows) != 1) + " so far")
 
     def _set_hypers(self, lr, wd, mom):
         if not any(p.requires_grad for p in self.params):

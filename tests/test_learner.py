@@ -425,6 +425,7 @@ from torch import nn
 from torch.nn import functional as F
 from lessonkit.learner import Callback, DataLoaders, Learner, accuracy
 torch.set_num_threads(1)
+# HERE
 g = torch.Generator().manual_seed(0)
 x = torch.randn(101, 6, generator=g); x[:, 5] = torch.arange(101)
 y = (x[:, 0] * x[:, 1] > 0).long()
@@ -440,15 +441,29 @@ dls = DataLoaders.from_arrays((x, y), (x[:37], y[:37]), bs=20, seed=1)  # the la
 learn = Learner(net, dls, F.cross_entropy, torch.optim.SGD, metrics=[accuracy], cbs=[See()], device="cpu")
 learn.fit(3, .1, mom=.9, checkpoint=sys.argv[1] + "/run.safetensors", show=False)
 out = dict(rank=learn.rank, world=learn.world, rows=rows, history=learn.history.to_dict("list"), weight=net[1].weight.tolist())
+functions = vars(torch.distributed.nn.functional).values()
+out["kept"] = sum("ProcessGroup" in type(d).__name__ for f in functions for d in getattr(f, "__defaults__", None) or ())
 open(f"{sys.argv[1]}/{learn.world}-{learn.rank}.json", "w", encoding="utf-8").write(json.dumps(out))
 """
 
 
-def test_two_processes_train_as_one(tmp_path):
-    (tmp_path / "train.py").write_text(TWO, encoding="utf-8")
+FORKED = "import runpy, sys; from accelerate import debug_launcher; debug_launcher(lambda: runpy.run_path(sys.argv.pop(1), run_name='__main__'), num_processes=2)"
+ACCELERATE = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
+LAUNCHERS = {
+    "torchrun": ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"],
+    "accelerate launch": ACCELERATE,
+    "after Accelerator()": ACCELERATE,
+    "debug_launcher": ["-c", FORKED],
+}
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_two_processes_train_as_one(tmp_path, launcher):
+    if launcher != "torchrun": pytest.importorskip("accelerate", reason="the extra `distributed` is not installed")
     env = os.environ | {"OMP_NUM_THREADS": "1"}
-    launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]
-    for how in ([], launch):
+    for how in ([], LAUNCHERS[launcher]):
+        started = "from accelerate import Accelerator\nassert Accelerator(cpu=True).num_processes == 2" if how and "Accelerator" in launcher else ""
+        (tmp_path / "train.py").write_text(TWO.replace("# HERE", started), encoding="utf-8")
         done = subprocess.run([sys.executable, *how, str(tmp_path / "train.py"), str(tmp_path)], env=env, capture_output=True, text=True, timeout=180)
         assert done.returncode == 0, done.stderr[-3000:]
     one, first, second = (json.loads((tmp_path / f"{n}.json").read_text(encoding="utf-8")) for n in ("1-0", "2-0", "2-1"))
@@ -460,6 +475,21 @@ def test_two_processes_train_as_one(tmp_path):
         for k, v in one["history"].items(): np.testing.assert_allclose(run["history"][k], v, rtol=1e-4, err_msg=k)
         np.testing.assert_allclose(run["weight"], one["weight"], rtol=1e-3, atol=1e-6)
     assert first["weight"] == second["weight"]
+    if launcher == "debug_launcher": return  # it makes the group before a line of ours is read, and ends its processes by force
+    assert first["kept"] == second["kept"] == 0, "a default of torch's keeps the group: its threads may abort the process at exit"
+
+
+@pytest.mark.parametrize("asked, precision", [("no", None), ("bf16", "bf16"), (None, None)])
+def test_what_accelerate_was_launched_with_is_honored(monkeypatch, asked, precision):
+    "`accelerate launch --mixed_precision bf16 --cpu`, by what it puts into the environment; what is said in the code wins."
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
+    if asked: monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", asked)
+    learn = Learner(model(), DataLoaders([data()]), F.cross_entropy)
+    assert learn.precision == precision and learn.device.type == "cpu"
+    assert Learner(model(), DataLoaders([data()]), F.cross_entropy, precision="bf16").precision == "bf16"
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp8")
+    with pytest.raises(ValueError, match="fp8"): Learner(model(), DataLoaders([data()]), F.cross_entropy)
 
 
 # What cannot be trained
