@@ -44,6 +44,19 @@ wine = load_wine(as_frame=True)
 X, y = wine.data, wine.target_names[wine.target]
 forest = BaggingClassifier(n_estimators=100, max_features=5, random_state=0).fit(X.to_numpy(), y)
 BaggingExplorer(X, y, columns=("flavanoids", "color_intensity"), forest=forest)"""
+SEARCH = """
+import numpy as np
+from lessonkit.search import sample
+from lessonkit.explorers.search import SearchExplorer
+import pandas as pd
+from scipy import stats
+rng = np.random.default_rng(0)
+space = dict(eta0=stats.loguniform(1e-3, 1), alpha=stats.loguniform(1e-7, 1e-3), average=[True, False], schedule=["constant", "adaptive"], max_iter=[1, 2, 4])
+table = pd.DataFrame(sample(space, 300))
+table["score"] = .92 - .02 * np.log10(table.eta0 / .04) ** 2 - .02 * ~table.average + rng.normal(0, .004, 300)
+table["seconds"], table["error"] = table.max_iter * .04 + rng.uniform(0, .02, 300), ""
+table.loc[::40, ["score", "seconds"]], table.loc[::40, "error"] = np.nan, "FloatingPointError: the weights are not finite"
+SearchExplorer(table, x="eta0", y="alpha")"""
 ROWS = [
     Row("bptt", BPTT + "import pydoc_data.topics as t\nBPTTExplorer('\\n'.join(t.topics.values()))", control="step", notebook7=True),
     Row("bptt-20M", BPTT + "import numpy as np\nBPTTExplorer(np.arange(20_000_000) % 251, bs=64, bptt=70)", control="step"),
@@ -52,6 +65,7 @@ ROWS = [
     Row("sgd", "from lessonkit.explorers.sgd import SGDExplorer\nSGDExplorer()", control="step"),
     Row("bagging", "from lessonkit.explorers.bagging import BaggingExplorer\nBaggingExplorer()", control="first k"),
     Row("bagging-own", OWN_FOREST, control="first k"),
+    Row("search", SEARCH, control="rank"),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight"), hover=False, figure=True),
 ]
 
