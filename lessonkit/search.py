@@ -22,9 +22,9 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 from sklearn.metrics import get_scorer
-from tqdm import tqdm
 
 from .course.exercises import register
+from .course.progress import bar
 
 # %% ../nbs/12_search.ipynb #se-space
 def _plain(name: str, value):
@@ -184,7 +184,7 @@ class Journal:
         self.path, self.head, self.entries = Path(path), json.loads(_key(head)), {}
 
     def __enter__(self) -> "Journal":
-        from filelock import FileLock, Timeout  # comes with torch
+        from filelock import FileLock, Timeout
 
         if not self.path.parent.is_dir(): raise ValueError(f"journal: there is no folder {self.path.parent}; make it first")
         self._lock = FileLock(f"{self.path}.lock")
@@ -248,7 +248,7 @@ def search(
     journal: str | Path | None = None,  # file to write each fit into; with it, the same call after an interruption goes on
     seed: int = 0,  # for every `random_state` that model and setting leave open, so that a fit can be had again
     retry: bool = False,  # True fits again what the journal holds as failed
-    progress: bool = True,  # a text bar on stderr
+    progress: bool = True,  # a text bar
 ) -> pd.DataFrame:  # a row a setting, in their order: its parameters, score, seconds of training, error
     """Fits `model` with each setting on `train` and scores it on `valid`.
 
@@ -278,12 +278,12 @@ def _run(model, settings, score, data, n_jobs, book, retry, progress) -> list[di
     if known and progress: print(f"{known} of {len(settings)} settings are in {book.path.name} and are not fitted again")
     if not todo: return found
     results = _as_they_come([joblib.delayed(_numbered)(i, model, settings[i], score, *data.values()) for i in todo], n_jobs)
-    with tqdm(total=len(settings), initial=known, disable=not progress, unit="fit") as bar:
+    with bar(len(settings), "fits", shown=progress, initial=known, unit="fit") as steps:
         try:
             for i, result in results:
                 found[i] = result
                 if book: book.add(settings[i], result)
-                bar.update()
+                steps.update()
         except KeyboardInterrupt:
             if book: print(f"interrupted: {len(settings) - found.count(None)} of {len(settings)} settings are in {book.path.name}; the same call goes on from there")
             raise

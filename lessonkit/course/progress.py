@@ -14,9 +14,10 @@ from tqdm import tqdm
 def bar(
     total: int | None,  # how much there is to do; None: not known
     what: str,  # in front of the bar
+    shown: bool = True,
     **options,  # tqdm's own: initial, unit, …
 ) -> tqdm:
     "A bar to `update` and `close`."
     notebook = "ipykernel" in type(sys.stdout).__module__
     file = sys.stdout if notebook else sys.stderr
-    return tqdm(total=total, desc=what, leave=False, disable=not (notebook or file.isatty()), file=file, **options)
+    return tqdm(total=total, desc=what, leave=False, disable=not (shown and (notebook or file.isatty())), file=file, **options)
