@@ -183,7 +183,7 @@ def _draw_scale(e, s: Scene, x, y, h):
 def _draw_card(e, s: Scene):
     "The chosen setting and the best, side by side."
     x, y, w = CARD, 10, WIDTH - CARD - 4
-    _head(s, x, y, "Chosen", f"rank {e.rank + 1} of {len(e.table)}")
+    _head(s, x, y, "Chosen", f"rank {e.rank} (0 is the best)")
     s.text([[WIDTH - 4, y]], "best", size=13, weight="bold", align="right")
     names, names_shown = [*e.parameters, "score", "seconds"], 9
     if len(names) > names_shown: names = [*e.parameters[: names_shown - 3], "…", "score", "seconds"]
@@ -258,7 +258,8 @@ def sentence(
     e,  # a `SearchExplorer`
 ) -> str:
     "The chosen setting, its cell, what is kept, and what the mouse points at."
-    out = [f"Rank {e.rank + 1} of {len(e.table)}: {told(e, e.row)}."]
+    n = len(e.table)
+    out = [f"Rank {e.rank} of {n} settings (0 is the best): {told(e, e.row)}." if e.rank else f"The best of {n} settings: {told(e, e.row)}."]
     if e.rank and not e.table["error"].iloc[e.row]:
         out.append(f"The best is {e.table['score'].iloc[e.order[0]] - e.table['score'].iloc[e.row]:.4f} above it.")
     if e.cell is None: out.append("It is not on the map: a held parameter or a range leaves it out.")
