@@ -57,6 +57,17 @@ table["score"] = .92 - .02 * np.log10(table.eta0 / .04) ** 2 - .02 * ~table.aver
 table["seconds"], table["error"] = table.max_iter * .04 + rng.uniform(0, .02, 300), ""
 table.loc[::40, ["score", "seconds"]], table.loc[::40, "error"] = np.nan, "FloatingPointError: the weights are not finite"
 SearchExplorer(table, x="eta0", y="alpha")"""
+WATERFALL = """
+from sklearn.ensemble import RandomForestClassifier
+from lessonkit.course.table_rules import draw
+from lessonkit.explorers.waterfall import WaterfallExplorer
+from lessonkit.forest_insight import TableEncoder
+ship = draw("titanic", 1500).drop(columns=["PassengerId", "Name", "Ticket"])
+lived, encoder = ship.pop("Survived").map({0: "died", 1: "survived"}), TableEncoder()
+X = encoder.fit_transform(ship)
+explorer = WaterfallExplorer(RandomForestClassifier(100, random_state=0).fit(X[:1000], lived[:1000]), X[1000:], encoder=encoder, row=12)
+explorer.feature = "Fare"
+explorer"""
 ROWS = [
     Row("bptt", BPTT + "import pydoc_data.topics as t\nBPTTExplorer('\\n'.join(t.topics.values()))", control="step", notebook7=True),
     Row("bptt-20M", BPTT + "import numpy as np\nBPTTExplorer(np.arange(20_000_000) % 251, bs=64, bptt=70)", control="step"),
@@ -65,6 +76,7 @@ ROWS = [
     Row("sgd", "from lessonkit.explorers.sgd import SGDExplorer\nSGDExplorer()", control="step"),
     Row("bagging", "from lessonkit.explorers.bagging import BaggingExplorer\nBaggingExplorer()", control="first k"),
     Row("bagging-own", OWN_FOREST, control="first k"),
+    Row("waterfall", WATERFALL, control="value", hover=False),
     Row("search", SEARCH, control="rank"),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight"), hover=False, figure=True),
 ]
