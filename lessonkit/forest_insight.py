@@ -29,12 +29,15 @@ def _kind(name, s: pd.Series) -> str:
     if s.isna().all(): return "empty"
     if pd.api.types.is_datetime64_any_dtype(s): return "date"
     if isinstance(s.dtype, pd.CategoricalDtype): return "category"
-    if pd.api.types.is_complex_dtype(s): _refuse(name, "holds complex numbers", "give their parts")
+    if pd.api.types.is_complex_dtype(s):
+        _refuse(name, "holds complex numbers", "give their parts")
     if pd.api.types.is_bool_dtype(s) or pd.api.types.is_numeric_dtype(s): return "number"
     found = sorted({type(v).__name__ for v in s.dropna()})
     if all(isinstance(v, str) for v in s.dropna()): return "category"
-    if pd.api.types.is_timedelta64_dtype(s): _refuse(name, "holds durations", "give .dt.total_seconds()")
-    mixed = "make them one kind, for example by .astype(str)" if len(found) > 1 else "turn them into numbers or texts"
+    if pd.api.types.is_timedelta64_dtype(s):
+        _refuse(name, "holds durations", "give .dt.total_seconds()")
+    mixed = "make them one kind, for example by .astype(str)"
+    if len(found) == 1: mixed = "turn them into numbers or texts"
     _refuse(name, f"holds {' and '.join(found)}", mixed)
 
 
@@ -58,12 +61,16 @@ class TableEncoder:
         table: pd.DataFrame,  # training rows, without the target
     ) -> "TableEncoder":  # itself
         "Learns levels, medians and where gaps are. Raises ValueError for a column it cannot take."
-        if not isinstance(table, pd.DataFrame): raise TypeError(f"table is a {type(table).__name__}: give a DataFrame")
+        if not isinstance(table, pd.DataFrame):
+            raise TypeError(f"table is a {type(table).__name__}: give a DataFrame")
         if not len(table): raise ValueError("table has no rows to learn from")
         names = list(table.columns)
         if strange := [n for n in names if not isinstance(n, str)]:
-            raise ValueError(f"column {strange[0]!r} has no text for a name: table.columns = table.columns.map(str)")
-        if len(set(names)) < len(names): raise ValueError(f"columns come twice: {sorted({n for n in names if names.count(n) > 1})}")
+            raise ValueError(f"column {strange[0]!r} has no text for a name: "
+                             "table.columns = table.columns.map(str)")
+        if len(set(names)) < len(names):
+            double = sorted({n for n in names if names.count(n) > 1})
+            raise ValueError(f"columns come twice: {double}")
         self.kinds, self.levels, self.medians, self.groups, gaps = {}, {}, {}, {}, {}
         for name in names:
             s, kind = table[name], _kind(name, table[name])
@@ -87,7 +94,8 @@ class TableEncoder:
         table: pd.DataFrame,  # any rows, with the columns that were fitted
     ) -> pd.DataFrame:  # float64, no gaps, the same index
         "The rows as numbers. Raises ValueError for a missing column, or one of another kind than fitted."
-        if not hasattr(self, "kinds"): raise ValueError("the encoder knows no table yet: call fit first")
+        if not hasattr(self, "kinds"):
+            raise ValueError("the encoder knows no table yet: call fit first")
         parts = [self._column(name, kind, table) for name, kind in self.kinds.items()]
         return pd.concat(parts, axis=1)[[c for group in self.groups.values() for c in group]]
 
@@ -109,13 +117,16 @@ class TableEncoder:
         return str(self.levels[column][round(value) - 1]) if known else "unknown"
 
     def _column(self, name, kind, table):
-        if name not in table.columns: raise ValueError(f"column {name!r} is missing: it was there when fitted")
+        if name not in table.columns:
+            raise ValueError(f"column {name!r} is missing: it was there when fitted")
         s, found = table[name], _kind(name, table[name])
-        if found not in (kind, "empty"): _refuse(name, f"is a {found} here, and was a {kind} when fitted", "make it the same")
+        if found not in (kind, "empty"):
+            _refuse(name, f"is a {found} here, and was a {kind} when fitted", "make it the same")
         if kind == "category":
             code = {level: i for i, level in enumerate(self.levels[name], start=1)}
             return s.astype(object).map(code).fillna(0).astype(float).to_frame(name)
-        numbers = pd.DataFrame(np.nan, s.index, self.medians[name].index) if found == "empty" else self._numbers(name, s)
+        if found == "empty": numbers = pd.DataFrame(np.nan, s.index, self.medians[name].index)
+        else: numbers = self._numbers(name, s)
         filled = numbers.fillna(self.medians[name])
         if f"{name}_na" in self.groups[name]: filled[f"{name}_na"] = s.isna().astype(float)
         return filled
@@ -123,7 +134,8 @@ class TableEncoder:
     def _numbers(self, name, s):
         if pd.api.types.is_datetime64_any_dtype(s): return _as_date(s).add_prefix(f"{name}_")
         numbers = pd.Series(s.to_numpy(float, na_value=np.nan), s.index)
-        if np.isinf(numbers).any(): _refuse(name, "holds infinite numbers", "replace them, for example by NaN")
+        if np.isinf(numbers).any():
+            _refuse(name, "holds infinite numbers", "replace them, for example by NaN")
         return numbers.to_frame(name)
 
 # %% ../nbs/11_forest_insight.ipynb #fi-permutation
@@ -139,13 +151,19 @@ def _shuffled(X, columns, order):
 def _grouped(X, groups) -> dict:
     "Every column in exactly one group; a group's name, or the column's own."
     known = list(X.columns) if isinstance(X, pd.DataFrame) else list(range(X.shape[1]))
-    groups = {name: [c] if isinstance(c, str) or np.isscalar(c) else list(c) for name, c in (groups or {}).items()}
+    groups = {name: [c] if isinstance(c, str) or np.isscalar(c) else list(c)
+              for name, c in (groups or {}).items()}
     named = [c for group in groups.values() for c in group]
-    if strange := [c for c in named if c not in known]: raise ValueError(f"groups name {strange}, which X does not have")
-    if double := sorted({str(c) for c in named if named.count(c) > 1}): raise ValueError(f"groups name {double} twice")
-    if empty := [name for name, group in groups.items() if not group]: raise ValueError(f"groups: {empty[0]!r} holds no column")
+    if strange := [c for c in named if c not in known]:
+        raise ValueError(f"groups name {strange}, which X does not have")
+    if double := sorted({str(c) for c in named if named.count(c) > 1}):
+        raise ValueError(f"groups name {double} twice")
+    if empty := [name for name, group in groups.items() if not group]:
+        raise ValueError(f"groups: {empty[0]!r} holds no column")
     alone = {c: [c] for c in known if c not in named}
-    if double := [name for name in groups if name in alone]: raise ValueError(f"groups: {double[0]!r} is also a column outside of it: choose another name")
+    if double := [name for name in groups if name in alone]:
+        raise ValueError(f"groups: {double[0]!r} is also a column outside of it: "
+                         "choose another name")
     return groups | alone
 
 
@@ -162,7 +180,8 @@ def permutation_importance(
 
     All columns meet the same shuffles, those of scikit-learn for this seed; `.attrs["score"]` is the
     score before. Raises ValueError for groups that do not fit X."""
-    if n_repeats < 2: raise ValueError(f"n_repeats={n_repeats}: give 2 or more, or there is no spread")
+    if n_repeats < 2:
+        raise ValueError(f"n_repeats={n_repeats}: give 2 or more, or there is no spread")
     X = X if isinstance(X, pd.DataFrame) else np.asarray(X)
     if len(X) != len(y): raise ValueError(f"X has {len(X)} rows and y {len(y)}")
     score = score or (lambda model, X, y: model.score(X, y))
@@ -218,7 +237,8 @@ class Paths:
             raise TypeError("forest predicts several targets at once; fit one for each")
         self.forest, self.n_features = forest, forest.n_features_in_
         self.classes = getattr(forest, "classes_", None)
-        self.names = [str(n) for n in getattr(forest, "feature_names_in_", [f"x{j}" for j in range(self.n_features)])]
+        numbered = [f"x{j}" for j in range(self.n_features)]
+        self.names = [str(n) for n in getattr(forest, "feature_names_in_", numbered)]
 
         count = [i.node_count for i in inner]
         self.root = np.concatenate([[0], np.cumsum(count)])[:-1]
@@ -241,17 +261,28 @@ class Paths:
         X,  # (n, n_features) DataFrame or array
     ) -> np.ndarray:  # float32, as the trees compare
         "X, checked. Raises ValueError for other columns than fitted, texts or infinite numbers."
-        if isinstance(X, pd.DataFrame) and hasattr(self.forest, "feature_names_in_") and list(map(str, X.columns)) != self.names:
-            lacking, more = ([c for c in a if c not in b] for a, b in [(self.names, list(X)), (list(X), self.names)])
-            how = f"lacks {lacking[:3]}" if lacking else f"has {more[:3]} besides" if more else "has them in another order"
-            raise ValueError(f"X does not hold the columns that the forest was fitted on: it {how}; give X[forest.feature_names_in_]")
+        if isinstance(X, pd.DataFrame) and hasattr(self.forest, "feature_names_in_"): self._same(list(X))
         try:
-            with np.errstate(over="ignore"): x = np.asarray(X, np.float32)  # too large becomes infinite, see below
-        except (TypeError, ValueError): raise ValueError("X holds something that is no number: TableEncoder makes numbers of it") from None
+            with np.errstate(over="ignore"):
+                x = np.asarray(X, np.float32)  # too large becomes infinite, see below
+        except (TypeError, ValueError):
+            raise ValueError("X holds something that is no number: "
+                             "TableEncoder makes numbers of it") from None
         if x.ndim != 2 or x.shape[1] != self.n_features:
             raise ValueError(f"X has shape {x.shape}; the forest takes rows of {self.n_features} columns")
-        if np.isinf(x).any(): raise ValueError(f"X holds {np.isinf(x).sum()} infinite numbers (after rounding to float32)")
+        if np.isinf(x).any():
+            many = np.isinf(x).sum()
+            raise ValueError(f"X holds {many} infinite numbers (after rounding to float32)")
         return x
+
+    def _same(self, given):
+        "Refuses other columns than those fitted, in words."
+        if list(map(str, given)) == self.names: return
+        lacking = [c for c in self.names if c not in given]
+        more = [c for c in given if c not in self.names]
+        how = f"lacks {lacking[:3]}" if lacking else f"has {more[:3]} besides" if more else "has them in another order"
+        raise ValueError("X does not hold the columns that the forest was fitted on: "
+                         f"it {how}; give X[forest.feature_names_in_]")
 
     def contributions(
         self,
@@ -263,8 +294,8 @@ class Paths:
         parts = [self._walk(x[i : i + rows]) for i in range(0, len(x), rows)]
         values = np.concatenate(parts) if parts else np.zeros((0, self.n_features, n_out))
         single = self.classes is None
-        return Contributions(float(self.bias[0]) if single else self.bias, values[..., 0] if single else values,
-                             self.names, self.classes)
+        bias, values = (float(self.bias[0]), values[..., 0]) if single else (self.bias, values)
+        return Contributions(bias, values, self.names, self.classes)
 
     def _walk(self, x):  # (n, n_features, n_out)
         start = self.root[~self.leaf[self.root]]
@@ -297,7 +328,7 @@ def waterfall(
     output=None,  # a class; None: of two the second, of one number that
     top: int = 8,  # columns shown on their own
 ) -> pd.DataFrame:  # index: the columns; change, start and stop of each bar, the largest first
-    "The bars of a waterfall: the first starts at the bias, each where the last one stopped, the last stops at the prediction."
+    "Bars from the bias to the prediction, each starting where the one before it stopped."
     if not -len(contributions.values) <= row < len(contributions.values):
         raise ValueError(f"row={row}: there are {len(contributions.values)} rows, from 0 on")
     if top < 1: raise ValueError(f"top={top}: give 1 or more")
@@ -319,7 +350,8 @@ def class_index(
     "Where a class stands. Raises ValueError for none of them, or for None where there are not two."
     classes = list(classes)
     if output is None and len(classes) <= 2: return len(classes) - 1
-    if output not in classes: raise ValueError(f"output={output!r}: say which class, one of {classes}")
+    if output not in classes:
+        raise ValueError(f"output={output!r}: say which class, one of {classes}")
     return classes.index(output)
 
 # %% ../nbs/11_forest_insight.ipynb #fi-ice
@@ -332,17 +364,21 @@ def ice(
 ) -> pd.DataFrame:  # (n, n_grid): a row for each row of X, a column for each value
     "What the model would say of each row if one column held another value (Goldstein et al. 2015)."
     table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
-    if feature not in table.columns: raise ValueError(f"feature={feature!r}: X has {list(table.columns)}")
+    if feature not in table.columns:
+        raise ValueError(f"feature={feature!r}: X has {list(table.columns)}")
     if not len(table): raise ValueError("X has no rows")
     if grid is None:
-        own = np.unique(table[feature].dropna())
-        grid = own if len(own) <= 40 else np.unique(np.quantile(table[feature].dropna(), np.linspace(0, 1, 40), method="nearest"))
+        seen = table[feature].dropna()
+        grid = np.unique(seen)
+        if len(grid) > 40: grid = np.unique(np.quantile(seen, np.linspace(0, 1, 40), method="nearest"))
     if not len(grid): raise ValueError(f"grid is empty: give values of {feature!r} to try")
     tried, answers = table.copy(), []
     for value in grid:
         tried[feature] = value
         given = tried if isinstance(X, pd.DataFrame) else tried.to_numpy()
-        if hasattr(model, "classes_"): answers.append(model.predict_proba(given)[:, class_index(model.classes_, output)])
+        if hasattr(model, "classes_"):
+            k = class_index(model.classes_, output)
+            answers.append(model.predict_proba(given)[:, k])
         else: answers.append(model.predict(given))
     return pd.DataFrame(np.array(answers).T, table.index, pd.Index(grid, name=str(feature)))
 
@@ -376,8 +412,11 @@ def error_by_spread(
 ) -> pd.DataFrame:  # a row for each group, the surest first: rows, mean spread, mean error
     "Whether a forest errs more where its trees differ more: measured on held-out rows."
     error, spread = np.asarray(error, float), np.asarray(spread, float)
-    if error.shape != spread.shape or error.ndim != 1: raise ValueError(f"error has shape {error.shape} and spread {spread.shape}: give one number a row for both")
-    if not 1 <= bins <= len(error): raise ValueError(f"bins={bins}: give 1 to {len(error)}, the number of rows")
+    if error.shape != spread.shape or error.ndim != 1:
+        raise ValueError(f"error has shape {error.shape} and spread {spread.shape}: "
+                         "give one number a row for both")
+    if not 1 <= bins <= len(error):
+        raise ValueError(f"bins={bins}: give 1 to {len(error)}, the number of rows")
     parts = np.array_split(np.argsort(spread, kind="stable"), bins)
     return pd.DataFrame({"rows": [len(p) for p in parts], "spread": [spread[p].mean() for p in parts],
                          "error": [error[p].mean() for p in parts]}, pd.RangeIndex(1, bins + 1, name="group"))
