@@ -25,10 +25,10 @@ STATIC = ("text/plain", "image/png", "text/markdown")
 def smaller(png: str) -> str:
     "A picture with a palette of 256 colors instead of 16 million: no eye sees it, and two of three bytes go. base64 in and out."
     image = Image.open(io.BytesIO(base64.b64decode(png)))
-    if image.mode == "P": return png
+    if image.mode == "P": return png.strip()
     out = io.BytesIO()
     image.convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(out, "png", optimize=True)
-    return min(png, base64.encodebytes(out.getvalue()).decode(), key=len)
+    return min(png, base64.encodebytes(out.getvalue()).decode(), key=len).strip()
 
 
 def static_output(out: dict) -> dict | None:
