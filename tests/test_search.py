@@ -1,4 +1,5 @@
 """What lesson 12 promises of `search`: killed and resumed it loses and repeats nothing, clusters give the same table, and errors say what to change."""
+import io
 import json
 import os
 import random
@@ -300,8 +301,15 @@ def test_bad_input_says_what_to_change(call, words):
     assert words in str(e.value)
 
 
-def test_the_bar_is_text(capsys):
+def test_the_bar_is_text(monkeypatch, capsys):
+    class Terminal(io.StringIO):
+        def isatty(self): return True
+
     search(TREE, grid(SPACE), TRAIN, VALID)
-    assert "16/16" in capsys.readouterr().err
-    quietly(TREE, grid(SPACE), TRAIN, VALID)
-    assert capsys.readouterr() == ("", "")
+    assert capsys.readouterr() == ("", ""), "a log file gets no bar"
+    monkeypatch.setattr(sys, "stderr", screen := Terminal())
+    search(TREE, grid(SPACE), TRAIN, VALID)
+    assert "16/16" in screen.getvalue()
+    screen.truncate(0)
+    search(TREE, grid(SPACE), TRAIN, VALID, progress=False)
+    assert not screen.getvalue()
