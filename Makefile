@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-NB     ?= nbs/[0-9]*.ipynb nbs/explorers/*.ipynb nbs/course/*.ipynb
+NB     ?= nbs/[0-9]*.ipynb nbs/*/*.ipynb
 LESSON ?= 32_bptt
 
 .PHONY: help lab edit test export clean readme outputs unit browser bench gpu

@@ -1,4 +1,4 @@
-"""`Learner` (lesson 05) against a bare PyTorch loop that does the same work, and against fastai's Learner: milliseconds a training step."""
+"""`Learner` (lesson 06) against a bare PyTorch loop that does the same work, and against fastai's Learner: milliseconds a training step."""
 from functools import partial
 from types import SimpleNamespace
 

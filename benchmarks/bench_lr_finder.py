@@ -1,4 +1,4 @@
-"""`lr_find` (lesson 06) against the bare loop it automates, torch-lr-finder and fastai: seconds for the same 100 steps."""
+"""`lr_find` (lesson 07) against the bare loop it automates, torch-lr-finder and fastai: seconds for the same 100 steps."""
 import contextlib
 import io
 from copy import deepcopy

@@ -24,7 +24,7 @@ from sklearn.base import clone
 from sklearn.metrics import get_scorer
 
 from .course.exercises import register
-from .course.progress import bar
+from .train.progress import bar
 
 # %% ../nbs/12_search.ipynb #se-space
 def _plain(name: str, value):

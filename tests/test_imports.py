@@ -50,9 +50,13 @@ def source(module: str) -> str: return (ROOT / Path(*module.split("."))).with_su
 
 def may_import(module: str, other: str) -> bool:
     "Whether the floors allow `module` to import `other`."
-    floor = {"course": 0, "explorers": 2}
-    here, there = (floor.get(m.split(".")[1], 1) for m in (module, other))
-    if here == there == 1: return NUMBER[other] < NUMBER[module]
+    rooms = [m.split(".")[1] for m in (module, other)]
+    if "widgets" in rooms and rooms[0] not in ("widgets", "explorers"): return False  # beside the lessons, above the ground
+    if rooms == ["train", "course"]: return False
+    floor = {"train": 0, "course": 0, "widgets": 1, "exercises": 2, "explorers": 2}
+    here, there = (floor.get(room, 1) for room in rooms)
+    if here == there == 1 and rooms != ["widgets", "widgets"]:
+        return "widgets" not in rooms and NUMBER[other] < NUMBER[module]
     return there <= here
 
 
@@ -81,7 +85,9 @@ def test_the_rule_finds_what_it_forbids():
     assert imported("lessonkit.tokens", "from . import bptt") == {"lessonkit.bptt"}
     assert not may_import("lessonkit.course.datasets", "lessonkit.bptt") and not may_import("lessonkit.bptt", "lessonkit.explorers.bptt")
     assert not may_import("lessonkit.tokens", "lessonkit.bptt") and may_import("lessonkit.bptt", "lessonkit.tokens")
-    assert may_import("lessonkit.explorers.bptt", "lessonkit.bptt") and may_import("lessonkit.explorers.bptt", "lessonkit.explorers.base")
+    assert may_import("lessonkit.explorers.bptt", "lessonkit.bptt") and may_import("lessonkit.explorers.bptt", "lessonkit.widgets.explorer")
+    assert not may_import("lessonkit.widgets.scene", "lessonkit.bptt") and not may_import("lessonkit.bptt", "lessonkit.widgets.scene")
+    assert not may_import("lessonkit.train.loaders", "lessonkit.course.runs") and may_import("lessonkit.course.runs", "lessonkit.train.loaders")
 
 
 @pytest.mark.parametrize("module", sorted(NUMBER))

@@ -1,0 +1,1 @@
+"One explorer a module: state, view, sentence, wiring. It computes nothing that a lesson teaches."

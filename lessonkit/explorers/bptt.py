@@ -14,10 +14,10 @@ import numpy as np
 import traitlets as T
 
 from ..bptt import LMBatches, order_losses, torn
-from .base import Explorer
+from ..widgets.explorer import Explorer
 from .bptt_scene import HEIGHT, ROWS, WIDTH, draw, sentence
-from .controls import Stepper, in_row
-from .scene import Scene
+from ..widgets.controls import Stepper, in_row
+from ..widgets.scene import Scene
 from .stream import Stream
 
 # %% ../../nbs/explorers/bptt.ipynb #xb-class

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .figure import ink
+from ..widgets.figure import ink
 from ..lr_finder import LRFind
 
 # %% ../../nbs/explorers/lr_finder_scene.ipynb #xls-band

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import traitlets as T
 
-from .base import Explorer
-from .controls import Stepper, in_row
-from .scene import Scene
+from ..widgets.explorer import Explorer
+from ..widgets.controls import Stepper, in_row
+from ..widgets.scene import Scene
 from .search_scene import HEIGHT, LINES, WIDTH, Axis, draw, sentence
 from ..search import chosen
 

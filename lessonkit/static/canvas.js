@@ -1,4 +1,4 @@
-// CanvasView: paints a scene (a display list made in Python, explorers/scene.py) and tells the kernel what the mouse and keyboard do.
+// CanvasView: paints a scene (a display list made in Python, widgets/scene.py) and tells the kernel what the mouse and keyboard do.
 // It needs nothing of the page it stands in: any front end that runs anywidget will do, and so does a stub model in a saved page.
 
 const f32 = (v) => new Float32Array(v.buffer.slice(v.byteOffset, v.byteOffset + v.byteLength));

@@ -1,5 +1,5 @@
 // What both drawing surfaces need: the keys typed into one, the theme it stands on, its size. This text stands in front of
-// canvas.js and of figure.js (explorers/canvas, `module`): a widget's module comes as one text, so it cannot import another file.
+// canvas.js and of figure.js (widgets/canvas, `module`): a widget's module comes as one text, so it cannot import another file.
 
 const KEYS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown", "Enter", " "]);
 
