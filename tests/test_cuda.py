@@ -86,13 +86,10 @@ def test_the_recipes_steps_can_be_replayed(row, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
-def test_replayed_windows_are_the_eager_ones(kind):
-    chars, valid = torch.randint(9, (64 * 200 + 1,), device="cuda"), torch.randint(9, (64 * 30,), device="cuda")
-    ends = []
-    for eager in (True, False):
-        run = SimpleNamespace(eager=eager, safe=False, due=lambda: False)
-        trainer = characters.CharTrainer(run, kind, chars, valid, 9, n_hid=16, n_layers=2)
-        trainer.begin(0)
-        got = [trainer.epoch(lambda x: .01 * (1 - x), np.random.default_rng(e), 1e12, "") for e in range(2)]
-        ends.append(got)
-    assert trainer.graphs and ends[0] == pytest.approx(ends[1], rel=1e-3)
+def test_character_nets_learn_a_repeated_text(kind):
+    chars = torch.arange(64 * 200 + 1, device="cuda") % 9
+    run = SimpleNamespace(eager=False, safe=False, due=lambda: False)
+    trainer = characters.CharTrainer(run, kind, chars, chars[: 64 * 30], 9, n_hid=16, n_layers=2)
+    trainer.begin(0)
+    got = [trainer.epoch(lambda x: .01 * (1 - x), np.random.default_rng(e), 1e12, "") for e in range(2)]
+    assert got[1] < got[0] < 2.3

@@ -1,4 +1,7 @@
-"""The row nietzsche-lstm: the original's character models, their small steps replayed as CUDA graphs."""
+"""The row nietzsche-lstm: the original's character models.
+
+Their small steps are launched one by one: recording one as a CUDA graph was refused on an H200, where the recurrent
+layer's backward pass waits for the default stream."""
 import hashlib
 import json
 import math
@@ -13,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .language import packed_int8, unpacked
-from .machine import CUDA, DEVICE, Replay, Run
+from .machine import CUDA, DEVICE, Run
 
-BS, BPTT, WIDEST = 64, 8, 24  # rows; nominal window; the widest window worth a graph of its own
+BS, BPTT = 64, 8  # rows; nominal window
 
 
 def characters(folder: Path) -> tuple[np.ndarray, int, list[str]]:
@@ -63,7 +66,6 @@ class CharTrainer:
         self.state = tuple(torch.zeros_like(s) for s in state)
         self.step(BPTT)  # makes the optimizer's tensors
         self.held = [t for s in self.opt.state.values() for t in s.values()]
-        self.graphs, self.pool = {}, torch.cuda.graph_pool_handle() if CUDA else None
 
     def step(self, w: int):
         "One step on the next `w` characters of each row. Nothing in it waits for the device."
@@ -95,12 +97,7 @@ class CharTrainer:
         while i < n - 1:  # a last window of one character is left out
             w = min(max(5, int(rng.normal(BPTT if rng.random() < .95 else BPTT / 2, 5))), n - i)
             if (now := float(rate(i / n))) != was: self.rate.fill_(was := now)
-            if 5 <= w <= WIDEST:
-                if w not in self.graphs:
-                    changed = [*self.params, *self.held, *self.state, self.pos]
-                    self.graphs[w] = Replay(self.run, lambda w=w: self.step(w), changed, self.pool)
-                self.graphs[w]()
-            else: self.step(w)
+            self.step(w)
             i += w
             if self.run.due(): self.run.log(f"{note} {i / n:.0%}")
             if time.monotonic() > deadline: return None
@@ -164,7 +161,7 @@ def nietzsche_row(run: Run, seconds: float):
             if not history: break
             short = len(history) < len(wanted)
             run.log(f"{kind}, seed {seed}: {len(history)} of {len(wanted)} epochs, valid {history[-1]:.4f}, "
-                    f"{min(paces):.2f} s an epoch, {len(trainer.graphs)} widths")
+                    f"{min(paces):.2f} s an epoch")
             if not seed: run.save(**{f"{name}_history": history, f"{name}_seconds_an_epoch": min(paces)})
             if len(history) == 63: run.save(lstm_63_epochs=history[-1], lstm_63_epochs_best=min(history))
             if not seed and kind == "LSTM": keep(run, trainer, symbols, history, lstm)
