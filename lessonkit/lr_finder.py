@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from .train import checkpoints
+from .train import rng
 from .course.exercises import register
 from .train.remember import Remembered
 from .learner import Callback, DataLoaders, Learner, Stop
@@ -36,7 +36,7 @@ def no_trace(
 ):
     """Whatever is done to `learn` inside, bit for bit as before afterwards: weights, buffers, gradients, modes, hooks,
     optimizer, history, callbacks, loaders and every random generator. An error or an interrupt passes through."""
-    rng = checkpoints.rng_state()
+    dice = rng.rng_state()
     kept = Remembered().add(learn.model).add(learn.opt)
     kept.add(learn, DATA_BYTES).add(others, DATA_BYTES)
     for o in list(kept.seen.values()):
@@ -44,7 +44,7 @@ def no_trace(
     try: yield learn
     finally:
         kept.restore()
-        checkpoints.set_rng_state(rng)
+        rng.set_rng_state(dice)
 
 # %% ../nbs/07_lr_finder.ipynb #lrf-record
 class Record(Callback):
