@@ -63,8 +63,9 @@ def check_path(
 ) -> Path:
     "`path`, if a file can be written there; else a CheckpointError that says why not."
     path = Path(path)
-    if path.is_dir(): raise CheckpointError(f"{path} is a folder: give the name of a file in it, such as {path / 'run.safetensors'}")
     try:
+        if path.is_dir():
+            raise CheckpointError(f"{path} is a folder: give the name of a file in it, such as {path / 'run.safetensors'}")
         path.parent.mkdir(parents=True, exist_ok=True)
         files.claim(path.with_name(f".{path.name[:80]}.{os.getpid()}.{i}.try") for i in range(100)).unlink()
     except OSError as e:

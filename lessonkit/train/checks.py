@@ -120,13 +120,15 @@ def matched(
 def _same_without_axis(what, f, pred, y, out):
     "For what is computed outside of torch: the same number must come without a last axis of length 1."
     if not (isinstance(pred, Tensor) and isinstance(y, Tensor)) or pred.shape == y.shape: return
-    for p, t in ((pred.squeeze(-1), y), (pred, y.squeeze(-1))):
-        if p.shape == pred.shape and t.shape == y.shape or not p.dim() or not t.dim(): continue
-        try: other = float(f(p, t))
-        except Exception: continue  # that shape it does not take at all
-        if not math.isclose(other, float(out), rel_tol=1e-4, abs_tol=1e-7) and not math.isnan(other):
-            raise ValueError(f"pred is {describe(pred)} but y is {describe(y)}, and {what()} gives {float(out):.4g} for them, "
-                             f"{other:.4g} without the axis of length 1: make the shapes alike")
+    for i in range(5 if y.dim() else 1):  # rows in another order, too: two numbers may be equal by chance
+        turned = y.roll(i, 0) if i else y
+        for p, t in ((pred.squeeze(-1), turned), (pred, turned.squeeze(-1))):
+            if p.shape == pred.shape and t.shape == y.shape or not p.dim() or not t.dim(): continue
+            try: given, other = float(f(pred, turned) if i else out), float(f(p, t))
+            except Exception: continue  # such shapes it does not take at all
+            if not math.isclose(other, given, rel_tol=1e-4, abs_tol=1e-7) and not math.isnan(other):
+                raise ValueError(f"pred is {describe(pred)} but y is {describe(y)}, and {what()} gives {given:.4g} for such "
+                                 f"shapes, {other:.4g} without the axis of length 1: make the shapes alike")
 
 # %% ../../nbs/train/checks.ipynb #checks-loss
 def check_loss_fn(
@@ -203,7 +205,7 @@ class FiniteLoss:
         "Looks at the loss of each batch, where to look costs no waiting."
         if not learn.backend.reads_freely or math.isfinite(value := learn.loss.item()): return
         refuse_not_finite([(learn.x, learn.y)], learn.side, learn.batch)
-        if not learn.figures.n[0]:
+        if learn.training and not learn.figures.n[0]:
             raise ValueError(f"{learn.side}, batch {learn.batch}: every target is one that the loss ignores, so there is no mean; "
                              "leave such batches out")
         if learn.training: diverged(value, learn.epoch, learn.rates[-1])
