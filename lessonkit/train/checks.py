@@ -201,13 +201,16 @@ class FiniteLoss:
 
     order = 99  # after those who may change the loss or leave by themselves
 
+    def before_batch(self, learn):
+        "Refuses a batch in which no target counts: the mean over none is no number."
+        if learn.training and isinstance(n := learn.figures.total, (int, float)) and not n:
+            raise ValueError(f"{learn.side}, batch {learn.batch}: every target is one that the loss ignores, "
+                             "so there is no mean; leave such batches out")
+
     def after_loss(self, learn):
         "Looks at the loss of each batch, where to look costs no waiting."
         if not learn.backend.reads_freely or math.isfinite(value := learn.loss.item()): return
         refuse_not_finite([(learn.x, learn.y)], learn.side, learn.batch)
-        if learn.training and not learn.figures.n[0]:
-            raise ValueError(f"{learn.side}, batch {learn.batch}: every target is one that the loss ignores, so there is no mean; "
-                             "leave such batches out")
         if learn.training: diverged(value, learn.epoch, learn.rates[-1])
 
     def look_back(

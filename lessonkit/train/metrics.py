@@ -142,7 +142,7 @@ class Figures:
         self.averages = Averages(["loss", *(n for n, _ in self.means), *extra])
         self.splits = not self.whole  # these gather, so every process must see all
         self.first = True  # no batch was seen yet: the first one is watched closely
-        self.weight = 1.0
+        self.weight, self.total = 1.0, 1
         for _, m in self.whole: m.reset()
 
     def open(
@@ -153,7 +153,8 @@ class Figures:
     ) -> float:  # weight of this process's mean in that of the batch
         "Begins a batch: how much of it is here."
         self.n = [c(y) if counts else 0 for c in self.counters]
-        self.weight = 1.0 if y is whole else _share(self.n[0], self.counters[0](whole))
+        self.total = self.n[0] if y is whole else self.counters[0](whole)
+        self.weight = 1.0 if y is whole else _share(self.n[0], self.total)
         return self.weight
 
     def add(
