@@ -197,10 +197,16 @@ def _mend(x: Tensor, y: Tensor, name: str) -> str:
 def accuracy(
     x: Tensor,  # (…, n_class) activations or probabilities, classes last
     y: Tensor,  # (…) true classes
+    axis: int = -1,  # of the classes, where they are not last; torch's own losses want them on 1
+    ignore_index: int | None = None,  # a class number whose answers do not count, such as that of padding
 ) -> Tensor:  # scalar, from 0 to 1
     "Share of answers whose largest entry is the true class; of equal ones the first counts. Raises what `nll` raises."
-    y = _labels(_along(x, -1), y, "x")
-    return _reduce((x.argmax(-1) == y).float(), "mean")
+    x = _along(x, axis).movedim(axis, -1)
+    if x.shape[-1] == 1:
+        raise ValueError("x has one class only, which is always the largest: for one logit a row, compare x > 0 with y")
+    if ignore_index is None: return _reduce((x.argmax(-1) == _labels(x, y, "x")).float(), "mean")
+    counts = y != ignore_index
+    return (x.argmax(-1) == _labels(x, y.masked_fill(~counts, 0), "x"))[counts].float().mean()
 
 # %% ../nbs/02_losses.ipynb #losses-grad
 def cross_entropy_grad(

@@ -81,7 +81,7 @@ def whole_run(path, resume=False, cbs=(), pause=0.0):
 def same(a: Learner, b: Learner):
     for k, v in a.model.state_dict().items(): assert torch.equal(v, b.model.state_dict()[k]), k
     tensors_a, tensors_b = {}, {}
-    assert checkpoints.pack(a.state(), tensors_a) == checkpoints.pack(b.state(), tensors_b)
+    assert checkpoints.pack(a.state.to_dict(), tensors_a) == checkpoints.pack(b.state.to_dict(), tensors_b)
     assert all(torch.equal(t, tensors_b[k]) for k, t in tensors_a.items())
 
 
