@@ -124,8 +124,9 @@ def unpack(
     except _UNREADABLE as e:
         raise DataError(f'The archive cannot be read to its end ({e}). It is damaged, or no archive at all.',
             again) from e
-    except NotImplementedError as e: raise DataError(f'The archive is packed in a way that Python cannot unpack ({e}).',
-        'unpack it by another program, then give the folder: lessonkit download NAME --from FOLDER') from e
+    except NotImplementedError as e:
+        raise DataError(f'The archive is packed in a way that Python cannot unpack ({e}).',
+            'unpack it by another program, then give the folder: lessonkit download NAME --from FOLDER') from e
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as e:
         raise DataError(f'The archive holds one name both as a file and as a folder ({e.filename}).', again) from e
     except OSError as e:

@@ -145,8 +145,11 @@ def read_pictures(
 ) -> list[Picture]: # in the order of `files`
     "Many files, decoded on several threads."
     _refuse_size(size, how)
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        return list(pool.map(lambda f: read_picture(f, size, how), files))
+    files = list(files)
+    parts = [files[i:i + 64] for i in range(0, len(files), 64)]  # a thread's turn is worth its while only for several
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+    with ThreadPoolExecutor(min(8, cores)) as pool:
+        return [p for part in pool.map(lambda part: [read_picture(f, size, how) for f in part], parts) for p in part]
 
 # %% ../../nbs/course/images.ipynb #images-folders
 def _meant(name) -> bool: return not name.startswith('.') and name.lower() not in ('thumbs.db', 'desktop.ini')
