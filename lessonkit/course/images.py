@@ -9,6 +9,7 @@ __all__ = ['FORMATS', 'ENDINGS', 'MAX_PIXELS', 'LARGE', 'HOW', 'Picture', 'read_
 # %% ../../nbs/course/images.ipynb #images-imports
 import os
 import re
+import warnings
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -108,15 +109,9 @@ def _refuse_size(size, how):
         raise ValueError(f'size must be None or pixels, a whole number from 1 to 4096; {size!r} was given')
 
 
-def read_picture(
-    file: str | Path, # any file
-    size: int | None = None, # pixels of a square to scale to; None: as it is
-    how: str = 'crop', # to a square: 'crop' the middle, 'squash', or 'pad' with black
-) -> Picture:
-    "One picture file. What is wrong with the file is in the answer, never raised; `ValueError` for `size` and `how`."
+def _read(file, size, how) -> Picture:
     import numpy as np
     from PIL import Image, UnidentifiedImageError
-    _refuse_size(size, how)
     file, known, notes = Path(file), {}, []
     if not file.is_file(): return Picture(file, reason='is not there, or is no plain file')
     Image.init()
@@ -138,6 +133,18 @@ def read_picture(
         return Picture(file, reason=f'breaks off or is damaged ({e})', **known)
 
 
+def read_picture(
+    file: str | Path, # any file
+    size: int | None = None, # pixels of a square to scale to; None: as it is
+    how: str = 'crop', # to a square: 'crop' the middle, 'squash', or 'pad' with black
+) -> Picture:
+    "One picture file. What is wrong with the file is in the answer, never raised; `ValueError` for `size` and `how`."
+    _refuse_size(size, how)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # Pillow's own remarks: what matters of them is in the notes
+        return _read(file, size, how)
+
+
 def read_pictures(
     files: Iterable[str | Path], # any files
     size: int | None = None, # as `read_picture` takes it
@@ -148,8 +155,9 @@ def read_pictures(
     files = list(files)
     parts = [files[i:i + 64] for i in range(0, len(files), 64)]  # a thread's turn is worth its while only for several
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-    with ThreadPoolExecutor(min(8, cores)) as pool:
-        return [p for part in pool.map(lambda part: [read_picture(f, size, how) for f in part], parts) for p in part]
+    with warnings.catch_warnings(), ThreadPoolExecutor(min(8, cores)) as pool:
+        warnings.simplefilter('ignore')  # here, not in each thread: filters are shared by all of them
+        return [p for part in pool.map(lambda part: [_read(f, size, how) for f in part], parts) for p in part]
 
 # %% ../../nbs/course/images.ipynb #images-folders
 def _meant(name) -> bool: return not name.startswith('.') and name.lower() not in ('thumbs.db', 'desktop.ini')

@@ -119,7 +119,7 @@ def test_a_stand_in_is_the_callers_own(name):
     def spoil(x):
         if isinstance(x, dict | tuple): [spoil(v) for v in (x.values() if isinstance(x, dict) else x)]
         elif isinstance(x, list): x.clear()
-        elif hasattr(x, 'columns'): x.drop(index=x.index, inplace=True)
+        elif hasattr(x, 'columns'): x[x.columns[0]] = 0
         elif hasattr(x, 'dtype'): x[:] = 0
     first = datasets.load(name, sample=True, **options)
     kept = deepcopy(first)

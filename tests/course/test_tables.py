@@ -9,7 +9,7 @@ import pytest
 
 from lessonkit.course import datasets, tables
 from lessonkit.course.datasets import DataError
-from lessonkit.course.sets import movielens, rossmann
+from lessonkit.course.sets import rossmann
 from lessonkit.course.table_rules import RULES, draw, expected
 
 from .served import REAL, real
@@ -111,3 +111,91 @@ def test_real_tables_have_the_form_of_their_stand_ins(name):
     if name in known: assert table[target].sum() == known[name]
     if name == 'bulldozers': assert str(table['saledate'].min()) == '2012-01-01 00:00:00' and table['saledate'].dt.month.max() == 4
     if name == 'ames': assert (table['Mas Vnr Type'] == 'None').sum() > 1000 and table['SalePrice'].median() == 160_000
+
+
+# ---- sets of several tables ----
+
+def written(tables, folder, ending=''):
+    folder.mkdir(parents=True)
+    for name, table in tables.items(): table.to_csv(folder / f'{name}.csv{ending}', index=False)
+
+
+@pytest.mark.filterwarnings('ignore:.* are expected')
+@pytest.mark.parametrize('sub', ['', 'ml-latest-small'])
+def test_movielens_in_each_layout(home, sub, capsys):
+    ratings, movies = datasets.load('movielens', movies=True, sample=True)
+    ratings, movies = ratings[:500], movies.assign(title=movies['title'] + ' "Ä", b')
+    written({'ratings': ratings, 'movies': movies, 'links': movies}, home / 'movielens' / sub)
+    again = datasets.load('movielens', movies=True)
+    assert again[0].equals(ratings) and again[1].equals(movies) and datasets.load('movielens').equals(ratings)
+    assert capsys.readouterr().out == ''
+
+
+def test_movielens_of_no_known_release_warns_and_a_damaged_one_is_refused(home):
+    ratings, movies = datasets.load('movielens', movies=True, sample=True)
+    written({'ratings': ratings, 'movies': movies}, home / 'movielens')
+    with pytest.warns(UserWarning, match='100,004 .October 2016. or 100,836'): datasets.load('movielens')
+    (home / 'movielens' / 'ratings.csv').write_text('userId,movieId\n1,2\n', encoding='utf-8')
+    with pytest.raises(DataError, match="lacks the column 'rating', 'timestamp'"): datasets.load('movielens')
+
+
+def test_the_stand_in_of_movielens_is_drawn_from_its_truth():
+    ratings, movies = datasets.load('movielens', movies=True, sample=True)
+    truth = datasets.truth('movielens')
+    left = ratings['rating'] - truth.expected(ratings)
+    assert left.std() < 1.15 * truth.noise and ratings['rating'].std() > 2 * left.std()
+    axis = dict(zip(truth.movie_ids, truth.movie_factors[:, 0]))
+    mean = {kind: np.mean([axis[m] for m in movies['movieId'][movies['genres'].str.contains(kind)]]) for kind in ('Drama', 'Comedy', 'Sci-Fi')}
+    assert mean['Drama'] < -.8 < abs(mean['Comedy']) < .8 < mean['Sci-Fi']
+    with pytest.raises(KeyError, match='movieId'): truth.expected(ratings.assign(movieId=-1))
+
+
+@pytest.mark.filterwarnings('ignore:.* are expected')
+@pytest.mark.parametrize('sub', ['', 'rossmann'])
+@pytest.mark.parametrize('ending', ['', '.xz'])
+def test_rossmann_in_each_layout(home, sub, ending, capsys):
+    tables = datasets.load('rossmann', sample=True) | {}
+    tables = {name: t.head(400) for name, t in tables.items()}
+    written(tables, home / 'rossmann' / sub, ending)
+    again = datasets.load('rossmann')
+    assert list(again) == list(tables) == list(rossmann.COLUMNS) and capsys.readouterr().out == ''
+    for name, t in again.items(): assert t.equals(tables[name]), name
+
+
+def test_rossmann_in_part_warns_and_is_brought_by_hand(home, capsys):
+    with pytest.raises(DataError, match='lessonkit download rossmann --from'): datasets.download('rossmann')
+    said = capsys.readouterr().out
+    assert all(f'{name}.csv' in said for name in rossmann.COLUMNS)
+    written(datasets.load('rossmann', sample=True), home / 'rossmann')
+    with pytest.warns(UserWarning, match='844,338 or 1,017,209'): datasets.load('rossmann')
+    (home / 'rossmann' / 'weather.csv').unlink()
+    with pytest.raises(DataError, match='does not hold rossmann'): datasets.load('rossmann')
+
+
+def test_the_stand_in_of_rossmann_follows_its_rule_and_the_rule_can_be_learned():
+    tables = datasets.load('rossmann', sample=True)
+    truth, train = datasets.truth('rossmann'), tables['train']
+    left = np.log(train['Sales'] / truth.expected(train, tables['store']))
+    assert abs(left.mean()) < .01 and abs(left.std() / truth.noise - 1) < .05
+    sums = train.assign(y=np.log(train['Sales'])).groupby(['DayOfWeek', 'Promo'])['y'].mean()
+    promo = {day: sums[day, 1] - sums[day, 0] for day in (1, 6)}
+    assert abs(promo[1] - truth.promo) < .02 and abs(promo[6] - truth.promo - truth.promo_saturday) < .02
+    with pytest.raises(KeyError, match='no store 99'): truth.expected(train.assign(Store=99), tables['store'])
+
+
+@real('movielens')
+def test_real_movielens():
+    ratings, movies = datasets.load('movielens', movies=True)
+    assert (len(ratings), ratings['userId'].nunique(), ratings['movieId'].nunique(), len(movies)) == (100_004, 671, 9_066, 9_125)
+    assert ratings['rating'].min() == .5 and ratings['rating'].max() == 5 and movies['title'][0] == 'Toy Story (1995)'
+
+
+@real('rossmann')
+def test_real_rossmann():
+    tables, drawn = datasets.load('rossmann'), datasets.load('rossmann', sample=True)
+    assert [len(tables[t]) for t in ('train', 'store', 'test', 'weather')] == [844_338, 1_115, 41_088, 15_840]
+    for name, t in tables.items():
+        gaps, gaps_drawn = ({c for c in x if x[c].isna().any()} for x in (t, drawn[name]))
+        assert gaps == gaps_drawn, (name, gaps ^ gaps_drawn)
+    assert set(tables['store_states']['State']) <= set(tables['state_names']['State']) and set(rossmann.STATES) == set(tables['weather']['file'])
+    assert dict(tables['state_names'].values) == rossmann.STATES

@@ -32,7 +32,7 @@ class _Said:
 def _encoded(text, encoding='latin1'): return text.encode('latin1')  # how Python 3 writes bytes for Python 2
 
 
-class _OnlyArrays(pickle.Unpickler):
+class _OnlyArrays(pickle._Unpickler):  # the one in Python: a changed byte makes the one in C claim gigabytes
     def find_class(self, module, name):
         if (module, name) == ('_codecs', 'encode'): return _encoded
         if module in ('numpy', 'numpy.core.multiarray', 'numpy._core.multiarray') and name in ('_reconstruct',
