@@ -93,7 +93,9 @@ def as_text(
     return pd.Series(list(values), dtype='object' if pd.__version__ < '3' else 'str')
 
 # %% ../../nbs/course/tables.ipynb #tables-rule
-def _nothing(table, n, rng): return {}
+def _nothing(table, n, rng):
+    "No column follows another, and no kind of row is known."
+    return {}
 
 
 @dataclass(frozen=True)
