@@ -136,7 +136,8 @@ def test_a_process_that_holds_nothing_at_all(module):
 
 def test_the_fork_finds_what_is_wrong(tmp_path, monkeypatch):
     "A module that lacks a name, one that fails, one that ends the process: each is told of, and the next is tried."
-    for name, text in {"a": "__all__ = ['x']", "b": "import nowhere_at_all", "c": "import os; os._exit(3)", "d": "__all__ = []"}.items():
+    texts = {"a": "__all__ = ['x']", "b": "import nowhere_at_all", "c": "import os; os._exit(3)", "d": "__all__ = []"}
+    for name, text in texts.items():
         (tmp_path / f"mod_{name}.py").write_text(text, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     found = run(FORKS, *(f"mod_{n}" for n in "abcd"))

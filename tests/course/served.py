@@ -20,13 +20,15 @@ class Handler(BaseHTTPRequestHandler):
         s = self.server
         with s.guard:
             mode = s.plan.pop(0) if s.plan else s.default
-            s.asked.append({'path': self.path, 'range': self.headers.get('Range'), 'if_range': self.headers.get('If-Range'),
+            s.asked.append({'path': self.path, 'range': self.headers.get('Range'),
+                'if_range': self.headers.get('If-Range'),
                 'encoding': self.headers.get('Accept-Encoding')})
         if isinstance(mode, int): return self.send_error(mode)
         body = s.bodies[self.path]
         validators = {'ETag': s.etag, 'Last-Modified': s.date}
         asked, condition = self.headers.get('Range'), self.headers.get('If-Range')
-        start = int(asked.removeprefix('bytes=').rstrip('-')) if asked and mode != 'no range' and (mode == 'careless' or condition in (None, s.etag, s.date)) else 0
+        start = int(asked.removeprefix('bytes=').rstrip('-')) if asked and mode != 'no range' and (mode == 'careless'
+            or condition in (None, s.etag, s.date)) else 0
         if start >= len(body): return self.send_error(416)
         self.send_response(206 if start else 200)
         if start: self.send_header('Content-Range', f'bytes {start}-{len(body) - 1}/{len(body)}')
@@ -89,8 +91,10 @@ def toy(server, body=GOOD, file='toy.tgz', size=None, checksum=None, layout=('to
     "Register a set called toy that the server serves."
     server.bodies[f'/{file}'] = body
     remote = Remote(url or f'{server.url}/{file}', size, checksum)
-    return datasets.register(Entry(name='toy', title='Toy', edition='first', route='url', terms='free', citation='none', homepage='https://example.org/toy',
-        returns='str', loader=lambda folder: 'stand-in' if folder is None else (folder / layout[0]).read_text(encoding='utf-8'), files=(remote,), layouts=(layout,)))
+    return datasets.register(Entry(name='toy', title='Toy', edition='first', route='url', terms='free', citation='none',
+        homepage='https://example.org/toy',
+        returns='str', loader=lambda folder: 'stand-in' if folder is None
+            else (folder / layout[0]).read_text(encoding='utf-8'), files=(remote,), layouts=(layout,)))
 
 
 def refused(home, *words):
@@ -130,4 +134,5 @@ REAL = os.environ.get('LESSONKIT_DATA')  # a folder of real sets, if the one who
 
 def real(name):
     there = bool(REAL) and os.path.isdir(os.path.join(REAL, name))
-    return pytest.mark.skipif(not there, reason=f'the real {name} is not on this computer (LESSONKIT_DATA names no folder that holds it)')
+    return pytest.mark.skipif(not there,
+        reason=f'the real {name} is not on this computer (LESSONKIT_DATA names no folder that holds it)')

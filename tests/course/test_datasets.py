@@ -20,15 +20,19 @@ from .test_tables import TABLE_NAMES
 def test_names(home):
     for f in (datasets.load, datasets.download, lambda n: datasets.install(n, '.')):
         with pytest.raises(UnknownData) as e: f('imbd')
-        assert "Did you mean 'imdb'?" in str(e.value) and all(n in str(e.value) for n in ('nietzsche', 'topics', 'wikitext-2'))
+        assert "Did you mean 'imdb'?" in str(e.value)
+        assert all(n in str(e.value) for n in ('nietzsche', 'topics', 'wikitext-2'))
     assert issubclass(UnknownData, DataError) and issubclass(UnknownData, ValueError)
 
 
 def test_bad_options_are_named(home):
     with pytest.raises(TypeError, match="no option 'split'; it has: none"): datasets.load('nietzsche', split='train')
-    with pytest.raises(TypeError, match="no option 'spilt'; it has: split, labels"): datasets.load('imdb', spilt='train')
-    with pytest.raises(ValueError, match="'train', 'test', 'unsup', 'all'; 'valid' was given"): datasets.load('imdb', split='valid')
-    with pytest.raises(ValueError, match="'train', 'valid'; 'test' was given"): datasets.load('wikitext-2', split='test', sample=True)
+    with pytest.raises(TypeError, match="no option 'spilt'; it has: split, labels"):
+        datasets.load('imdb', spilt='train')
+    with pytest.raises(ValueError, match="'train', 'test', 'unsup', 'all'; 'valid' was given"): datasets.load('imdb',
+        split='valid')
+    with pytest.raises(ValueError, match="'train', 'valid'; 'test' was given"):
+        datasets.load('wikitext-2', split='test', sample=True)
 
 
 def test_a_bad_entry_is_refused():
@@ -49,7 +53,8 @@ def test_the_stand_in_says_so_in_one_line(home, capsys, name):
 def test_available(home):
     table = datasets.available()
     assert not home.exists() and table.index.name == 'name'
-    assert set(table.index) == {'nietzsche', 'imdb', 'wikitext-2', 'topics', 'mnist', 'cifar10', 'dogscats', 'movielens', 'rossmann', *TABLE_NAMES}
+    assert set(table.index) == {'nietzsche', 'imdb', 'wikitext-2', 'topics', 'mnist', 'cifar10', 'dogscats',
+        'movielens', 'rossmann', *TABLE_NAMES}
     assert table.loc['topics', 'source'] == 'embedded' and (table.drop('topics')['source'] == 'stand-in').all()
     assert table.loc['imdb', 'download_mb'] == 84.1 and (table['mb'] == 0).all()
     assert (table[['title', 'edition', 'terms', 'returns', 'route']] != '').all(axis=None)
@@ -67,7 +72,8 @@ def test_where_the_sets_lie(monkeypatch, tmp_path):
 
 def test_import_is_light():
     code = "import sys, lessonkit.course.datasets; print([m for m in ('torch', 'pandas', 'numpy', 'requests', 'pooch', 'tqdm') if m in sys.modules])"
-    assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip() == '[]'
+    assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
+        check=True).stdout.strip() == '[]'
 
 
 def test_a_real_run_takes_no_stand_in(tmp_path, monkeypatch):
@@ -103,7 +109,8 @@ def same_form(a, b):
     elif hasattr(a, 'dtype'): assert a.dtype == b.dtype and a.shape[1:] == b.shape[1:]
 
 
-OPTIONS = {'imdb': {'labels': True}, 'movielens': {'movies': True}, 'cifar10': {'split': 'test'}, 'dogscats': {'split': 'valid', 'limit': 20}}
+OPTIONS = {'imdb': {'labels': True}, 'movielens': {'movies': True}, 'cifar10': {'split': 'test'},
+    'dogscats': {'split': 'valid', 'limit': 20}}
 
 
 @pytest.mark.parametrize('name', [pytest.param(n, marks=real(n)) for n in datasets.ENTRIES if n != 'topics'])
@@ -129,7 +136,8 @@ def test_a_stand_in_is_the_callers_own(name):
     for a, b in zip(flat(again), flat(kept)): assert a.equals(b) if hasattr(a, 'equals') else np.array_equal(a, b)
 
 
-def flat(x): return [v for part in (x.values() if isinstance(x, dict) else x) for v in flat(part)] if isinstance(x, dict | tuple) else [x]
+def flat(x): return [v for part in (x.values() if isinstance(x, dict) else x) for v in flat(part)] if isinstance(x,
+    dict | tuple) else [x]
 
 
 def test_truth(home):

@@ -39,7 +39,8 @@ def test_a_plain_download_is_placed_and_not_asked_for_again(server, home):
     ('toy.tar', tarred(('toy/a.txt', 'größe'.encode()), ('toy/noise.bin', NOISE), mode='w')),
     ('toy.tar.xz', tarred(('toy/a.txt', 'größe'.encode()), ('toy/noise.bin', NOISE), mode='w:xz')),
     # a tar whose last file is a zip must not be taken for that zip
-    ('toy.tar', tarred(('toy/a.txt', 'größe'.encode()), ('toy/noise.bin', NOISE), ('toy/z.zip', zipped(('in.txt', 'in'))), mode='w')),
+    ('toy.tar', tarred(('toy/a.txt', 'größe'.encode()), ('toy/noise.bin', NOISE),
+        ('toy/z.zip', zipped(('in.txt', 'in'))), mode='w')),
 ])
 def test_each_kind_of_archive(server, home, file, body):
     toy(server, body, file)
@@ -49,7 +50,8 @@ def test_each_kind_of_archive(server, home, file, body):
 def test_a_set_of_several_plain_files(server, home):
     server.bodies |= {'/a.txt': b'aa', '/b.txt': b'bbb'}
     files = (Remote(f'{server.url}/a.txt', 2, sha(b'aa')), Remote(f'{server.url}/b.txt', 3))
-    entry = datasets.register(Entry(name='toy', title='Toy', edition='first', route='url', terms='free', citation='none', homepage='https://example.org',
+    entry = datasets.register(Entry(name='toy', title='Toy', edition='first', route='url', terms='free',
+        citation='none', homepage='https://example.org',
         returns='str', loader=lambda folder: '', files=files, layouts=(('a.txt', 'b.txt'),)))
     assert entry.size == 5 and entry.urls[1].endswith('b.txt') and entry.checksum == (sha(b'aa'), None)
     where = datasets.download('toy', progress=False)
@@ -78,7 +80,8 @@ def test_silent_without_progress(server, home, capsys):
 
 # ---- broken lines ----
 
-@pytest.mark.parametrize('etag, date', [('"one"', None), (None, 'Wed, 21 Oct 2015 07:28:00 GMT'), ('W/"weak"', 'Wed, 21 Oct 2015 07:28:00 GMT')])
+@pytest.mark.parametrize('etag, date',
+    [('"one"', None), (None, 'Wed, 21 Oct 2015 07:28:00 GMT'), ('W/"weak"', 'Wed, 21 Oct 2015 07:28:00 GMT')])
 def test_cut_half_way_goes_on_from_there(server, home, etag, date):
     server.etag, server.date, server.plan = etag, date, ['cut']
     toy(server)
@@ -171,7 +174,8 @@ def test_trouble_of_the_server_is_waited_out(server, home):
     placed(home)
 
 
-@pytest.mark.parametrize('code, words, asked', [(404, ('no longer at', 'newer lessonkit'), 1), (403, ('refuses',), 1), (500, ('trouble', '500'), fetch.TRIES)])
+@pytest.mark.parametrize('code, words, asked',
+    [(404, ('no longer at', 'newer lessonkit'), 1), (403, ('refuses',), 1), (500, ('trouble', '500'), fetch.TRIES)])
 def test_errors_of_the_server(server, home, code, words, asked):
     toy(server)
     server.default = code
@@ -269,7 +273,8 @@ def test_the_first_checksum_is_recorded_said_and_held_to(server, home, capsys):
 
     for p in sorted((home / 'toy').rglob('*'), reverse=True): p.rmdir() if p.is_dir() else p.unlink()
     (home / 'toy').rmdir()
-    server.bodies['/toy.tgz'] = tarred(('toy/a.txt', 'größe'.encode()), ('toy/noise.bin', NOISE), ('toy/new.txt', b'new'))
+    server.bodies['/toy.tgz'] = tarred(('toy/a.txt', 'größe'.encode()), ('toy/noise.bin', NOISE),
+        ('toy/new.txt', b'new'))
     server.etag = '"two"'
     refused(home, 'first download', 'checksums.json')
 
@@ -375,9 +380,12 @@ CLIMBERS = {
     'tar, dots in the middle': ('toy.tgz', lambda out: tarred(FINE, ('toy/../../escaped.txt', b'x'))),
     'tar, absolute': ('toy.tgz', lambda out: tarred(FINE, (str(out), b'x'))),
     'tar, a drive': ('toy.tgz', lambda out: tarred(FINE, ('C:/escaped.txt', b'x'))),
-    'tar, symlink out': ('toy.tgz', lambda out: tarred(FINE, link('toy/up', '../../..', tarfile.SYMTYPE), ('toy/up/escaped.txt', b'x'))),
-    'tar, absolute symlink': ('toy.tgz', lambda out: tarred(FINE, link('toy/up', str(out.parent), tarfile.SYMTYPE), ('toy/up/escaped.txt', b'x'))),
-    'tar, hard link': ('toy.tgz', lambda out: tarred(FINE, link('toy/b', '../../secret.txt', tarfile.LNKTYPE), ('toy/b', b'x'))),
+    'tar, symlink out': ('toy.tgz',
+        lambda out: tarred(FINE, link('toy/up', '../../..', tarfile.SYMTYPE), ('toy/up/escaped.txt', b'x'))),
+    'tar, absolute symlink': ('toy.tgz',
+        lambda out: tarred(FINE, link('toy/up', str(out.parent), tarfile.SYMTYPE), ('toy/up/escaped.txt', b'x'))),
+    'tar, hard link': ('toy.tgz',
+        lambda out: tarred(FINE, link('toy/b', '../../secret.txt', tarfile.LNKTYPE), ('toy/b', b'x'))),
     'tar, device': ('toy.tgz', lambda out: tarred(FINE, special(tarfile.CHRTYPE))),
     'tar, pipe': ('toy.tgz', lambda out: tarred(FINE, special(tarfile.FIFOTYPE))),
     'zip, two dots': ('toy.zip', lambda out: zipped(FINE, ('../escaped.txt', b'x'))),
@@ -446,7 +454,8 @@ def zeros(n):
 
 
 @pytest.mark.parametrize('file, body', [
-    ('toy.zip', zeros(3_000_000)), ('toy.tgz', tarred(('toy/a.txt', bytes(3_000_000)))), ('toy.tar.xz', tarred(('toy/a.txt', bytes(3_000_000)), mode='w:xz')),
+    ('toy.zip', zeros(3_000_000)), ('toy.tgz', tarred(('toy/a.txt', bytes(3_000_000)))),
+        ('toy.tar.xz', tarred(('toy/a.txt', bytes(3_000_000)), mode='w:xz')),
     ('toy.tgz', tarred(*((f'toy/{i}', b'') for i in range(300)))),  # many names
     ('toy.tgz', gzip.compress(tarred(('toy/a.txt', b'a'), mode='w') + bytes(9_000_000))),  # behind the archive's end
     ('toy.tgz', tarred((f'toy/{"x" * 3_000_000}', b'a'))),  # a name of three megabytes
@@ -479,7 +488,8 @@ def test_every_flipped_bit_of_a_tgz_is_noticed_before_its_checksum_is_recorded(s
         except DataError: return True
     ends = range(8 * (len(body) - 8), 8 * len(body), 5)
     inside = range(8 * 40, 8 * len(body), 8 * 199 + 3)
-    assert all(flips(i) for i in (*ends, *inside)) and not (home / 'toy').exists() and not (home / 'checksums.json').exists()
+    assert all(flips(i) for i in (*ends, *inside)) and not (home / 'toy').exists()
+    assert not (home / 'checksums.json').exists()
 
 
 @pytest.mark.parametrize('cut', [1, 4, 8, 600])
@@ -522,7 +532,8 @@ def test_one_name_for_a_file_and_a_folder(server, home):
 
 # ---- a shared data folder ----
 
-HIDDEN = ('.toy.toy.tgz.part', '.toy.toy.tgz.part.json', '.toy.unpacking', 'checksums.json', '.checksums.json.new', '.toy.lock')
+HIDDEN = ('.toy.toy.tgz.part', '.toy.toy.tgz.part.json', '.toy.unpacking', 'checksums.json', '.checksums.json.new',
+    '.toy.lock')
 
 
 @pytest.mark.parametrize('name', HIDDEN)
@@ -541,7 +552,8 @@ def test_nothing_is_written_through_a_link(server, home, tmp_path, name, kind):
     toy(server)
     try: datasets.download('toy', progress=False)
     except DataError as e: assert '\n' in str(e)  # refused in words is well, too
-    if kind == 'link to a folder': assert [(p.name, p.read_text(encoding='utf-8')) for p in theirs.iterdir()] == [('thesis.txt', '{}')]
+    if kind == 'link to a folder':
+        assert [(p.name, p.read_text(encoding='utf-8')) for p in theirs.iterdir()] == [('thesis.txt', '{}')]
     else: assert theirs.read_text(encoding='utf-8') == '{}'
 
 
@@ -584,7 +596,8 @@ def test_checksums_in_capitals_are_the_same(server, home, write):
 def test_a_recorded_checksum_in_capitals_is_the_same(server, home):
     toy(server)
     home.mkdir()
-    (home / 'checksums.json').write_text(json.dumps({f'{server.url}/toy.tgz': {'checksum': sha(GOOD).upper()}}), encoding='utf-8')
+    (home / 'checksums.json').write_text(json.dumps({f'{server.url}/toy.tgz': {'checksum': sha(GOOD).upper()}}),
+        encoding='utf-8')
     placed(home)
 
 
@@ -607,7 +620,8 @@ print(datasets.download('toy', progress=False))
 
 
 def child(server):
-    return subprocess.Popen([sys.executable, '-c', CHILD, f'{server.url}/toy.tgz'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, '-c', CHILD, f'{server.url}/toy.tgz'], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True)
 
 
 def test_two_processes_at_once_yield_one_download(server, home):
@@ -688,8 +702,10 @@ def test_threads_take_turns(tmp_path, capsys):
 # ---- by hand ----
 
 def manual():
-    return datasets.register(Entry(name='toy', title='Toy', edition='first', route='manual', terms='ask first', citation='none', homepage='https://example.org/toy',
-        returns='str', loader=lambda folder: 'stand-in' if folder is None else 'real', layouts=(('toy/a.txt',), ('a.txt',)), steps='1. Sign in.\n2. Press the button.'))
+    return datasets.register(Entry(name='toy', title='Toy', edition='first', route='manual', terms='ask first',
+        citation='none', homepage='https://example.org/toy',
+        returns='str', loader=lambda folder: 'stand-in' if folder is None else 'real',
+            layouts=(('toy/a.txt',), ('a.txt',)), steps='1. Sign in.\n2. Press the button.'))
 
 
 def test_the_manual_route_prints_its_steps(home, capsys):
@@ -732,7 +748,8 @@ def test_install_refuses_what_is_not_the_set(home, tmp_path):
 def test_install_looks_before_it_copies(home, tmp_path):
     manual()
     for sub in ('', 'a'):
-        with pytest.raises(DataError, match='not laid out'): datasets.install('toy', tmp_path / sub if sub == '' else made(tmp_path / sub))
+        with pytest.raises(DataError, match='not laid out'): datasets.install('toy',
+            tmp_path / sub if sub == '' else made(tmp_path / sub))
     assert not home.exists()
 
 
@@ -747,7 +764,8 @@ def test_install_does_not_copy_the_data_folder_into_itself(home, tmp_path):
     with pytest.raises(DataError, match='holds the data folder'): datasets.install('toy', tmp_path)
 
 
-@pytest.mark.parametrize('target, words', [('.', 'a link to a folder that it lies in'), ('nowhere', 'a link to nothing'), ('loop', 'a link to nothing')])
+@pytest.mark.parametrize('target, words',
+    [('.', 'a link to a folder that it lies in'), ('nowhere', 'a link to nothing'), ('loop', 'a link to nothing')])
 def test_links_without_an_end_are_refused_in_words(home, tmp_path, target, words):
     manual()
     mine = made(tmp_path / 'mine')
@@ -764,7 +782,8 @@ def test_links_with_an_end_are_followed(home, tmp_path):
     made(tmp_path / 'mine')
     (tmp_path / 'mine' / 'toy').symlink_to(tmp_path / 'elsewhere')
     datasets.install('toy', tmp_path / 'mine')
-    assert not (home / 'toy' / 'toy').is_symlink() and (home / 'toy' / 'toy' / 'a.txt').read_text(encoding='utf-8') == 'x'
+    assert not (home / 'toy' / 'toy').is_symlink()
+    assert (home / 'toy' / 'toy' / 'a.txt').read_text(encoding='utf-8') == 'x'
 
 
 def test_embedded_needs_no_download(home):

@@ -31,7 +31,9 @@ def small_mnist(monkeypatch):
         files[f'{stem}-labels-idx1-ubyte'] = head[1] + bytes(range(n))
     assert tuple(files) == MNIST_FILES
     monkeypatch.setattr(mnist, '_CONTENT', {k: hashlib.sha256(v).hexdigest() for k, v in files.items()})
-    monkeypatch.setattr(mnist, '_SPLITS', {'train': ('train', slice(0, 5), ...), 'valid': ('train', slice(5, 7), ...), 'test': ('t10k', slice(0, 4), ...)})
+    monkeypatch.setattr(mnist, '_SPLITS',
+        {'train': ('train', slice(0, 5), ...), 'valid': ('train', slice(5, 7), ...),
+            'test': ('t10k', slice(0, 4), ...)})
     return files
 
 
@@ -41,7 +43,8 @@ def read_small_mnist(files):
         pictures, labels, names = datasets.load('mnist', split=split)
         assert pictures.tobytes() == files[f'{stem}-images-idx3-ubyte'][16:][rows.start * 784:rows.stop * 784]
         assert labels.tolist() == list(range(rows.start, rows.stop)) and names == list('0123456789')
-        assert pictures.shape[1:] == (28, 28) and (pictures.dtype, labels.dtype) == (np.uint8, np.int64) and pictures.flags.writeable
+        assert pictures.shape[1:] == (28, 28) and (pictures.dtype, labels.dtype) == (np.uint8, np.int64)
+        assert pictures.flags.writeable
 
 
 @pytest.mark.parametrize('name', ['{}.gz', '{}', 'dots', 'MNIST/raw/{}'])
@@ -92,13 +95,16 @@ def test_mnist_stand_in_has_the_form_of_the_real_one(home):
     for pictures, labels, names in splits:
         assert pictures.shape == (len(labels), 28, 28) and (pictures.dtype, labels.dtype) == (np.uint8, np.int64)
         assert names == list('0123456789') and np.bincount(labels, minlength=10).min() >= 20
-    assert len({p.tobytes() for pictures, _, _ in splits for p in pictures}) == sum(len(p) for p, _, _ in splits) == 1797
-    with pytest.raises(ValueError, match="'train', 'valid', 'test'; 'all' was given"): datasets.load('mnist', split='all', sample=True)
+    assert len({p.tobytes() for pictures, _, _ in splits for p in pictures}) == sum(len(p) for p, _,
+        _ in splits) == 1797
+    with pytest.raises(ValueError, match="'train', 'valid', 'test'; 'all' was given"):
+        datasets.load('mnist', split='all', sample=True)
 
 
 def test_mnist_addresses():
     entry = datasets.ENTRIES['mnist']
-    assert [u.rpartition('/')[2] for u in entry.urls] == [f'{n}.gz' for n in MNIST_FILES] and all(u.startswith('https://') for u in entry.urls)
+    assert [u.rpartition('/')[2] for u in entry.urls] == [f'{n}.gz' for n in MNIST_FILES]
+    assert all(u.startswith('https://') for u in entry.urls)
     assert entry.size == 11_594_722 and all(c.startswith('md5:') and len(c) == 36 for c in entry.checksum)
 
 
@@ -134,7 +140,8 @@ def lay_batches(root, sets, kind, protocol=2):
         for part, name in zip(np.array_split(np.arange(len(y)), len(names)), names):
             data, labels = planes(x[part]), y[part]
             if kind == 'python':
-                held = {b'batch_label': b'one', b'labels': labels.tolist(), b'data': data, b'filenames': [b'a.png'] * len(labels)}
+                held = {b'batch_label': b'one', b'labels': labels.tolist(), b'data': data,
+                    b'filenames': [b'a.png'] * len(labels)}
                 (root / name).write_bytes(pickle.dumps(held, protocol))
             else: (root / f'{name}.bin').write_bytes(np.column_stack([labels.astype(np.uint8), data]).tobytes())
 
@@ -144,7 +151,8 @@ def python2(data, labels):
     def string(b): return b'U' + bytes([len(b)]) + b if len(b) < 256 else b'T' + len(b).to_bytes(4, 'little') + b
     array = (b'cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85U\x01b\x87R(K\x01K' + bytes([len(data)]) + b'M' + (3072).to_bytes(2, 'little')
         + b'\x86cnumpy\ndtype\nU\x02u1K\0K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89' + string(data.tobytes()) + b'tb')
-    return b'\x80\x02}(' + string(b'data') + array + string(b'labels') + b'](' + b''.join(b'K' + bytes([v]) for v in labels) + b'eu.'
+    return b'\x80\x02}(' + string(b'data') + array + string(b'labels') + b'](' + b''.join(b'K' + bytes([v])
+        for v in labels) + b'eu.'
 
 
 @pytest.mark.parametrize('kind, root', [(k, r) for k in ('python', 'binary') for r in (cifar10._ROOTS[k], '.')])
@@ -155,7 +163,8 @@ def test_cifar_in_each_official_layout(home, small_cifar, kind, root, capsys):
     else: (home / 'cifar10' / 'x').rename(home / 'cifar10' / root)
     for split, (x, y) in small_cifar.items():
         images, labels, names = datasets.load('cifar10', split=split)
-        assert (images == x).all() and (labels == y).all() and (images.dtype, labels.dtype) == (np.uint8, np.int64) and names[3] == 'cat'
+        assert (images == x).all() and (labels == y).all() and (images.dtype, labels.dtype) == (np.uint8, np.int64)
+        assert names[3] == 'cat'
         assert images.flags.writeable
     assert capsys.readouterr().out == ''
 
@@ -171,7 +180,8 @@ def test_cifar_as_a_folder_of_jpegs(home, small_cifar):
     for split, (x, y) in small_cifar.items():
         for label, name in enumerate(cifar10.NAMES):
             (home / 'cifar10' / split / name).mkdir(parents=True)
-            for i, pixels in enumerate(x[y == label]): Image.fromarray(pixels).save(home / 'cifar10' / split / name / f'{i:04}.jpg', quality=95)
+            for i, pixels in enumerate(x[y == label]):
+                Image.fromarray(pixels).save(home / 'cifar10' / split / name / f'{i:04}.jpg', quality=95)
     images, labels, names = datasets.load('cifar10')
     x, y = small_cifar['train']
     assert labels.tolist() == list(range(10)) * 5  # the classes in turn, each by its numbers
@@ -191,11 +201,15 @@ class Runs:
 
 
 @pytest.mark.parametrize('held', [
-    lambda out: Runs(os.mkdir, out), lambda out: {b'data': Runs(os.mkdir, out), b'labels': [1]}, lambda out: {b'labels': Runs(eval, f'__import__("os").mkdir({out!r})')},
+    lambda out: Runs(os.mkdir, out), lambda out: {b'data': Runs(os.mkdir, out), b'labels': [1]},
+        lambda out: {b'labels': Runs(eval, f'__import__("os").mkdir({out!r})')},
     lambda out: Runs(getattr, 'a', 'upper'), lambda out: Path(out), lambda out: np.array([Runs(os.mkdir, out)], object),
-    lambda out: {b'data': np.zeros((2, 3072)), b'labels': [0, 1]}, lambda out: {b'data': np.zeros((2, 3071), np.uint8), b'labels': [0, 1]},
-    lambda out: {b'data': np.zeros((2, 3072), np.uint8), b'labels': [0]}, lambda out: {b'data': np.zeros((1, 3072), np.uint8), b'labels': [10]},
-    lambda out: {b'data': np.zeros((3072, 2), np.uint8).T, b'labels': [0, 1]}, lambda out: {b'data': b'x', b'labels': [0]}, lambda out: [], lambda out: None,
+    lambda out: {b'data': np.zeros((2, 3072)), b'labels': [0, 1]},
+        lambda out: {b'data': np.zeros((2, 3071), np.uint8), b'labels': [0, 1]},
+    lambda out: {b'data': np.zeros((2, 3072), np.uint8), b'labels': [0]},
+        lambda out: {b'data': np.zeros((1, 3072), np.uint8), b'labels': [10]},
+    lambda out: {b'data': np.zeros((3072, 2), np.uint8).T, b'labels': [0, 1]},
+        lambda out: {b'data': b'x', b'labels': [0]}, lambda out: [], lambda out: None,
 ])
 @pytest.mark.parametrize('protocol', [0, 2, 5])
 def test_a_pickle_that_is_no_batch_is_refused_and_nothing_of_it_runs(tmp_path, held, protocol):
@@ -240,7 +254,8 @@ def fit_and_score(net, train, test, epochs, lr):
     "Test accuracy of a net after some epochs."
     import torch
     from torch import nn
-    (x, y), (x_test, y_test) = ((torch.tensor(a).permute(0, 3, 1, 2).float() / 128 - 1, torch.tensor(b)) for a, b in (train, test))
+    (x, y), (x_test, y_test) = ((torch.tensor(a).permute(0, 3, 1, 2).float() / 128 - 1, torch.tensor(b)) for a,
+        b in (train, test))
     opt = torch.optim.AdamW(net.parameters(), lr)
     sched = torch.optim.lr_scheduler.OneCycleLR(opt, lr, epochs * (len(x) // 50))
     for _ in range(epochs):
@@ -288,7 +303,9 @@ def lay_pictures(root, names):
 @pytest.mark.parametrize('sub', ['', 'dogscats/'])
 @pytest.mark.parametrize('ending', ['jpg', 'webp'])
 def test_dogscats_in_folders(home, sub, ending):
-    lay_pictures(home / 'dogscats', {f'{sub}{split}/{name}/{name[:3]}.{i}.{ending}': i * 10 for split in dogscats.ROWS for name in dogscats.NAMES for i in (2, 10)})
+    lay_pictures(home / 'dogscats',
+        {f'{sub}{split}/{name}/{name[:3]}.{i}.{ending}': i * 10 for split in dogscats.ROWS for name in dogscats.NAMES
+            for i in (2, 10)})
     for split in dogscats.ROWS:
         images, labels, names = datasets.load('dogscats', split=split, size=8)
         assert images.shape == (4, 8, 8, 3) and labels.tolist() == [0, 1, 0, 1] and names == ['cats', 'dogs']
@@ -299,15 +316,19 @@ def test_dogscats_in_folders(home, sub, ending):
 @pytest.mark.filterwarnings('ignore:dogscats')
 @pytest.mark.parametrize('sub', ['', 'train/'])
 def test_dogscats_as_kaggle_has_them(home, sub):
-    lay_pictures(home / 'dogscats', {f'{sub}{kind}.{i}.jpg': i % 200 for kind in ('cat', 'dog') for i in (0, 3, 11_249, 11_250)})
-    assert datasets.load('dogscats', size=8)[1].tolist() == [0, 1] * 3 and datasets.load('dogscats', split='valid', size=8)[1].tolist() == [0, 1]
+    lay_pictures(home / 'dogscats',
+        {f'{sub}{kind}.{i}.jpg': i % 200 for kind in ('cat', 'dog') for i in (0, 3, 11_249, 11_250)})
+    assert datasets.load('dogscats', size=8)[1].tolist() == [0, 1] * 3
+    assert datasets.load('dogscats', split='valid', size=8)[1].tolist() == [0, 1]
 
 
 def test_dogscats_in_part_or_damaged(home):
-    lay_pictures(home / 'dogscats', {f'{split}/{name}/{i}.jpg': 9 for split in dogscats.ROWS for name in dogscats.NAMES for i in range(2)})
+    lay_pictures(home / 'dogscats',
+        {f'{split}/{name}/{i}.jpg': 9 for split in dogscats.ROWS for name in dogscats.NAMES for i in range(2)})
     with pytest.warns(UserWarning, match='4 pictures .* 22,500'): datasets.load('dogscats', size=8)
     (home / 'dogscats' / 'train' / 'cats' / '0.jpg').write_bytes(b'<html>')
-    with pytest.warns(UserWarning, match='1 files are left out.*0.jpg, is a web page'): images, labels, _ = datasets.load('dogscats', size=8)
+    with pytest.warns(UserWarning, match='1 files are left out.*0.jpg, is a web page'):
+        images, labels, _ = datasets.load('dogscats', size=8)
     assert labels.tolist() == [1, 0, 1] and len(images) == 3
     for wrong in ({'limit': 0}, {'limit': True}, {'size': 0}, {'size': 9999}, {'split': 'test'}):
         with pytest.raises(ValueError, match=next(iter(wrong))): datasets.load('dogscats', **wrong)
@@ -322,7 +343,8 @@ def test_dogscats_are_brought_by_hand(home, capsys):
 @real('cifar10')
 def test_real_cifar10():
     images, labels, names = datasets.load('cifar10', split='test')
-    assert images.shape == (10_000, 32, 32, 3) and np.bincount(labels).tolist() == [1000] * 10 and labels[:10].tolist() == list(range(10))
+    assert images.shape == (10_000, 32, 32, 3) and np.bincount(labels).tolist() == [1000] * 10
+    assert labels[:10].tolist() == list(range(10))
 
 
 @real('dogscats')

@@ -25,8 +25,11 @@ def lay_table(folder, name, layout=0, ending=''):
     text = table.assign(**{c: table[c].dt.strftime('%m/%d/%Y %H:%M') for c in table.select_dtypes('datetime')})
     file, *others = FILES[name][layout]
     folder.mkdir(parents=True)
-    if others: text[['SalesID', 'SalePrice']].sample(frac=1, random_state=0).assign(Usage='PublicTest').to_csv(folder / (others[0] + ending), index=False)
-    text.drop(columns='SalePrice' if others else []).to_csv(folder / (file + ending), sep='\t' if file.endswith('.txt') else ',', index=name == 'ames')
+    if others:
+        text[['SalesID', 'SalePrice']].sample(frac=1,
+            random_state=0).assign(Usage='PublicTest').to_csv(folder / (others[0] + ending), index=False)
+    text.drop(columns='SalePrice' if others else []).to_csv(folder / (file + ending),
+        sep='\t' if file.endswith('.txt') else ',', index=name == 'ames')
     return table
 
 
@@ -47,7 +50,8 @@ def test_column_names_written_in_other_ways(home):
     drawn = lay_table(home / 'ames', 'ames')
     [file] = (home / 'ames').iterdir()
     head, rest = file.read_text(encoding='utf-8').split('\n', 1)
-    for write in (lambda c: c.replace(' ', ''), lambda c: re.sub('[ /]', '.', f'X{c}' if c[:1].isdigit() else c), str.lower):
+    for write in (lambda c: c.replace(' ', ''), lambda c: re.sub('[ /]', '.', f'X{c}' if c[:1].isdigit() else c),
+        str.lower):
         file.write_text('\t'.join(map(write, head.split('\t'))) + '\n' + rest, encoding='utf-8')
         assert datasets.load('ames').equals(drawn)
 
@@ -57,7 +61,8 @@ def test_a_table_in_part_warns_and_a_damaged_one_is_refused_in_words(home):
     with pytest.warns(UserWarning, match='300 rows .* 11,573'): datasets.load('bulldozers')
     answers = home / 'bulldozers' / 'ValidSolution.csv'
     whole = answers.read_text(encoding='utf-8').splitlines(keepends=True)
-    for content, words in {''.join(whole[:-3]): 'no SalePrice for 3 rows', 'a,b\n1,2\n': "lacks the column 'SalesID', 'SalePrice'", '': 'cannot be read'}.items():
+    for content, words in {''.join(whole[:-3]): 'no SalePrice for 3 rows',
+        'a,b\n1,2\n': "lacks the column 'SalesID', 'SalePrice'", '': 'cannot be read'}.items():
         answers.write_text(content, encoding='utf-8')
         with pytest.raises(DataError, match=words): datasets.load('bulldozers')
     answers.unlink()
@@ -94,22 +99,28 @@ def test_a_table_of_many_rows_costs_little_and_is_the_same_every_time():
 
 
 def real_table(name):
-    there = bool(REAL) and any(tables.find_file(Path(REAL, shelf, name), f) for shelf in ('', 'tabular') for layout in FILES[name] for f in layout[:1])
-    return pytest.param(name, marks=pytest.mark.skipif(not there, reason=f'the real {name} is not on this computer (LESSONKIT_DATA names no folder that holds it)'))
+    there = bool(REAL) and any(tables.find_file(Path(REAL, shelf, name), f) for shelf in ('',
+        'tabular') for layout in FILES[name] for f in layout[:1])
+    return pytest.param(name,
+        marks=pytest.mark.skipif(not there,
+            reason=f'the real {name} is not on this computer (LESSONKIT_DATA names no folder that holds it)'))
 
 
 @pytest.mark.parametrize('name', [real_table(name) for name in TABLE_NAMES])
 def test_real_tables_have_the_form_of_their_stand_ins(name):
     table, drawn = datasets.load(name), datasets.load(name, sample=True)
-    assert table.shape == (datasets.ENTRIES[name].loader.__globals__['ROWS'], len(drawn.columns)) and list(table) == list(drawn)
+    assert table.shape == (datasets.ENTRIES[name].loader.__globals__['ROWS'], len(drawn.columns))
+    assert list(table) == list(drawn)
     assert table.dtypes.equals(drawn.dtypes), [c for c in table if table[c].dtype != drawn[c].dtype]
     gaps, gaps_drawn = ({c for c in t if t[c].isna().any()} for t in (table, drawn))
     assert gaps == gaps_drawn, gaps ^ gaps_drawn
-    assert all(type(a) is type(b) for c in gaps for a, b in [(table[c][table[c].isna()].iloc[0], drawn[c][drawn[c].isna()].iloc[0])])
+    assert all(type(a) is type(b) for c in gaps for a,
+        b in [(table[c][table[c].isna()].iloc[0], drawn[c][drawn[c].isna()].iloc[0])])
     target = RULES[name].target
     known = {'titanic': 342, 'diamonds': 212_135_217}  # survivors; dollars
     if name in known: assert table[target].sum() == known[name]
-    if name == 'bulldozers': assert str(table['saledate'].min()) == '2012-01-01 00:00:00' and table['saledate'].dt.month.max() == 4
+    if name == 'bulldozers':
+        assert str(table['saledate'].min()) == '2012-01-01 00:00:00' and table['saledate'].dt.month.max() == 4
     if name == 'ames': assert (table['Mas Vnr Type'] == 'None').sum() > 1000 and table['SalePrice'].median() == 160_000
 
 
@@ -145,7 +156,8 @@ def test_the_stand_in_of_movielens_is_drawn_from_its_truth():
     left = ratings['rating'] - truth.expected(ratings)
     assert left.std() < 1.15 * truth.noise and ratings['rating'].std() > 2 * left.std()
     axis = dict(zip(truth.movie_ids, truth.movie_factors[:, 0]))
-    mean = {kind: np.mean([axis[m] for m in movies['movieId'][movies['genres'].str.contains(kind)]]) for kind in ('Drama', 'Comedy', 'Sci-Fi')}
+    mean = {kind: np.mean([axis[m] for m in movies['movieId'][movies['genres'].str.contains(kind)]])
+        for kind in ('Drama', 'Comedy', 'Sci-Fi')}
     assert mean['Drama'] < -.8 < abs(mean['Comedy']) < .8 < mean['Sci-Fi']
     with pytest.raises(KeyError, match='movieId'): truth.expected(ratings.assign(movieId=-1))
 
@@ -186,7 +198,8 @@ def test_the_stand_in_of_rossmann_follows_its_rule_and_the_rule_can_be_learned()
 @real('movielens')
 def test_real_movielens():
     ratings, movies = datasets.load('movielens', movies=True)
-    assert (len(ratings), ratings['userId'].nunique(), ratings['movieId'].nunique(), len(movies)) == (100_004, 671, 9_066, 9_125)
+    assert (len(ratings), ratings['userId'].nunique(), ratings['movieId'].nunique(), len(movies)) == (100_004, 671,
+        9_066, 9_125)
     assert ratings['rating'].min() == .5 and ratings['rating'].max() == 5 and movies['title'][0] == 'Toy Story (1995)'
 
 

@@ -38,7 +38,8 @@ def test_the_labels_of_the_stand_in_can_be_learned():
 
 
 def lay_imdb(root):
-    for sub, names in {'train/neg': ['10_1', '9_2'], 'train/pos': ['0_9'], 'test/neg': ['0_1'], 'test/pos': ['3_8', '1_7'], 'train/unsup': ['0_0', '2_0']}.items():
+    for sub, names in {'train/neg': ['10_1', '9_2'], 'train/pos': ['0_9'], 'test/neg': ['0_1'],
+        'test/pos': ['3_8', '1_7'], 'train/unsup': ['0_0', '2_0']}.items():
         (root / sub).mkdir(parents=True)
         for n in names: (root / sub / f'{n}.txt').write_text(f'{sub} {n} naïve<br />', encoding='utf-8')
     (root / 'train' / 'pos' / '._0_9.txt').write_bytes(b'\xff\xfe')  # left by a Mac's archiver
@@ -63,7 +64,8 @@ def test_imdb_in_part_warns(home):
     with pytest.warns(UserWarning, match='3 reviews .* 25,000.*lessonkit download imdb'): datasets.load('imdb')
 
 
-@pytest.mark.parametrize('train, valid', [('train.csv', 'valid.csv'), ('wikitext-2/train.csv', 'wikitext-2/test.csv'), ('train.csv', 'test.csv')])
+@pytest.mark.parametrize('train, valid',
+    [('train.csv', 'valid.csv'), ('wikitext-2/train.csv', 'wikitext-2/test.csv'), ('train.csv', 'test.csv')])
 def test_wikitext_in_each_layout(home, train, valid):
     for file, rows in {train: ['"\n = Ä = \n a ""b"" , c"', 'x' * 200_000], valid: ['v']}.items():
         path = home / 'wikitext-2' / file
@@ -100,4 +102,5 @@ def test_real_imdb():
 def test_real_wikitext():
     train, valid = datasets.load('wikitext-2'), datasets.load('wikitext-2', split='valid')
     assert (len(train), len(valid)) == (615, 47)
-    assert sum(len(a.split()) for a in train) == 2_051_910 and train[0].startswith(' \n = 2013 – 14 York City F.C. season = \n')
+    assert sum(len(a.split()) for a in train) == 2_051_910
+    assert train[0].startswith(' \n = 2013 – 14 York City F.C. season = \n')
