@@ -7,18 +7,15 @@ __all__ = ['checkout', 'results_file', 'recorded', 'real_run', 'record']
 
 # %% ../../nbs/course/runs.ipynb #imports
 import datetime
-import hashlib
 import json
 import math
 import os
 import platform
 import sys
-import tempfile
-import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import lessonkit
+from ..train.files import locked, patiently, put
 
 # %% ../../nbs/course/runs.ipynb #where
 def checkout() -> Path | None: # the project's folder, or None where the package was installed from a wheel
@@ -34,18 +31,14 @@ def results_file() -> Path: # there may be no such file yet
     return Path(lessonkit.__file__).resolve().parent / 'lessons' / 'results.json'
 
 
-def _patiently(f, *args):
-    "`f(*args)`, tried again for a second: Windows refuses a file that another program has open just then."
-    for _ in range(50):
-        try: return f(*args)
-        except PermissionError: time.sleep(.02)
-    return f(*args)
-
-
 def _read(path: Path) -> dict:
     if not path.is_file(): return {}
-    try: return json.loads(_patiently(path.read_bytes))
-    except ValueError as e: raise ValueError(f'{path.name} is not valid JSON ({e}): restore it from version control') from None
+    try: results = json.loads(patiently(path.read_bytes))
+    except (ValueError, RecursionError) as e:
+        raise ValueError(f'{path.name} is not valid JSON ({e}): restore it from version control') from None
+    if not isinstance(results, dict) or not all(isinstance(v, dict) for v in results.values()):
+        raise ValueError(f'{path.name} is not a table of results by name: restore it from version control')
+    return results
 
 # %% ../../nbs/course/runs.ipynb #recorded
 def recorded(
@@ -73,7 +66,8 @@ def real_run(
 ) -> bool: # True only where the environment variable LESSONKIT_REAL is '1'
     "Whether to make a long run now; if not, says what it would cost, how to ask for it and what it found before."
     if _is_real(): return True
-    print(f'Not run: {name}, which takes {cost}. To run it, put %env LESSONKIT_REAL=1 in a cell above and come back here.')
+    print(f'Not run: {name}, which takes {cost}. '
+        'To run it, put %env LESSONKIT_REAL=1 in a cell above and come back here.')
     figures = recorded(name)
     if figures: print(f'Recorded: {_brief(figures)}')
     return False
@@ -102,7 +96,8 @@ def _plain(value, name: str):
     "`value` as JSON can hold it: arrays and tensors as lists, floats with six digits."
     if hasattr(value, 'tolist'): value = value.tolist()
     if isinstance(value, float):
-        if not math.isfinite(value): raise ValueError(f'{name}={value}: a figure must be finite; record why it is not as a string')
+        if not math.isfinite(value):
+            raise ValueError(f'{name}={value}: a figure must be finite; record why it is not as a string')
         return float(f'{value:.6g}')
     if isinstance(value, (list, tuple)): return [_plain(v, name) for v in value]
     if isinstance(value, dict): return {str(k): _plain(v, name) for k, v in value.items()}
@@ -110,24 +105,20 @@ def _plain(value, name: str):
     raise TypeError(f'{name} is a {type(value).__name__}; a figure is a number, a string, or a list or dict of them')
 
 # %% ../../nbs/course/runs.ipynb #record
-@contextmanager
-def _locked(path: Path):
-    from filelock import FileLock # comes with torch
-
-    key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12] # the lock outlives its use, so not in the checkout
-    with FileLock(Path(tempfile.gettempdir(), f'lessonkit-{key}.lock'), timeout=60): yield
-
-
 def record(
     name: str, # the run's name: 'lesson/what', as in `real_run`
     **figures, # numbers, strings, lists or dicts of them; `command=` replaces the one worked out here
 ) -> dict: # the entry as written
     """Keeps what a real run found in the checkout's `benchmarks/results.json`.
 
-    An installed package only prints it. Raises RuntimeError unless LESSONKIT_REAL is '1': a figure from a short run is no result."""
-    if not _is_real(): raise RuntimeError(f'{name!r} was not recorded: only a real run is. Set LESSONKIT_REAL=1 and run the whole cell.')
-    if not isinstance(name, str) or not name.strip(): raise ValueError(f'name={name!r}: give the run a name, for example "bptt/nietzsche"')
-    if not figures.keys() - {'command'}: raise ValueError(f'{name!r} came without figures; give at least one, for example loss=1.52')
+    An installed package only prints it. Raises RuntimeError unless LESSONKIT_REAL is '1' (a figure from a short run is
+    no result), ValueError and TypeError for what is no figure, TimeoutError where another run holds the file."""
+    if not _is_real():
+        raise RuntimeError(f'{name!r} was not recorded: only a real run is. Set LESSONKIT_REAL=1, run the whole cell.')
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError(f'name={name!r}: give the run a name, for example "bptt/nietzsche"')
+    if not figures.keys() - {'command'}:
+        raise ValueError(f'{name!r} came without figures; give at least one, for example loss=1.52')
     import torch
 
     root, path = checkout(), results_file()
@@ -138,9 +129,7 @@ def record(
 
     entry.setdefault('command', _command(name, root))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path):
+    with locked(path):
         text = json.dumps(_read(path) | {name: entry}, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-        new = path.with_name(f'.{path.name}.{os.getpid()}')
-        new.write_text(text + '\n', encoding='utf-8', newline='\n')
-        _patiently(os.replace, new, path)
+        put(path, text + '\n')
     return entry
