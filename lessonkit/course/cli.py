@@ -30,7 +30,8 @@ def cmd_lab(
     names = list(lesson_files())
     if not names: raise Failed(f'no lessons in {lessons_folder()}: the installation is incomplete; install lessonkit again')
     first = find_lesson(a.open, names) if a.open else names[0]
-    folder = Path(a.folder).expanduser().absolute()
+    try: folder = Path(a.folder).expanduser().absolute()
+    except RuntimeError: raise Failed(f'there is no home folder for {a.folder}; give the folder in full') from None
     told = lay(folder, [find_lesson(o, names) for o in a.reset])
     laid = [n for n, said in told.items() if said == 'laid down']
     if laid: print(f"{folder}: laid down {', '.join(laid)}")
@@ -160,8 +161,15 @@ Exit code 0: everything is usable. 1: something is not.'''
 # %% ../../nbs/course/cli.ipynb #main
 def main(
     argv: Sequence[str] | None = None, # the arguments; None: those of this process
-) -> int: # 0 fine, 1 failed, 2 not understood
+) -> int: # 0 fine, 1 failed, 2 not understood, 130 stopped with Ctrl-C
     "The `lessonkit` command."
+    try: return _main(argv)
+    except KeyboardInterrupt:
+        print('lessonkit: stopped', file=sys.stderr)
+        return 130
+
+
+def _main(argv: Sequence[str] | None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     cut = argv.index('--') if '--' in argv else len(argv)
     parser = _parser()
@@ -178,6 +186,5 @@ def main(
     except Failed as e: problem, code = str(e), e.code
     except BrokenPipeError: return 0 # the reader has seen enough
     except OSError as e: problem = f"{e.strerror or e}{f': {e.filename}' if e.filename else ''}"
-    except KeyboardInterrupt: problem = 'stopped'
     print(f'lessonkit: {problem}', file=sys.stderr)
     return code

@@ -1,6 +1,6 @@
 """The `lessonkit` command as a user meets it: in a process of its own, in a folder of its own.
 
-What `lab` promises about a learner's copies is tested case by case in nbs/course/lab.ipynb; here it is tried on the real lessons."""
+What `lab` promises about a learner's copies is tested case by case in nbs/course/lab.ipynb; here on the real lessons."""
 import json
 import os
 import re
@@ -168,6 +168,10 @@ def test_lab_in_a_folder_that_cannot_be_written(home, no_server, capsys, monkeyp
 
 @pytest.fixture
 def server(home):
+    yield from serving(home)
+
+
+def serving(home):
     "JupyterLab, really started by `lessonkit lab`; its port and its process."
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -195,7 +199,7 @@ def address(process, log: Path, seconds: float = 90) -> str:
     "The address that JupyterLab prints for its user, token and all."
     deadline = time.time() + seconds
     while time.time() < deadline and process.poll() is None:
-        found = re.search(r"http://127\.0\.0\.1:\S+", log.read_text(encoding="utf-8"))
+        found = re.search(r"http://(?:127\.0\.0\.1|localhost):\S+", log.read_text(encoding="utf-8"))
         if found: return found[0]
         time.sleep(.2)
     raise AssertionError(f"JupyterLab gave no address:\n{log.read_text(encoding='utf-8')}")
@@ -226,6 +230,68 @@ def test_lab_starts_jupyterlab_without_news_and_ends_quietly(server):
     text = log.read_text(encoding="utf-8")
     if POSIX: assert code == 0 and "Traceback" not in text and "Your lessons are in" in text
     with pytest.raises(OSError): fetch(url)
+
+
+def test_lab_prints_the_address_where_the_token_is_the_users_own(home, monkeypatch):
+    monkeypatch.setenv("JUPYTER_TOKEN", "only-for-me")
+    port, process, log = next(started := serving(home))
+    url = address(process, log)
+    assert url.startswith("http://") and f":{port}/lab/tree/{next(iter(lab.lesson_files()))}.ipynb" in url
+    assert "only-for-me" not in log.read_text(encoding="utf-8")
+    next(started, None)
+
+
+@pytest.mark.skipif(not POSIX, reason="Ctrl-C reaches a process of its own group on POSIX alone")
+@pytest.mark.parametrize("seconds", [0.05, 0.5, 1.2])
+def test_ctrl_c_during_start_is_one_line_and_130(home, seconds):
+    process = subprocess.Popen(command("lab", "here", "--no-browser", "--", "--port=0"), stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.time() + 60
+    while not Path("here", lab.NOTE).exists() and time.time() < deadline: time.sleep(.02)  # our own code runs
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    if process.returncode == 0: return  # JupyterLab was up: this is how one ends it
+    assert process.returncode == 130 and "Traceback" not in err
+    assert [line for line in err.splitlines() if line.startswith("lessonkit: ")] == err.splitlines()
+
+
+def test_ctrl_c_in_a_command_is_one_line_and_130(home, monkeypatch, capsys):
+    def interrupt(*args): raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "lay", interrupt)
+    assert cli.main(["lab", "here"]) == 130
+    assert capsys.readouterr().err == "lessonkit: stopped\n"
+
+
+def test_lab_says_which_folder_jupyter_cannot_write_to(home, monkeypatch, capsys):
+    Path("file").write_text("in the way")
+    for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR"):
+        monkeypatch.setenv(name, str(Path("file", "below").absolute()))
+        assert cli.main(["lab", "here"]) == 1
+        err = capsys.readouterr().err
+        assert name in err and "file" in err and err.count("\n") == 1
+        monkeypatch.setenv(name, str(home / "jupyter" / "free"))
+
+
+@pytest.mark.skipif(not POSIX, reason="links need rights on Windows")
+def test_lab_in_a_folder_that_is_a_link_to_itself(home, no_server, capsys):
+    Path("loop").symlink_to("loop")
+    assert cli.main(["lab", "loop"]) == 1 and "leads to itself" in capsys.readouterr().err
+    assert cli.main(["lab", "~nobody-of-this-name/x"]) == 1 and "home folder" in capsys.readouterr().err
+
+
+def test_two_resets_at_once_keep_the_edit(home):
+    "Two commands, two processes: what the learner wrote is there afterwards, in every round."
+    code = "from pathlib import Path; from lessonkit.course import lab; lab.lay(Path('here'), [{!r}])"
+    name, original = next(iter(lab.lesson_files().items()))
+    lab.lay(Path("here"))
+    for round in range(3):
+        edit(Path("here", original.name), f"round {round}")
+        both = [subprocess.Popen([sys.executable, "-c", code.format(name)]) for _ in range(2)]
+        assert [p.wait(60) for p in both] == [0, 0]
+        kept = [p.read_bytes() for p in Path("here").glob(f"{name} (yours *")]
+        assert all(kept) and sum(f"round {round}".encode() in data for data in kept) == 1
 
 
 # data and download
