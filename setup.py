@@ -1,4 +1,4 @@
-"""Packaging: everything is read from settings.ini; the wheel also carries the lessons, so that `lessonkit lab` needs no checkout."""
+"""Packaging: everything is read from settings.ini; the wheel also carries the lessons."""
 import shutil
 from configparser import ConfigParser
 from pathlib import Path
@@ -13,7 +13,9 @@ cfg = _cfg["DEFAULT"]
 
 
 class BuildWithLessons(build_py):
-    """Copies the numbered notebooks (`nbs/NN_topic.ipynb`) to `lessonkit/lessons/` of what is built."""
+    """Copies the numbered notebooks (`nbs/NN_topic.ipynb`) to `lessonkit/lessons/` of what is built.
+
+    Answers are in none of them; what is for authors alone, `lessonkit lab` leaves out of a learner's copy."""
 
     def run(self):
         super().run()
@@ -50,7 +52,8 @@ setup(
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
     python_requires=f">={cfg['min_python']}",
-    packages=find_namespace_packages(include=["lessonkit", "lessonkit.*"], exclude=["*.__pycache__"]),  # static folders count as packages
+    # static folders count as packages
+    packages=find_namespace_packages(include=["lessonkit", "lessonkit.*"], exclude=["*.__pycache__"]),
     package_data={"lessonkit": ["static/**", "weights/*"]},
     install_requires=needs("requirements"),
     extras_require=extras,

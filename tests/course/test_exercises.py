@@ -1,4 +1,4 @@
-"""Every exercise of every lesson: the stub fails, the answer passes, each mistake is named, no learner is handed an answer.
+"""Every exercise: the stub fails, the answer passes, each mistake is named, no learner is handed an answer.
 
 The topics are discovered, so a new lesson's exercises are covered without a change here."""
 import ast
@@ -78,7 +78,8 @@ def places() -> dict[str, str]:
     there = {f"{p.name}": p.read_text(encoding="utf-8") for p in LESSONS.values()}
     copies = {f"copy of {name}": lab.for_learner(text) for name, text in there.items()}
     shown = {name: flat("\n".join(everything(json.loads(text)))) for name, text in (there | copies).items()}
-    return shown | {p.name: flat(p.read_text(encoding="utf-8")) for p in PACKAGE.glob("*.py") if not p.stem.startswith("_")}
+    modules = [p for p in PACKAGE.glob("*.py") if not p.stem.startswith("_")]
+    return shown | {p.name: flat(p.read_text(encoding="utf-8")) for p in modules}
 
 
 def everything(o) -> list[str]:
@@ -136,9 +137,11 @@ def test_it_knows_mistakes_and_names_each(ex):
 def unlisted(ex) -> list:
     "Two wrong answers that no list holds: the right one, changed the way its kind allows."
     def changed(change): return lambda *args: change(ex.reference(*args))
-    if ex.name == "schedules/warmup-stable-decay": return [changed(lambda f: lambda pos: 3 * f(pos)), changed(lambda f: 7)]
+    if ex.name == "schedules/warmup-stable-decay":
+        return [changed(lambda f: lambda pos: 3 * f(pos)), changed(lambda f: 7)]
     if ex.name == "learner/callback": return [lambda: lessonkit.learner.Callback(), lambda: 7]
-    if ex.name == "learner/freeze": return [lambda groups, n: groups.clear(), lambda groups, n: groups[0][0].data.zero_()]
+    if ex.name == "learner/freeze":
+        return [lambda groups, n: groups.clear(), lambda groups, n: groups[0][0].data.zero_()]
     return [changed(lambda v: further(v, 1)), changed(lambda v: [v, v, v] if not isinstance(v, list) else v * 2 + [v])]
 
 
