@@ -1,5 +1,4 @@
-"""Packaging: everything is read from settings.ini; the wheel also carries the lessons, so that `lessonkit lab`
-needs no checkout."""
+"""Packaging: everything is read from settings.ini; the wheel also carries the lessons."""
 import shutil
 from configparser import ConfigParser
 from pathlib import Path
@@ -14,7 +13,9 @@ cfg = _cfg["DEFAULT"]
 
 
 class BuildWithLessons(build_py):
-    """Copies the numbered notebooks (`nbs/NN_topic.ipynb`) to `lessonkit/lessons/` of what is built."""
+    """Copies the numbered notebooks (`nbs/NN_topic.ipynb`) to `lessonkit/lessons/` of what is built.
+
+    Answers are in none of them; what is for authors alone, `lessonkit lab` leaves out of a learner's copy."""
 
     def run(self):
         super().run()

@@ -1,10 +1,11 @@
-"""Every exercise of every lesson: its stub must fail its check, its solution must pass, and no learner is handed an answer.
+"""Every exercise: the stub fails, the answer passes, each mistake is named, no learner is handed an answer.
 
 The topics are discovered, so a new lesson's exercises are covered without a change here."""
 import ast
 import importlib
 import inspect
 import json
+import math
 import re
 import textwrap
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import lessonkit
+import lessonkit.learner
 from lessonkit.course import exercises, lab
 
 PACKAGE = Path(lessonkit.__file__).parent
@@ -76,7 +78,8 @@ def places() -> dict[str, str]:
     there = {f"{p.name}": p.read_text(encoding="utf-8") for p in LESSONS.values()}
     copies = {f"copy of {name}": lab.for_learner(text) for name, text in there.items()}
     shown = {name: flat("\n".join(everything(json.loads(text)))) for name, text in (there | copies).items()}
-    return shown | {p.name: flat(p.read_text(encoding="utf-8")) for p in PACKAGE.glob("*.py") if not p.stem.startswith("_")}
+    modules = [p for p in PACKAGE.glob("*.py") if not p.stem.startswith("_")]
+    return shown | {p.name: flat(p.read_text(encoding="utf-8")) for p in modules}
 
 
 def everything(o) -> list[str]:
@@ -124,6 +127,77 @@ def test_solution_passes(ex, capsys):
 
 
 @each
+def test_it_knows_mistakes_and_names_each(ex):
+    "Three or more, with a sentence of its own each; `prove` tries them, the stub and the answer."
+    sentences = [words for _, words in ex.mistakes]
+    assert len(set(sentences)) == len(sentences) >= 3 and all(words.endswith((".", "?", "…")) for words in sentences)
+    ex.prove()
+
+
+def unlisted(ex) -> list:
+    "Two wrong answers that no list holds: the right one, changed the way its kind allows."
+    def changed(change): return lambda *args: change(ex.reference(*args))
+    if ex.name == "schedules/warmup-stable-decay":
+        return [changed(lambda f: lambda pos: 3 * f(pos)), changed(lambda f: 7)]
+    if ex.name == "learner/callback": return [lambda: lessonkit.learner.Callback(), lambda: 7]
+    if ex.name == "learner/freeze":
+        return [lambda groups, n: groups.clear(), lambda groups, n: groups[0][0].data.zero_()]
+    return [changed(lambda v: further(v, 1)), changed(lambda v: [v, v, v] if not isinstance(v, list) else v * 2 + [v])]
+
+
+def further(value, by):
+    "All numbers in `value` as many times 1.7 as it takes for nobody to have listed that."
+    if isinstance(value, (list, tuple)): return type(value)(further(v, by) for v in value)
+    if isinstance(value, dict): return {k: further(v, by) for k, v in value.items()} | {"one": "more"}
+    if isinstance(value, str): return value + "x"
+    kind = getattr(value, "dtype", type(value))
+    whole = "int" in str(kind) or "bool" in str(kind)
+    return value + 5 * by if whole else value * 1.7 + .3
+
+
+@each
+def test_an_unlisted_mistake_gets_a_difference_in_words(ex, capsys):
+    for answer in unlisted(ex):
+        assert ex.check(answer) is False
+        text = capsys.readouterr().out
+        assert not [words for _, words in ex.mistakes if words in text], text
+        assert re.search(r"expected|got|differ|should be|not that of|stopped|changes its input|asks you", text), text
+        assert text.count("\n") >= 2 and "input" in text
+
+
+@each
+def test_small_inputs_come_first(ex):
+    "The lesson's own trap is met early, on an input that can be worked through on paper."
+    assert min(exercises._size(args) for args in ex._cases()[:2]) <= 100
+
+
+def test_the_lessons_trap_is_caught_on_the_first_input(capsys):
+    FOUND["losses/binary-if"].check(lambda p, y: -sum(map(math.log, p)) / len(p))
+    assert "y = [0]" in capsys.readouterr().out
+    FOUND["bptt/cut-stream"].check(lambda tokens, bs, bptt: cut_with(len(tokens) // bs, tokens, bs, bptt))
+    said = capsys.readouterr().out
+    assert "(n − 1) // bs" in said and "wrong on 2 of 6" in said and len(said.splitlines()[3]) < 80
+
+
+def cut_with(row_len, tokens, bs, bptt):
+    x, y = (tokens[i : i + bs * row_len].reshape(bs, row_len) for i in (0, 1))
+    return [(x[:, i : i + bptt], y[:, i : i + bptt]) for i in range(0, row_len, bptt)]
+
+
+def test_freezing_wrongly_is_not_called_right(capsys):
+    FOUND["learner/freeze"].check(lambda groups, n: None)
+    assert "result is right" not in capsys.readouterr().out
+
+
+def test_torchs_softmax_is_refused_by_name(capsys):
+    from torch.nn import functional as F
+
+    for cheat in (lambda x: F.softmax(x, -1), lambda x: x.softmax(-1)):
+        assert FOUND["losses/softmax"].check(cheat) is False
+        assert "without `softmax`" in capsys.readouterr().out
+
+
+@each
 def test_the_answer_stays_hidden(ex, capsys):
     "No line of the reference's body is in what a learner is shown before asking for the solution."
     stub = ex.stub()
@@ -144,5 +218,5 @@ def test_a_learner_is_told_what_to_do(ex):
 @each
 def test_the_trial_can_be_repeated(ex):
     "The same inputs each time, so that a wrong answer fails each time."
-    def text(): return [ex._inputs(args) for args in ex._cases()]
+    def text(): return [exercises.in_full(args) for args in ex._cases()]
     assert text() == text()
