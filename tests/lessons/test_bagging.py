@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
-from sklearn.ensemble import (BaggingClassifier, BaggingRegressor, ExtraTreesClassifier, ExtraTreesRegressor, GradientBoostingClassifier,
+from sklearn.ensemble import (BaggingClassifier, BaggingRegressor, ExtraTreesClassifier, ExtraTreesRegressor,
                               IsolationForest, RandomForestClassifier, RandomForestRegressor)
 from sklearn.exceptions import NotFittedError
 from sklearn.multioutput import MultiOutputRegressor
@@ -487,7 +487,6 @@ X2, Y2 = noisy(60)
 
 
 @pytest.mark.parametrize("forest, error, words", [
-    (lambda: GradientBoostingClassifier(n_estimators=2).fit(X2, Y2), TypeError, "GradientBoostingClassifier"),
     (lambda: IsolationForest(n_estimators=2).fit(X2), TypeError, "IsolationForest"),
     (lambda: MultiOutputRegressor(DecisionTreeRegressor()).fit(X2, X2), TypeError, "MultiOutputRegressor"),
     (lambda: BaggingClassifier(KNeighborsClassifier(), 2).fit(X2, Y2), TypeError, "bags KNeighborsClassifier"),
