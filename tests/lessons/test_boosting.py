@@ -8,6 +8,7 @@ from sklearn.linear_model import LinearRegression
 
 from lessonkit.bagging import forest_field, oob_curve, tree_answers, tree_fields
 from lessonkit.engines.flat_forest import FlatForest
+from lessonkit.forest_insight import path_contributions, tree_spread, waterfall
 
 BOUNDS, N = (-4.0, 4.0, -4.0, 4.0), 100_000
 
@@ -73,3 +74,33 @@ def test_what_has_no_threshold_or_no_base_is_refused_in_words():
     whole = (X > 0).astype(int)
     with pytest.raises(TypeError, match="category is in a set"):
         forest_field(HistGradientBoostingRegressor(max_iter=3, categorical_features=[0]).fit(whole, y), BOUNDS)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_contributions_sum_to_the_raw_score(name):
+    model, load = MODELS[name]
+    X, y = load(return_X_y=True)
+    model.set_params(random_state=0).fit(X, y)
+    found, said = path_contributions(model, X), raw(model, X)
+    np.testing.assert_allclose(found.prediction.reshape(said.shape), said, rtol=1e-10, atol=1e-10)
+    assert ("raw score" in found.unit) == hasattr(model, "classes_")
+    row = waterfall(found, 3, None if found.classes is None else found.classes[0])
+    np.testing.assert_allclose(row["stop"].iloc[-1], said[3, 0])
+    with pytest.raises(TypeError, match="says nothing about how sure"): tree_spread(model, X)
+
+
+def test_gaps_go_where_boosted_trees_send_them():
+    X, y = load_diabetes(return_X_y=True)
+    gaps = np.where(np.random.default_rng(0).random(X.shape) < .2, np.nan, X)
+    for learned in (gaps, X):
+        model = HistGradientBoostingRegressor(max_iter=20, random_state=0).fit(learned, y)
+        np.testing.assert_allclose(path_contributions(model, gaps).prediction, model.predict(gaps), rtol=1e-10)
+
+
+def test_the_bias_of_a_boosting_is_the_mean_answer_to_its_rows():
+    "An inner node's value is the mean of its rows' answers, so the base plus all roots is the mean prediction."
+    X, y = load_diabetes(return_X_y=True)
+    for model in (GradientBoostingRegressor(n_estimators=20), HistGradientBoostingRegressor(max_iter=20)):
+        found = path_contributions(model.set_params(random_state=0).fit(X, y), X)
+        np.testing.assert_allclose(found.bias, model.predict(X).mean(), rtol=1e-10)
+        np.testing.assert_allclose(found.values.sum(1).mean(), 0, atol=1e-8)

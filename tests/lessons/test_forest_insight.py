@@ -135,10 +135,10 @@ def test_contributions_need_no_names_but_respect_them():
     with pytest.raises(ValueError, match="infinite"): path_contributions(model, np.full((1, 4), 1e300))
 
 
-@pytest.mark.parametrize("model", [LinearRegression(), GradientBoostingRegressor(n_estimators=2), BaggingRegressor(LinearRegression(), 2)])
+@pytest.mark.parametrize("model", [LinearRegression(), BaggingRegressor(LinearRegression(), 2)])
 def test_what_is_no_forest_is_refused(model):
     X, y = load_iris(return_X_y=True)
-    with pytest.raises(TypeError, match="LinearRegression|GradientBoosting"): path_contributions(model.fit(X, y), X)
+    with pytest.raises(TypeError, match="LinearRegression"): path_contributions(model.fit(X, y), X)
 
 
 def test_several_targets_are_refused():
@@ -331,7 +331,7 @@ def test_it_takes_the_course_s_tables(name):
 
 @pytest.mark.parametrize("words, column", {
     "'c' holds list": [[1], [2]], "'c' holds int and str": [1, "a"], "'c' holds complex": [1j, 2], "'c' holds infinite": [1.0, np.inf], "'c' holds nothing": [None, np.nan],
-    "'c' holds durations": pd.to_timedelta([1, 2], "D"), "'c' holds date": [datetime.date(2020, 1, 1)] * 2}.items())
+    "'c' holds durations": pd.to_timedelta([1, 2], "D"), "'c' holds periods": pd.period_range("2020", periods=2)}.items())
 def test_what_it_cannot_take_is_refused_by_name(words, column):
     with pytest.raises(ValueError, match=words): TableEncoder().fit(pd.DataFrame({"fine": [1, 2], "c": column}))
 
