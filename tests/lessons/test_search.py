@@ -91,7 +91,8 @@ def test_killed_half_way_and_resumed(tmp_path, luck):
     program.write_text(PROGRAM)
     count.touch()
     rng = random.Random(luck)
-    env = {**os.environ, "COUNT": str(count), "OMP_NUM_THREADS": "1", "JOBLIB_TEMP_FOLDER": str(tmp_path), "PYTHONPATH": os.pathsep.join([str(TESTS.parents[1]), str(tmp_path)])}
+    env = {**os.environ, "COUNT": str(count), "OMP_NUM_THREADS": "1", "JOBLIB_TEMP_FOLDER": str(tmp_path),
+           "PYTHONPATH": os.pathsep.join([str(TESTS.parents[1]), str(tmp_path)])}
     start = lambda: subprocess.Popen([sys.executable, program, journal, out], env=env, start_new_session=True)
     at_kill = []
     for goal in (rng.randint(20, 90), rng.randint(100, 180)):
@@ -169,7 +170,8 @@ def test_a_journal_of_something_else_is_refused(tmp_path):
     for model, train, valid, options, words in [
         (DecisionTreeClassifier(min_samples_leaf=3), TRAIN, VALID, {}, "min_samples_leaf: 1 there, 3 here"),
         (TREE, TRAIN, (other, VALID[1]), {}, "data X_valid"), (TREE, VALID, VALID, {}, "data X"),
-        (TREE, TRAIN, VALID, dict(score="roc_auc"), "score"), (TREE, TRAIN, VALID, dict(seed=1), "random_state: 0 there, 1 here")]:
+        (TREE, TRAIN, VALID, dict(score="roc_auc"), "score"),
+        (TREE, TRAIN, VALID, dict(seed=1), "random_state: 0 there, 1 here")]:
         with pytest.raises(ValueError, match=words): quietly(model, settings, train, valid, journal=path, **options)
     with pytest.raises(ValueError, match="model"): quietly(SGDClassifier(), [{"alpha": 1}], TRAIN, VALID, journal=path)
     assert path.read_bytes() == before
@@ -178,7 +180,8 @@ def test_a_journal_of_something_else_is_refused(tmp_path):
 def test_two_searches_on_one_journal(tmp_path):
     path = tmp_path / "j.jsonl"
     code = "import sys, time; from lessonkit.engines.journal import Journal\nwith Journal(sys.argv[1], {}): print('in', flush=True); time.sleep(60)"
-    other = subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE, text=True, cwd=TESTS.parents[1])
+    other = subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE, text=True,
+                             cwd=TESTS.parents[1])
     try:
         assert other.stdout.readline() == "in\n"
         with pytest.raises(RuntimeError, match="another search"): Journal(path, {}).__enter__()
@@ -194,7 +197,8 @@ import sys; import numpy as np, pandas as pd; from scipy import sparse
 from lessonkit.engines.journal import digest as _digest
 print(_digest(dict(table=pd.DataFrame(dict(a=[1, 2], b=["x" * n for n in (1, 2)], c=pd.Categorical(["p", "q"]))), strings=np.array(["a", None, "ccc"], object),
                    sparse=sparse.csr_matrix(np.eye(3)), list=["one text", "another"])[{part!r}]))"""
-    run = lambda: subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=TESTS.parents[1]).stdout
+    run = lambda: subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                                 cwd=TESTS.parents[1]).stdout
     assert run() == run() != ""
 
 
@@ -249,9 +253,11 @@ def test_it_is_the_loop():
 def test_pipelines_names_and_seeds():
     model = make_pipeline(StandardScaler(), SGDClassifier(max_iter=5, tol=None))
     table = quietly(model, grid({"sgdclassifier__alpha": [1e-4, 1e-2]}), TRAIN, VALID, score="roc_auc", seed=3)
-    same(table, quietly(model, grid({"sgdclassifier__alpha": [1e-4, 1e-2]}), TRAIN, VALID, score="roc_auc", seed=3, n_jobs=2))
+    same(table, quietly(model, grid({"sgdclassifier__alpha": [1e-4, 1e-2]}), TRAIN, VALID, score="roc_auc", seed=3,
+                        n_jobs=2))
     assert model.get_params()["sgdclassifier__random_state"] is None, "the model given was changed"
-    with pytest.raises(ValueError, match="did you mean 'sgdclassifier__alpha'"): quietly(model, [{"sgdclasifier__alpha": 1}], TRAIN, VALID)
+    with pytest.raises(ValueError, match="did you mean 'sgdclassifier__alpha'"):
+        quietly(model, [{"sgdclasifier__alpha": 1}], TRAIN, VALID)
 
 
 def test_a_failing_setting_is_a_row(tmp_path):
@@ -264,7 +270,8 @@ def test_a_failing_setting_is_a_row(tmp_path):
     assert best(table) == {"solver": "lbfgs", "C": 1.0}
 
 
-@pytest.mark.parametrize("value, words", [(np.nan, "finite"), (np.inf, "finite"), ("good", "one number"), (None, "one number"), ([1, 2], "one number"),
+@pytest.mark.parametrize("value, words", [(np.nan, "finite"), (np.inf, "finite"), ("good", "one number"),
+                                          (None, "one number"), ([1, 2], "one number"),
                                           (True, "one number"), (1j, "one number")])
 def test_a_score_must_be_a_number(value, words):
     result = fit_and_score(TREE, {}, lambda model, X, y: value, *TRAIN, *VALID)
@@ -272,10 +279,12 @@ def test_a_score_must_be_a_number(value, words):
 
 
 @pytest.mark.parametrize("value", [np.float32(.5), np.array(.5), 1, np.int64(1)])
-def test_any_number_is_a_score(value): assert fit_and_score(TREE, {}, lambda model, X, y: value, *TRAIN, *VALID)["score"] == float(value)
+def test_any_number_is_a_score(value):
+    assert fit_and_score(TREE, {}, lambda model, X, y: value, *TRAIN, *VALID)["score"] == float(value)
 
 
-@given(st.dictionaries(st.text(min_size=1, max_size=5), st.lists(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text()),
+@given(st.dictionaries(st.text(min_size=1, max_size=5), st.lists(st.one_of(st.none(), st.booleans(), st.integers(),
+    st.floats(allow_nan=False), st.text()),
        min_size=1, max_size=4, unique_by=json.dumps), min_size=1, max_size=4), st.integers(0, 5))
 @hypothesis_settings(max_examples=60, deadline=None)
 def test_grid_and_sample(space, seed):
@@ -285,14 +294,16 @@ def test_grid_and_sample(space, seed):
     key = lambda s: json.dumps(s, sort_keys=True)
     assert len({key(s) for s in all_of_it}) == n
     drawn = sample(space, n, seed)
-    assert {key(s) for s in drawn} == {key(s) for s in all_of_it} and sample(space, (n + 1) // 2, seed) == drawn[: (n + 1) // 2]
+    assert {key(s) for s in drawn} == {key(s) for s in all_of_it} and sample(space, (n + 1) // 2,
+        seed) == drawn[: (n + 1) // 2]
     with pytest.raises(ValueError, match=f"only {n}"): sample(space, n + 1, seed)
 
 
 def test_distributions():
     settings = sample({"a": stats.loguniform(1e-6, 1), "b": stats.randint(1, 4), "c": ["x"]}, 300, seed=1)
     a, b = (np.array([s[k] for s in settings]) for k in "ab")
-    assert abs(np.median(np.log10(a)) + 3) < .5 and set(b) == {1, 2, 3} and type(settings[0]["a"]) is float and type(settings[0]["b"]) is int
+    assert abs(np.median(np.log10(a)) + 3) < .5 and set(b) == {1, 2,
+                                                               3} and type(settings[0]["a"]) is float and type(settings[0]["b"]) is int
     assert settings == sample({"a": stats.loguniform(1e-6, 1), "b": stats.randint(1, 4), "c": ["x"]}, 300, seed=1)
 
 
@@ -337,7 +348,8 @@ def test_everything_that_decides_a_score_ties_the_journal(tmp_path):
     path, settings = tmp_path / "j.jsonl", grid({"max_depth": [1, 2]})
     weights = np.ones(len(TRAIN[1]))
 
-    def searched(model=TREE, **kwargs): return quietly(model, settings, TRAIN, VALID, **{"score": accuracy, "journal": path, **kwargs})
+    def searched(model=TREE, **kwargs):
+        return quietly(model, settings, TRAIN, VALID, **{"score": accuracy, "journal": path, **kwargs})
 
     want = searched()
     rng_made = make_scorer_of(2)
@@ -369,9 +381,11 @@ def test_several_scores_training_scores_and_fit_parameters():
                     fit_params={"sample_weight": rare})
     for i, depth in enumerate((1, 3, None)):
         tree = DecisionTreeClassifier(max_depth=depth, random_state=0).fit(*TRAIN, sample_weight=rare)
-        for column, name, data in (("score", "roc_auc", VALID), ("score_accuracy", "accuracy", VALID), ("train_score", "roc_auc", TRAIN)):
+        for column, name, data in (("score", "roc_auc", VALID), ("score_accuracy", "accuracy", VALID),
+                                   ("train_score", "roc_auc", TRAIN)):
             assert table[column][i] == get_scorer(name)(tree, *data)
-    assert parameters(table) == ["max_depth"] and best(table)["max_depth"] == chosen(table, int(table.score.argmax()))["max_depth"]
+    assert parameters(table) == ["max_depth"] and best(table)["max_depth"] == chosen(table,
+        int(table.score.argmax()))["max_depth"]
 
 
 def test_estimators_are_values(tmp_path):
@@ -379,7 +393,8 @@ def test_estimators_are_values(tmp_path):
     steps = grid({"sgdclassifier": [SGDClassifier(alpha=a) for a in (1e-4, 1e-2)] + [DecisionTreeClassifier()]})
     path = tmp_path / "j.jsonl"
     table = quietly(model, steps, TRAIN, VALID, journal=path)
-    same(quietly(model, steps, TRAIN, VALID, journal=path, n_jobs=2).assign(sgdclassifier=0), table.assign(sgdclassifier=0))
+    same(quietly(model, steps, TRAIN, VALID, journal=path, n_jobs=2).assign(sgdclassifier=0),
+         table.assign(sgdclassifier=0))
     assert len(path.read_bytes().splitlines()) == 4 and table.error.eq("").all()
     assert not hasattr(steps[0]["sgdclassifier"], "coef_"), "the value given was fitted"
     with pytest.raises(ValueError, match="twice"): grid({"m": [SGDClassifier(), SGDClassifier()]})
