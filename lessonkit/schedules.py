@@ -21,6 +21,8 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .engines.checks import number, whole
+
 # %% ../nbs/05_schedules.ipynb #sched-digits
 @cache
 def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:  # x, y, held-out x, y
@@ -74,7 +76,7 @@ class Schedule:
         n: int = 201,  # evenly spaced positions; enough for a line 800 px wide
     ) -> tuple[np.ndarray, np.ndarray]:  # positions, values
         "What to draw, with both sides of every joint: `plt.plot(*schedule.sample())`."
-        joints = np.array(self.joints)
+        n, joints = whole("n", n, 2), np.array(self.joints)
         pos = np.unique(np.concatenate([np.linspace(0, 1, n), joints, joints - 1e-7]))
         return pos, self(pos)
 
@@ -111,25 +113,13 @@ def _code(value) -> str:
     if isinstance(value, (list, tuple)): return f"[{', '.join(map(_code, value))}]"
     return getattr(value, "__name__", None) or repr(value)
 
-
-def _number(name: str, value, least: float = -np.inf, above: float = -np.inf) -> float:
-    "`value`, or an error that names the argument."
-    if isinstance(value, Tensor) and value.ndim == 0: value = value.item()
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name} must be a number, not {value!r}")
-    if not (np.isfinite(value) and value >= least and value > above):
-        bound = f"{least:g} or more" if least > -np.inf else f"above {above:g}"
-        if not np.isfinite(value): bound = "finite"
-        raise ValueError(f"{name}={value} does not fit: it must be {bound}")
-    return float(value)
-
 # %% ../nbs/05_schedules.ipynb #sched-makers
 @schedule
 def sched_const(
     value: float,  # everywhere
 ) -> Schedule:
     "No change."
-    value = _number("value", value)
+    value = number("value", value)
     return lambda pos: value
 
 
@@ -139,7 +129,7 @@ def sched_lin(
     end: float,  # value at 1
 ) -> Schedule:
     "A straight line from `start` to `end`."
-    start, end = _number("start", start), _number("end", end)
+    start, end = number("start", start), number("end", end)
     return lambda pos: (1 - pos) * start + pos * end
 
 
@@ -159,7 +149,7 @@ def sched_exp(
     end: float,  # value at 1, above 0
 ) -> Schedule:
     "The same factor each step: a straight line on a logarithmic axis."
-    start, end = _number("start", start, above=0), _number("end", end, above=0)
+    start, end = number("start", start, above=0), number("end", end, above=0)
     return lambda pos: start ** (1 - pos) * end**pos
 
 
@@ -170,7 +160,7 @@ def sched_poly(
     power: float,  # above 0; 1 is a line, 2 leaves gently, 1/2 arrives gently
 ) -> Schedule:
     "A power of the way."
-    line, power = sched_lin(start, end), _number("power", power, above=0)
+    line, power = sched_lin(start, end), number("power", power, above=0)
     return lambda pos: line(pos**power)
 
 # %% ../nbs/05_schedules.ipynb #sched-combine
@@ -182,7 +172,7 @@ def combine_scheds(
     """One schedule after the other, each squeezed into its share.
 
     Where two meet, the second one's value holds. Raises ValueError for shares that do not fit."""
-    pcts, scheds = [_number(f"pcts[{i}]", p, above=0) for i, p in enumerate(pcts)], list(scheds)
+    pcts, scheds = [number(f"pcts[{i}]", p, above=0) for i, p in enumerate(pcts)], list(scheds)
     if not scheds or len(pcts) != len(scheds):
         raise ValueError(f"pcts has {len(pcts)} shares for {len(scheds)} scheds; "
                          "give one for each, and at least one")
@@ -214,8 +204,8 @@ def clr(
     decay: float = 1.0,  # each triangle's height over the last's; 0.5 is Smith's 'triangular2'
 ) -> Schedule:
     "Cyclical rates: up and down in straight lines, `n_cycle` times (Smith 2017, section 3.1)."
-    lr_min, decay = _number("lr_min", lr_min, least=0), _number("decay", decay, above=0)
-    lr_max, n_cycle = _number("lr_max", lr_max, least=lr_min), _whole("n_cycle", n_cycle)
+    lr_min, decay = number("lr_min", lr_min, least=0), number("decay", decay, above=0)
+    lr_max, n_cycle = number("lr_max", lr_max, least=lr_min), whole("n_cycle", n_cycle)
     up = _share("pct_up", pct_up)
     tips = lr_min + (lr_max - lr_min) * decay ** np.arange(n_cycle)
     legs = [sched_lin(*ends) for tip in tips.tolist() for ends in ((lr_min, tip), (tip, lr_min))]
@@ -223,16 +213,9 @@ def clr(
 
 
 def _share(name: str, value) -> float:
-    if not 0 < _number(name, value) < 1:
+    if not 0 < number(name, value) < 1:
         raise ValueError(f"{name}={value} must lie between 0 and 1, for example 0.3")
     return float(value)
-
-
-def _whole(name: str, value, least: int = 1) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name} must be a whole number, not {value!r}")
-    if value < least: raise ValueError(f"{name}={value} is too small: take {least} or more")
-    return int(value)
 
 # %% ../nbs/05_schedules.ipynb #sched-stlr
 @schedule
@@ -244,8 +227,8 @@ def stlr(
     """The slanted triangle: short up, long down (Howard & Ruder 2018, eq. 3).
 
     The paper rounds the cut down to a whole step; here it is where `cut_frac` says."""
-    lr_max, cut_frac = _number("lr_max", lr_max, least=0), _share("cut_frac", cut_frac)
-    low = lr_max / _number("ratio", ratio, least=1)
+    lr_max, cut_frac = number("lr_max", lr_max, least=0), _share("cut_frac", cut_frac)
+    low = lr_max / number("ratio", ratio, least=1)
     up, down = sched_lin(low, lr_max), sched_lin(lr_max, low)
     return combine_scheds([cut_frac, 1 - cut_frac], [up, down])
 
@@ -261,9 +244,9 @@ def one_cycle(
     """The one-cycle policy's rate: up to `lr_max`, then down to next to nothing (Smith 2018).
 
     `div` and `div_final` are PyTorch's `div_factor` and `final_div_factor`, defaults included."""
-    lr_max, pct_start = _number("lr_max", lr_max, least=0), _share("pct_start", pct_start)
-    start = lr_max / _number("div", div, least=1)
-    end = start / _number("div_final", div_final, least=1)
+    lr_max, pct_start = number("lr_max", lr_max, least=0), _share("pct_start", pct_start)
+    start = lr_max / number("div", div, least=1)
+    end = start / number("div_final", div_final, least=1)
     up, down = anneal(start, lr_max), anneal(lr_max, end)
     return combine_scheds([pct_start, 1 - pct_start], [up, down])
 
@@ -276,7 +259,7 @@ def one_cycle_momentum(
     anneal: Callable = sched_cos,  # the same as the rate's
 ) -> Schedule:
     "The momentum of `one_cycle`: down while the rate goes up, and back (Smith 2018, section 4)."
-    low, high = _number("low", low, least=0), _number("high", high, least=0)
+    low, high = number("low", low, least=0), number("high", high, least=0)
     pct_start = _share("pct_start", pct_start)
     if not low <= high < 1:
         raise ValueError(f"high={high} and low={low} do not fit: take 0 ≤ low ≤ high < 1")
@@ -302,17 +285,20 @@ def train_by(
 ) -> Run:
     """Trains `small_net` on `digits` by SGD, with rate and momentum by schedule.
 
-    `loss` is over all 1,000 digits, `accuracy` over the 797 held out."""
+    `loss` is over all 1,000 digits, `accuracy` over the 797 held out. Raises ValueError for a
+    rate or momentum that is negative or not finite, naming the position."""
     lr, momentum = _as_schedule("lr", lr), _as_schedule("momentum", momentum)
+    n_step, bs = whole("n_step", n_step), whole("bs", bs)
     (x, y, x_out, y_out), model, rng = digits(), small_net(seed), np.random.default_rng(seed)
     opt, rows, kept = torch.optim.SGD(model.parameters(), lr=0.1), [], []
-    due = [round(s * _whole("n_step", n_step)) for s in snapshots]
+    due = [round(s * n_step) for s in snapshots]
     if wrong := [s for s, step in zip(snapshots, due) if not 1 <= step <= n_step]:
         raise ValueError(f"snapshots={wrong[0]:g} is no position in (0, 1]: for example cycle_ends(3) / 3")
-    for i in range(_whole("n_step", n_step)):
+    for i in range(n_step):
         pos, batch = i / n_step, rng.integers(0, len(x), bs)
         group = opt.param_groups[0]
-        group["lr"], group["momentum"] = float(lr(pos)), float(momentum(pos))
+        group["lr"] = number(f"lr at position {pos:.3g}", lr(pos), least=0)
+        group["momentum"] = number(f"momentum at position {pos:.3g}", momentum(pos), least=0)
         loss = F.cross_entropy(model(x[batch]), y[batch])
         opt.zero_grad()
         loss.backward()
@@ -331,7 +317,7 @@ def _history(rows) -> pd.DataFrame:
 
 
 def _as_schedule(name: str, value) -> Callable:
-    return value if callable(value) else sched_const(_number(name, value, least=0))
+    return value if callable(value) else sched_const(number(name, value, least=0))
 
 # %% ../nbs/05_schedules.ipynb #sched-ends
 def cycle_ends(
@@ -340,8 +326,8 @@ def cycle_ends(
     cycle_mult: float = 1,  # length of each cycle over that of the last, 1 or more
 ) -> np.ndarray:  # (n_cycle,) epochs; the last one is the length of the whole
     "When each cycle of SGDR ends: the moments at which to keep a snapshot."
-    n_cycle, cycle_len = _whole("n_cycle", n_cycle), _number("cycle_len", cycle_len, above=0)
-    return np.cumsum(cycle_len * _number("cycle_mult", cycle_mult, least=1) ** np.arange(n_cycle))
+    n_cycle, cycle_len = whole("n_cycle", n_cycle), number("cycle_len", cycle_len, above=0)
+    return np.cumsum(cycle_len * number("cycle_mult", cycle_mult, least=1) ** np.arange(n_cycle))
 
 # %% ../nbs/05_schedules.ipynb #sched-sgdr
 @schedule
@@ -355,7 +341,7 @@ def sgdr(
     """Cosines with warm restarts (Loshchilov & Hutter 2017, eq. 5).
 
     On a joint the next cycle has begun: `lr`. At 1 the last one has ended: `lr_min`."""
-    lr_min, lr = _number("lr_min", lr_min, least=0), _number("lr", lr, least=0)
+    lr_min, lr = number("lr_min", lr_min, least=0), number("lr", lr, least=0)
     if lr_min > lr:
         raise ValueError(f"lr_min={lr_min:g} is above lr={lr:g}: a cycle falls from lr to lr_min")
     ends = cycle_ends(n_cycle, cycle_len, cycle_mult)

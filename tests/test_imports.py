@@ -63,7 +63,7 @@ def may_import(module: str, other: str) -> bool:
     # beside the lessons, above the ground
     if "widgets" in rooms and rooms[0] not in ("widgets", "explorers"): return False
     if rooms == ["train", "course"]: return False
-    floor = {"train": 0, "course": 0, "widgets": 1, "exercises": 2, "explorers": 2}
+    floor = {"train": 0, "engines": 0, "course": 0, "widgets": 1, "exercises": 2, "explorers": 2}
     here, there = (floor.get(room, 1) for room in rooms)
     if here == there == 1 and rooms != ["widgets", "widgets"]:
         return "widgets" not in rooms and NUMBER[other] < NUMBER[module]

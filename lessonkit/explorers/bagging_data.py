@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from ..bagging import BAGS, FORESTS, members, oob_curve, path, tree_boxes, tree_fields
+from ..bagging import BAGS, FORESTS, trees_of, oob_curve, path, tree_boxes, tree_fields
 
 # %% ../../nbs/explorers/bagging_data.ipynb #xd-data
 MOST = 8 # classes that colors tell apart
@@ -153,7 +153,7 @@ def own_forest(
     kinds = ", ".join(k.__name__ for k in FORESTS + BAGS)
     if not isinstance(forest, FORESTS + BAGS):
         raise TypeError(f"forest is a {type(forest).__name__}; give one of {kinds}, fitted on X and y")
-    trees, _ = members(forest)
+    trees, _ = trees_of(forest)
     if len(trees) < 2: raise ValueError("forest has one tree: give 2 or more, so that there is something to average")
     if forest.n_features_in_ != data.X.shape[1]:
         raise ValueError(f"forest was fitted on {forest.n_features_in_} columns, and X has {data.X.shape[1]}: give the X it was fitted on")
@@ -181,7 +181,7 @@ class Grown:
         i: int, # a tree
     ): # its columns of X; None: all
         "What a bagging gave that tree to see."
-        return members(self.forest)[1][i]
+        return trees_of(self.forest)[1][i]
 
     def mean_at(self, k: int) -> np.ndarray: # (SIDE, SIDE, n_out)
         "The average of the first `k` trees."

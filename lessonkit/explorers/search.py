@@ -17,7 +17,7 @@ from ..widgets.explorer import Explorer
 from ..widgets.controls import Stepper, in_row
 from ..widgets.scene import Scene
 from .search_scene import HEIGHT, LINES, WIDTH, Axis, draw, sentence
-from ..search import chosen
+from ..search import chosen, parameters
 
 # %% ../../nbs/explorers/search.ipynb #xs-class
 ANY = "any"
@@ -45,7 +45,7 @@ class SearchExplorer(Explorer):
         most: int = 800,  # lines drawn at most, the best ones
     ):
         self.table, self.most = _checked(table), most
-        self.parameters = [c for c in self.table.columns if c not in ("score", "seconds", "error")]
+        self.parameters = parameters(self.table)
         self.axes = {c: Axis(c, self.table[c]) for c in [*self.parameters, "score", "seconds"]}
         score = self.table["score"].to_numpy()
         self.has_failed = np.isnan(score)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from lessonkit.bptt import LMBatches, random_edges
 
-sizes = dict(n=st.integers(2, 400), bs=st.integers(1, 12), bptt=st.integers(1, 40), random_bptt=st.booleans(), seed=st.integers(0, 2**31), epoch=st.integers(0, 50))
+sizes = dict(n=st.integers(2, 400), bs=st.integers(1, 12), bptt=st.integers(1, 40), random_bptt=st.booleans(),
+             seed=st.integers(0, 2**31), epoch=st.integers(0, 50))
 
 
 @given(**sizes)
@@ -43,7 +44,8 @@ def test_a_longer_row_begins_with_the_same_cuts(row_len, more, bptt, seed):
     np.testing.assert_array_equal(short[:-1], long[: len(short) - 1])
 
 
-@pytest.mark.parametrize("tokens", [torch.arange(99, dtype=torch.int32), np.arange(99, dtype=np.uint16), list(range(99)), range(99), (i for i in range(99))], ids=lambda t: type(t).__name__)
+@pytest.mark.parametrize("tokens", [torch.arange(99, dtype=torch.int32), np.arange(99, dtype=np.uint16),
+                                    list(range(99)), range(99), (i for i in range(99))], ids=lambda t: type(t).__name__)
 def test_other_integers_are_converted_once(tokens):
     batches = LMBatches(tokens, bs=3, bptt=7)
     assert batches.tokens.dtype == torch.int64 and batches[0][0].data_ptr() == batches.tokens.data_ptr()
@@ -61,5 +63,6 @@ batches = LMBatches(stream, bs=64, bptt=70)
 x, y = batches[len(batches) // 2]
 print((psutil.Process().memory_info().rss - before) / 2**20)
 """
-    grown = float(subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True).stdout)
+    grown = float(subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, capture_output=True,
+                                 text=True).stdout)
     assert grown < 20, f"{grown:.0f} MB more, for a stream of 153 MB"

@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from torch.optim import lr_scheduler as S
 
 import lessonkit.schedules as schedules
-from lessonkit.schedules import (Schedule, clr, combine_scheds, cycle_ends, one_cycle, one_cycle_momentum, sched_const, sched_cos, sched_exp, sched_lin,
+from lessonkit.schedules import (Schedule, clr, combine_scheds, cycle_ends, one_cycle, one_cycle_momentum, sched_const,
+                                 sched_cos, sched_exp, sched_lin,
                                  sched_poly, schedule, sgdr, stlr, train_by)
 
 NAMES = {n: getattr(schedules, n) for n in schedules.__all__}
 rates, shares = st.floats(1e-6, 10), st.floats(0.01, 0.99)
-simple = st.one_of(st.builds(sched_const, rates), st.builds(sched_lin, rates, rates), st.builds(sched_cos, rates, rates), st.builds(sched_exp, rates, rates),
+simple = st.one_of(st.builds(sched_const, rates), st.builds(sched_lin, rates, rates),
+                   st.builds(sched_cos, rates, rates), st.builds(sched_exp, rates, rates),
                    st.builds(sched_poly, rates, rates, st.floats(0.2, 4)))
 
 
@@ -59,8 +61,10 @@ def test_its_text_is_the_code_that_makes_it(given_pieces):
     assert str(again) == str(f) and again.joints == f.joints
 
 
-@pytest.mark.parametrize("f", [sgdr(0.1, 3, cycle_mult=2.0), sgdr(lr=1, n_cycle=np.int64(2), lr_min=0.5), clr(0.01, 0.1, decay=0.5, n_cycle=4), stlr(0.01, 0.2, 10),
-                               one_cycle(0.1, anneal=sched_lin), one_cycle_momentum(0.9), sched_lin(torch.tensor(1.0), np.float32(0.5)),
+@pytest.mark.parametrize("f", [sgdr(0.1, 3, cycle_mult=2.0), sgdr(lr=1, n_cycle=np.int64(2), lr_min=0.5),
+                               clr(0.01, 0.1, decay=0.5, n_cycle=4), stlr(0.01, 0.2, 10),
+                               one_cycle(0.1, anneal=sched_lin), one_cycle_momentum(0.9),
+                               sched_lin(torch.tensor(1.0), np.float32(0.5)),
                                combine_scheds(np.array([0.5, 0.5]), (stlr(1), sgdr(1, 2)))], ids=str)
 def test_text_of_whatever_way_it_was_called(f):
     np.testing.assert_array_equal(eval(str(f), dict(NAMES))(np.linspace(0, 1, 50)), f(np.linspace(0, 1, 50)))
@@ -69,7 +73,8 @@ def test_text_of_whatever_way_it_was_called(f):
 def test_scalars_arrays_tensors():
     f = one_cycle(0.1)
     grid = np.linspace(0, 1, 12).reshape(3, 4)
-    assert f(grid).shape == (3, 4) and f(grid).dtype == np.float64 and type(f(0.5)) is type(f(np.float32(0.5))) is float and f([]).shape == (0,)
+    assert f(grid).shape == (3,
+                             4) and f(grid).dtype == np.float64 and type(f(0.5)) is type(f(np.float32(0.5))) is float and f([]).shape == (0,)
     np.testing.assert_array_equal(f(grid), [[f(p) for p in row] for row in grid.tolist()])
     np.testing.assert_array_equal(f(torch.tensor(grid)), f(grid))
     np.testing.assert_array_equal(sched_const(0.3)(grid), np.full((3, 4), 0.3))
@@ -109,14 +114,17 @@ TORCH = [
     (sched_exp(0.1, 0.001), 101, lambda o: S.ExponentialLR(o, gamma=0.01**0.01)),
     (sched_poly(0.1, 0, 1), 101, lambda o: S.PolynomialLR(o, total_iters=100)),
     (combine_scheds([0.25, 0.75], [sched_lin(0.01, 0.1), sched_cos(0.1, 0)]), 101,
-     lambda o: S.SequentialLR(o, [S.LinearLR(o, 0.1, 1, total_iters=25), S.CosineAnnealingLR(o, T_max=75)], milestones=[25])),
+     lambda o: S.SequentialLR(o, [S.LinearLR(o, 0.1, 1, total_iters=25), S.CosineAnnealingLR(o, T_max=75)],
+                              milestones=[25])),
     (sgdr(0.1, 4, lr_min=0.001), 80, lambda o: S.CosineAnnealingWarmRestarts(o, T_0=20, eta_min=0.001)),
     (sgdr(0.1, 3, cycle_mult=2), 210, lambda o: S.CosineAnnealingWarmRestarts(o, T_0=30, T_mult=2)),
     (sgdr(0.1, 3, cycle_mult=3), 130, lambda o: S.CosineAnnealingWarmRestarts(o, T_0=10, T_mult=3)),
     (clr(0.01, 0.1, 3), 120, lambda o: S.CyclicLR(o, 0.01, 0.1, step_size_up=20)),
-    (clr(0.01, 0.1, 3, pct_up=0.25, decay=0.5), 120, lambda o: S.CyclicLR(o, 0.01, 0.1, step_size_up=10, step_size_down=30, mode="triangular2")),
+    (clr(0.01, 0.1, 3, pct_up=0.25, decay=0.5), 120, lambda o: S.CyclicLR(o, 0.01, 0.1, step_size_up=10,
+    step_size_down=30, mode="triangular2")),
     (one_cycle(0.1), 101, lambda o: S.OneCycleLR(o, 0.1, total_steps=101, pct_start=ONE)),
-    (one_cycle(0.1, 0.3, 10, 100, sched_lin), 101, lambda o: S.OneCycleLR(o, 0.1, total_steps=101, pct_start=ONE, div_factor=10, final_div_factor=100, anneal_strategy="linear")),
+    (one_cycle(0.1, 0.3, 10, 100, sched_lin), 101, lambda o: S.OneCycleLR(o, 0.1, total_steps=101, pct_start=ONE,
+    div_factor=10, final_div_factor=100, anneal_strategy="linear")),
 ]
 
 
@@ -129,7 +137,8 @@ def test_equals_torch_step_by_step(ours, n, make):
 
 @pytest.mark.parametrize("anneal, name", [(sched_cos, "cos"), (sched_lin, "linear")])
 def test_momentum_equals_torch(anneal, name):
-    momenta = rates_of(lambda o: S.OneCycleLR(o, 0.1, total_steps=101, pct_start=ONE, base_momentum=0.8, max_momentum=0.93, anneal_strategy=name), 101)[1]
+    momenta = rates_of(lambda o: S.OneCycleLR(o, 0.1, total_steps=101, pct_start=ONE, base_momentum=0.8,
+                                              max_momentum=0.93, anneal_strategy=name), 101)[1]
     np.testing.assert_allclose(one_cycle_momentum(0.93, 0.8, anneal=anneal)(np.arange(101) / 100), momenta, rtol=1e-12)
 
 
@@ -155,7 +164,9 @@ def test_plain_functions_are_pieces_and_makers():
     @schedule
     def flat_then(lr, at=0.5): return combine_scheds([at, 1 - at], [sched_const(lr), sched_lin(lr, 0)])
 
-    assert isinstance(flat_then(1, at=0.25), Schedule) and str(flat_then(1, at=0.25)) == "flat_then(1, at=0.25)" and flat_then(1).joints == (0.5,)
+    assert isinstance(flat_then(1, at=0.25),
+                      Schedule) and str(flat_then(1,
+                                                  at=0.25)) == "flat_then(1, at=0.25)" and flat_then(1).joints == (0.5,)
 
 
 def test_pictures_show_both_sides_of_a_jump():
@@ -195,7 +206,8 @@ def test_training_follows_it_and_leaves_no_trace():
     np.testing.assert_allclose(run.history.lr, rate(np.arange(50) / 50))
     np.testing.assert_allclose(run.history.momentum, momentum(np.arange(50) / 50))
     again = train_by(rate, momentum, n_step=50, seed=1)
-    assert run.history.equals(again.history) and not run.history.equals(train_by(rate, momentum, n_step=50, seed=2).history)
+    assert run.history.equals(again.history) and not run.history.equals(train_by(rate, momentum, n_step=50,
+        seed=2).history)
     torch.testing.assert_close(run.snapshots[1].state_dict(), run.model.state_dict())
     assert not torch.equal(run.snapshots[0][0].weight, run.model[0].weight)
     assert run.history.loss.iloc[-1] < 0.8 * run.history.loss.iloc[0]

@@ -1,4 +1,4 @@
-"""What lesson 12 promises of `search`: killed and resumed it loses and repeats nothing, clusters give the same table, and errors say what to change."""
+"""What lesson 12 promises of `search`: killed and resumed it loses and repeats nothing, and errors say what to change."""
 import io
 import json
 import os
@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import joblib
@@ -20,17 +21,27 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.metrics import get_scorer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from lessonkit.search import Journal, attempt, best, chosen, grid, sample, search
+from lessonkit.engines.journal import Journal, describe
+from lessonkit.search import best, chosen, fit_and_score, grid, parameters, sample, search
 
 TESTS = Path(__file__).resolve().parent
 X, y = load_breast_cancer(return_X_y=True)
 TRAIN, VALID = (X[::2], y[::2]), (X[1::2], y[1::2])
 TREE = DecisionTreeClassifier()
 SPACE = {"max_depth": [1, 2, 3, None], "min_samples_leaf": [1, 5], "criterion": ["gini", "entropy"]}
+
+
+class Notes:
+    "What a scorer keeps for a test; numbers and lists that it reads itself would be a part of its code."
+
+    def __init__(self): self.seen, self.stopped = [], False
+
+    def __repr__(self): return "notes"
 
 
 def timeless(table): return table.drop(columns="seconds")
@@ -80,7 +91,8 @@ def test_killed_half_way_and_resumed(tmp_path, luck):
     program.write_text(PROGRAM)
     count.touch()
     rng = random.Random(luck)
-    env = {**os.environ, "COUNT": str(count), "OMP_NUM_THREADS": "1", "JOBLIB_TEMP_FOLDER": str(tmp_path), "PYTHONPATH": os.pathsep.join([str(TESTS.parents[1]), str(tmp_path)])}
+    env = {**os.environ, "COUNT": str(count), "OMP_NUM_THREADS": "1", "JOBLIB_TEMP_FOLDER": str(tmp_path),
+           "PYTHONPATH": os.pathsep.join([str(TESTS.parents[1]), str(tmp_path)])}
     start = lambda: subprocess.Popen([sys.executable, program, journal, out], env=env, start_new_session=True)
     at_kill = []
     for goal in (rng.randint(20, 90), rng.randint(100, 180)):
@@ -109,30 +121,33 @@ def test_killed_half_way_and_resumed(tmp_path, luck):
 
 
 def test_interrupted_from_the_keyboard(tmp_path):
-    count, journal = [], tmp_path / "j.jsonl"
+    notes, journal = Notes(), tmp_path / "j.jsonl"
+    count = notes.seen
 
     def score(model, X, y):
-        if len(count) == 7 and not stopped: stopped.append(1); raise KeyboardInterrupt
-        count.append(model.get_params())
+        if len(notes.seen) == 14 and not notes.stopped:
+            notes.stopped = True
+            raise KeyboardInterrupt
+        notes.seen.append(model.get_params())
         return model.score(X, y)
 
-    stopped = []
     with pytest.raises(KeyboardInterrupt): quietly(TREE, grid(SPACE), TRAIN, VALID, score=score, journal=journal)
     assert len(journal.read_text().splitlines()) == 8
     table = quietly(TREE, grid(SPACE), TRAIN, VALID, score=score, journal=journal)
-    assert len(count) == 16
+    assert len(count) == 32, 'each fit is scored twice: on held-out rows and on its own'
     same(table, quietly(TREE, grid(SPACE), TRAIN, VALID))
     same(table, quietly(TREE, grid(SPACE), TRAIN, VALID, score=score, journal=journal))
-    assert len(count) == 16, "a whole journal needs no fit"
+    assert len(count) == 32, "a whole journal needs no fit"
 
 
 @given(st.integers(0, 10_000))
 @hypothesis_settings(max_examples=30, deadline=None)
 def test_a_journal_torn_anywhere_is_mended(tmp_path_factory, cut):
-    path, counted = tmp_path_factory.mktemp("torn") / "j.jsonl", []
+    path, notes = tmp_path_factory.mktemp("torn") / "j.jsonl", Notes()
+    counted = notes.seen
 
     def score(model, X, y):
-        counted.append(model.max_depth)
+        notes.seen.append(model.max_depth)
         return model.score(X, y)
 
     settings = grid({"max_depth": [1, 2, 3, 4, 5]})
@@ -142,7 +157,7 @@ def test_a_journal_torn_anywhere_is_mended(tmp_path_factory, cut):
     left = max(0, path.read_bytes().count(b"\n") - 1)
     counted.clear()
     same(quietly(TREE, settings, TRAIN, VALID, score=score, journal=path), want)
-    assert len(counted) == 5 - left
+    assert len(counted) == 2 * (5 - left)
     assert len(path.read_bytes().splitlines()) == 6 and all(json.loads(line) for line in path.read_bytes().splitlines())
 
 
@@ -155,7 +170,8 @@ def test_a_journal_of_something_else_is_refused(tmp_path):
     for model, train, valid, options, words in [
         (DecisionTreeClassifier(min_samples_leaf=3), TRAIN, VALID, {}, "min_samples_leaf: 1 there, 3 here"),
         (TREE, TRAIN, (other, VALID[1]), {}, "data X_valid"), (TREE, VALID, VALID, {}, "data X"),
-        (TREE, TRAIN, VALID, dict(score="roc_auc"), "score"), (TREE, TRAIN, VALID, dict(seed=1), "random_state: 0 there, 1 here")]:
+        (TREE, TRAIN, VALID, dict(score="roc_auc"), "score"),
+        (TREE, TRAIN, VALID, dict(seed=1), "random_state: 0 there, 1 here")]:
         with pytest.raises(ValueError, match=words): quietly(model, settings, train, valid, journal=path, **options)
     with pytest.raises(ValueError, match="model"): quietly(SGDClassifier(), [{"alpha": 1}], TRAIN, VALID, journal=path)
     assert path.read_bytes() == before
@@ -163,8 +179,9 @@ def test_a_journal_of_something_else_is_refused(tmp_path):
 
 def test_two_searches_on_one_journal(tmp_path):
     path = tmp_path / "j.jsonl"
-    code = "import sys, time; from lessonkit.search import Journal\nwith Journal(sys.argv[1], {}): print('in', flush=True); time.sleep(60)"
-    other = subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE, text=True, cwd=TESTS.parents[1])
+    code = "import sys, time; from lessonkit.engines.journal import Journal\nwith Journal(sys.argv[1], {}): print('in', flush=True); time.sleep(60)"
+    other = subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE, text=True,
+                             cwd=TESTS.parents[1])
     try:
         assert other.stdout.readline() == "in\n"
         with pytest.raises(RuntimeError, match="another search"): Journal(path, {}).__enter__()
@@ -177,10 +194,11 @@ def test_a_journal_knows_any_data_again(tmp_path, part):
     "In another process too: the hash is of values, not of objects."
     code = f"""
 import sys; import numpy as np, pandas as pd; from scipy import sparse
-from lessonkit.search import _digest
+from lessonkit.engines.journal import digest as _digest
 print(_digest(dict(table=pd.DataFrame(dict(a=[1, 2], b=["x" * n for n in (1, 2)], c=pd.Categorical(["p", "q"]))), strings=np.array(["a", None, "ccc"], object),
                    sparse=sparse.csr_matrix(np.eye(3)), list=["one text", "another"])[{part!r}]))"""
-    run = lambda: subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=TESTS.parents[1]).stdout
+    run = lambda: subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                                 cwd=TESTS.parents[1]).stdout
     assert run() == run() != ""
 
 
@@ -227,7 +245,7 @@ def test_it_is_the_loop():
     table = quietly(TREE, grid(SPACE), TRAIN, VALID, n_jobs=2, seed=5)
     want = [DecisionTreeClassifier(random_state=5, **s).fit(*TRAIN).score(*VALID) for s in grid(SPACE)]
     assert table.score.tolist() == want and (table.seconds > 0).all() and (table.error == "").all()
-    assert list(table.columns) == [*SPACE, "score", "seconds", "error"]
+    assert list(table.columns) == [*SPACE, "score", "train_score", "seconds", "error"]
     assert best(table) == {k: v for k, v in grid(SPACE)[int(np.argmax(want))].items()}
     assert [chosen(table, i) for i in range(16)] == grid(SPACE)
 
@@ -235,9 +253,11 @@ def test_it_is_the_loop():
 def test_pipelines_names_and_seeds():
     model = make_pipeline(StandardScaler(), SGDClassifier(max_iter=5, tol=None))
     table = quietly(model, grid({"sgdclassifier__alpha": [1e-4, 1e-2]}), TRAIN, VALID, score="roc_auc", seed=3)
-    same(table, quietly(model, grid({"sgdclassifier__alpha": [1e-4, 1e-2]}), TRAIN, VALID, score="roc_auc", seed=3, n_jobs=2))
+    same(table, quietly(model, grid({"sgdclassifier__alpha": [1e-4, 1e-2]}), TRAIN, VALID, score="roc_auc", seed=3,
+                        n_jobs=2))
     assert model.get_params()["sgdclassifier__random_state"] is None, "the model given was changed"
-    with pytest.raises(ValueError, match="did you mean 'sgdclassifier__alpha'"): quietly(model, [{"sgdclasifier__alpha": 1}], TRAIN, VALID)
+    with pytest.raises(ValueError, match="did you mean 'sgdclassifier__alpha'"):
+        quietly(model, [{"sgdclasifier__alpha": 1}], TRAIN, VALID)
 
 
 def test_a_failing_setting_is_a_row(tmp_path):
@@ -250,18 +270,21 @@ def test_a_failing_setting_is_a_row(tmp_path):
     assert best(table) == {"solver": "lbfgs", "C": 1.0}
 
 
-@pytest.mark.parametrize("value, words", [(np.nan, "finite"), (np.inf, "finite"), ("good", "one number"), (None, "one number"), ([1, 2], "one number"),
+@pytest.mark.parametrize("value, words", [(np.nan, "finite"), (np.inf, "finite"), ("good", "one number"),
+                                          (None, "one number"), ([1, 2], "one number"),
                                           (True, "one number"), (1j, "one number")])
 def test_a_score_must_be_a_number(value, words):
-    result = attempt(TREE, {}, lambda model, X, y: value, *TRAIN, *VALID)
+    result = fit_and_score(TREE, {}, lambda model, X, y: value, *TRAIN, *VALID)
     assert result["score"] is None and words in result["error"]
 
 
 @pytest.mark.parametrize("value", [np.float32(.5), np.array(.5), 1, np.int64(1)])
-def test_any_number_is_a_score(value): assert attempt(TREE, {}, lambda model, X, y: value, *TRAIN, *VALID)["score"] == float(value)
+def test_any_number_is_a_score(value):
+    assert fit_and_score(TREE, {}, lambda model, X, y: value, *TRAIN, *VALID)["score"] == float(value)
 
 
-@given(st.dictionaries(st.text(min_size=1, max_size=5), st.lists(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text()),
+@given(st.dictionaries(st.text(min_size=1, max_size=5), st.lists(st.one_of(st.none(), st.booleans(), st.integers(),
+    st.floats(allow_nan=False), st.text()),
        min_size=1, max_size=4, unique_by=json.dumps), min_size=1, max_size=4), st.integers(0, 5))
 @hypothesis_settings(max_examples=60, deadline=None)
 def test_grid_and_sample(space, seed):
@@ -271,14 +294,16 @@ def test_grid_and_sample(space, seed):
     key = lambda s: json.dumps(s, sort_keys=True)
     assert len({key(s) for s in all_of_it}) == n
     drawn = sample(space, n, seed)
-    assert {key(s) for s in drawn} == {key(s) for s in all_of_it} and sample(space, (n + 1) // 2, seed) == drawn[: (n + 1) // 2]
+    assert {key(s) for s in drawn} == {key(s) for s in all_of_it} and sample(space, (n + 1) // 2,
+        seed) == drawn[: (n + 1) // 2]
     with pytest.raises(ValueError, match=f"only {n}"): sample(space, n + 1, seed)
 
 
 def test_distributions():
     settings = sample({"a": stats.loguniform(1e-6, 1), "b": stats.randint(1, 4), "c": ["x"]}, 300, seed=1)
     a, b = (np.array([s[k] for s in settings]) for k in "ab")
-    assert abs(np.median(np.log10(a)) + 3) < .5 and set(b) == {1, 2, 3} and type(settings[0]["a"]) is float and type(settings[0]["b"]) is int
+    assert abs(np.median(np.log10(a)) + 3) < .5 and set(b) == {1, 2,
+                                                               3} and type(settings[0]["a"]) is float and type(settings[0]["b"]) is int
     assert settings == sample({"a": stats.loguniform(1e-6, 1), "b": stats.randint(1, 4), "c": ["x"]}, 300, seed=1)
 
 
@@ -313,3 +338,120 @@ def test_the_bar_is_text(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stderr", screen := Terminal())
     search(TREE, grid(SPACE), TRAIN, VALID, progress=False)
     assert not screen.getvalue()
+
+# ── what decides a score, and what may happen to a journal ──
+
+def accuracy(model, X, y): return model.score(X, y)
+
+
+def test_everything_that_decides_a_score_ties_the_journal(tmp_path):
+    path, settings = tmp_path / "j.jsonl", grid({"max_depth": [1, 2]})
+    weights = np.ones(len(TRAIN[1]))
+
+    def searched(model=TREE, **kwargs):
+        return quietly(model, settings, TRAIN, VALID, **{"score": accuracy, "journal": path, **kwargs})
+
+    want = searched()
+    rng_made = make_scorer_of(2)
+    for kwargs in ({"score": lambda model, X, y: model.score(X, y)}, {"score": partial(accuracy)}, {"score": rng_made},
+                   {"score": {"accuracy": accuracy, "auc": "roc_auc"}}, {"fit_params": {"sample_weight": weights}},
+                   {"model": DecisionTreeClassifier(class_weight={0: 1, 1: 2})}):
+        with pytest.raises(ValueError, match="another search"): searched(**kwargs)
+    same(searched(), want)
+    assert describe(make_scorer_of(2)) == describe(make_scorer_of(2)) != describe(make_scorer_of(3))
+
+
+def make_scorer_of(times):
+    def score(model, X, y): return accuracy(model, X, y) * times
+    return score
+
+
+def test_a_class_of_ones_own_is_known_by_its_methods(tmp_path):
+    def made(factor):
+        class Mine(DecisionTreeClassifier):
+            def score(self, X, y, sample_weight=None): return factor * super().score(X, y)
+        return Mine
+
+    assert describe(made(1)) != describe(made(2)) and describe(made(1)) == describe(made(1))
+
+
+def test_several_scores_training_scores_and_fit_parameters():
+    rare = np.where(TRAIN[1] == 0, 5.0, 1.0)
+    table = quietly(TREE, grid({"max_depth": [1, 3, None]}), TRAIN, VALID, score=["roc_auc", "accuracy"], n_jobs=2,
+                    fit_params={"sample_weight": rare})
+    for i, depth in enumerate((1, 3, None)):
+        tree = DecisionTreeClassifier(max_depth=depth, random_state=0).fit(*TRAIN, sample_weight=rare)
+        for column, name, data in (("score", "roc_auc", VALID), ("score_accuracy", "accuracy", VALID),
+                                   ("train_score", "roc_auc", TRAIN)):
+            assert table[column][i] == get_scorer(name)(tree, *data)
+    assert parameters(table) == ["max_depth"] and best(table)["max_depth"] == chosen(table,
+        int(table.score.argmax()))["max_depth"]
+
+
+def test_estimators_are_values(tmp_path):
+    model = make_pipeline(StandardScaler(), SGDClassifier())
+    steps = grid({"sgdclassifier": [SGDClassifier(alpha=a) for a in (1e-4, 1e-2)] + [DecisionTreeClassifier()]})
+    path = tmp_path / "j.jsonl"
+    table = quietly(model, steps, TRAIN, VALID, journal=path)
+    same(quietly(model, steps, TRAIN, VALID, journal=path, n_jobs=2).assign(sgdclassifier=0),
+         table.assign(sgdclassifier=0))
+    assert len(path.read_bytes().splitlines()) == 4 and table.error.eq("").all()
+    assert not hasattr(steps[0]["sgdclassifier"], "coef_"), "the value given was fitted"
+    with pytest.raises(ValueError, match="twice"): grid({"m": [SGDClassifier(), SGDClassifier()]})
+    with pytest.raises(TypeError, match="is a class"): grid({"m": [SGDClassifier]})
+
+
+def deadly(model, X, y):
+    if model.min_samples_leaf == 5: os._exit(9)
+    return model.score(X, y)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a process that kills itself: POSIX")
+def test_a_dead_worker_is_a_row(tmp_path):
+    settings, path = grid({"min_samples_leaf": [1, 2, 5, 8, 9]}), tmp_path / "j.jsonl"
+    table = quietly(TREE, settings, TRAIN, VALID, score=deadly, n_jobs=2, journal=path)
+    assert table.score.isna().tolist() == [False, False, True, False, False] and "process died" in table.error[2]
+    assert len(path.read_bytes().splitlines()) == 6
+
+
+def test_every_flipped_bit_of_a_journal_is_noticed(tmp_path):
+    path, rng = tmp_path / "j.jsonl", random.Random(0)
+    with Journal(path, {"a": 1}) as book:
+        for i in range(20): book.add({"i": i}, {"score": i / 7, "error": ""})
+    text = path.read_bytes()
+    for _ in range(400):
+        at, bit = rng.randrange(len(text) - 1), rng.randrange(8)
+        path.write_bytes(text[:at] + bytes([text[at] ^ 1 << bit]) + text[at + 1 :])
+        with pytest.raises(ValueError), Journal(path, {"a": 1}): pass
+
+
+class Short:
+    "A disk that takes a part of what it is given."
+
+    def __init__(self, file, room): self.file, self.room = file, room
+
+    def write(self, data):
+        taken, self.room = data[: self.room], self.room - len(data[: self.room])
+        if data and not taken: raise OSError(28, "No space left on device")
+        return self.file.write(taken)
+
+    def __getattr__(self, name): return getattr(self.file, name)
+
+
+@pytest.mark.parametrize("room", [0, 1, 40, 300, 500])
+def test_a_full_disk_leaves_whole_lines_and_says_so(tmp_path, monkeypatch, room):
+    path = tmp_path / "j.jsonl"
+    with Journal(path, {}) as book:
+        book.add({"i": 0}, {"score": 1})
+        book._file = Short(book._file, room)
+        with pytest.raises(OSError, match="could not be written.*the same call goes on"):
+            for i in range(1, 20): book.add({"i": i}, {"score": i})
+        done = len(book.entries)
+    with Journal(path, {}) as book: assert len(book.entries) == done >= 1
+    assert all(json.loads(line) for line in path.read_bytes().splitlines())
+
+
+def test_tables_whose_columns_differ_are_refused():
+    frames = [(pd.DataFrame(X, columns=[f"c{i}" for i in range(X.shape[1])]), y) for X, y in (TRAIN, VALID)]
+    exchanged = frames[1][0][frames[1][0].columns[::-1]], frames[1][1]
+    with pytest.raises(ValueError, match="another order"): quietly(TREE, [{"max_depth": 1}], frames[0], exchanged)

@@ -11,14 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lessonkit.tokens import (BOS, PAD, SPECIALS, UNK, Vocab, clean_text, count_pairs, detokenize, learn_merges, merge_pair, numericalize_docs,
+from lessonkit.tokens import (BOS, PAD, SPECIALS, UNK, Vocab, clean_text, count_pairs, detokenize, learn_merges,
+                              merge_pair, numericalize_docs,
     tokenize_chars, tokenize_words, train_bpe)
 
-PIECES = ["n't", "'s", 'don', 'a', 'aa', 'A', 'AA', 'O', 'oo', '...', '.', '!', '(', ')', '"', "'", '-', '_', '/', ' ', '  ', '\n', '&amp;', '&', 'lt;', '<br />',
-    '<', 'br', '>', 'xxbos', 'xxrep', 'xxwrep', 'xxup', '3', '5', '1,000', '1.5', ',', 'no', 'NO', 'No', 'İ', 'ß', 'é', 'e\u0301', '‘', '’', '“', '\x96', 'Σ', 'mcD',
+PIECES = ["n't", "'s", 'don', 'a', 'aa', 'A', 'AA', 'O', 'oo', '...', '.', '!', '(', ')', '"', "'", '-', '_', '/', ' ',
+          '  ', '\n', '&amp;', '&', 'lt;', '<br />',
+    '<', 'br', '>', 'xxbos', 'xxrep', 'xxwrep', 'xxup', '3', '5', '1,000', '1.5', ',', 'no', 'NO', 'No', 'İ', 'ß', 'é',
+    'e\u0301', '‘', '’', '“', '\x96', 'Σ', 'mcD',
     'very', 'I', 'III', '\u037e', '$', '%', '#', 'N', 'n', '中', '🙂', '\x00', '\ud800']
 pieces = st.lists(st.sampled_from(PIECES), max_size=25)
-texts = st.one_of(st.text(max_size=60), pieces.map(''.join), pieces.map(' '.join), st.text(alphabet='aAbn\'t .\\"-o(),5', max_size=50))
+texts = st.one_of(st.text(max_size=60), pieces.map(''.join), pieces.map(' '.join),
+                  st.text(alphabet='aAbn\'t .\\"-o(),5', max_size=50))
 plain_texts = texts.filter(lambda s: not any('\ud800' <= c <= '\udfff' for c in s)) # what can be written as UTF-8
 tokens = st.lists(st.text(max_size=3), max_size=30)
 
@@ -62,10 +66,12 @@ def test_every_token_is_one_word_without_spaces(text):
 def test_vocab_keeps_what_it_says(found, min_freq, max_vocab):
     vocab, counts = Vocab.from_tokens(found, max_vocab, min_freq), Counter(found)
     kept = vocab.itos[len(SPECIALS):]
-    assert vocab.itos[:len(SPECIALS)] == list(SPECIALS) and len(vocab) <= max_vocab and [vocab[t] for t in vocab.itos] == list(range(len(vocab)))
+    assert vocab.itos[:len(SPECIALS)] == list(SPECIALS) and len(vocab) <= max_vocab and [vocab[t]
+        for t in vocab.itos] == list(range(len(vocab)))
     assert kept == sorted(kept, key=lambda t: (-counts[t], t)) and all(counts[t] >= min_freq for t in kept)
     if len(vocab) < max_vocab: assert {t for t, n in counts.items() if n >= min_freq} <= set(vocab.itos)
-    assert vocab == Vocab.from_tokens(found[::-1], max_vocab, min_freq) == Vocab.from_tokens([found[:7], found[7:]], max_vocab, min_freq)
+    assert vocab == Vocab.from_tokens(found[::-1], max_vocab, min_freq) == Vocab.from_tokens([found[:7], found[7:]],
+        max_vocab, min_freq)
 
 
 @settings(max_examples=300, deadline=None)
@@ -171,7 +177,8 @@ def best(f, times=3):
 def test_fast_enough_for_twenty_million_tokens(english):
     docs = [english] * 3
     n = len(numericalize_docs(docs, n_jobs=1)[0])
-    assert n / best(lambda: numericalize_docs(docs, n_jobs=1)) > 100_000 # 20 M tokens in 200 s on one slow, busy core; about 600,000 measured on a free one
+    # 20 M tokens in 200 s on one slow, busy core; about 600,000 measured on a free one
+    assert n / best(lambda: numericalize_docs(docs, n_jobs=1)) > 100_000
     found = tokenize_words(english)
     vocab = Vocab.from_tokens(found)
     assert len(found) / best(lambda: vocab.numericalize(found)) > 1_000_000
