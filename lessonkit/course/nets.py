@@ -86,7 +86,8 @@ def dogscats_net() -> PooledNet:  # 1.71 M weights, not trained
     trunk, ni = [_conv(3, 24, 3, 2), nn.BatchNorm2d(24), nn.ReLU()], 24
     for nf, s in zip((24, 64, 128, 128, 288), (1, 2, 2, 1, 2)):
         body = nn.Sequential(_conv(ni, nf, 3, s), nn.BatchNorm2d(nf), nn.ReLU(), _conv(nf, nf), nn.BatchNorm2d(nf))
-        short = nn.Sequential(nn.AvgPool2d(2), _conv(ni, nf, 1), nn.BatchNorm2d(nf)) if s == 2 else None
+        half = nn.AvgPool2d(2, ceil_mode=True)  # odd sizes, too
+        short = nn.Sequential(half, _conv(ni, nf, 1), nn.BatchNorm2d(nf)) if s == 2 else None
         trunk.append(Residual(body, short, nn.ReLU()))
         ni = nf
     return PooledNet(trunk, ni, 2)
