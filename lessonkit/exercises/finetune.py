@@ -57,7 +57,7 @@ def _same_rates(want, got):
 def _same_groups(want, got):
     "In words: a group's share is a sum, and the groups' sum is 1."
     got = np.asarray(got, dtype=float)
-    if got.shape != want.shape: return f"expected shape {want.shape}, got {got.shape}: a row a picture, a column a group"
+    if got.shape != want.shape: return f"expected shape {want.shape}, got {got.shape}: a column for each group"
     if np.allclose(want, got, rtol=1e-5): return ""
     if not np.allclose(got.sum(1), 1):
         return f"the first row adds up to {got[0].sum():.3g}: divide by the groups' sum, so that they share 1"
