@@ -149,8 +149,10 @@ def lay_batches(root, sets, kind, protocol=2):
 def python2(data, labels):
     "A batch as Python 2's pickle wrote the official ones, byte by byte: strings, not bytes."
     def string(b): return b'U' + bytes([len(b)]) + b if len(b) < 256 else b'T' + len(b).to_bytes(4, 'little') + b
-    array = (b'cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85U\x01b\x87R(K\x01K' + bytes([len(data)]) + b'M' + (3072).to_bytes(2, 'little')
-        + b'\x86cnumpy\ndtype\nU\x02u1K\0K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89' + string(data.tobytes()) + b'tb')
+    array = (b'cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85U\x01b\x87R(K\x01K'
+        + bytes([len(data)]) + b'M' + (3072).to_bytes(2, 'little')
+        + b'\x86cnumpy\ndtype\nU\x02u1K\0K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89'
+        + string(data.tobytes()) + b'tb')
     return b'\x80\x02}(' + string(b'data') + array + string(b'labels') + b'](' + b''.join(b'K' + bytes([v])
         for v in labels) + b'eu.'
 
@@ -283,7 +285,7 @@ def test_a_convnet_learns_the_stand_in_of_cifar_and_a_linear_net_does_not():
 
 
 def test_the_box_of_a_drawn_thing_holds_the_thing():
-    "Outside the box a picture is the background that it would be without the thing: the class cannot be told from there."
+    "The truth names the class, and a box that is neither empty nor the whole picture."
     images, labels, _ = datasets.load('cifar10', sample=True)
     truth = datasets.truth('cifar10')
     area = (truth.x1 - truth.x0) * (truth.y1 - truth.y0) / 32 ** 2
