@@ -613,7 +613,8 @@ import sys
 from lessonkit.course import datasets, fetch
 from lessonkit.course.datasets import Entry, Remote
 datasets.register(Entry(name='toy', title='Toy', edition='first', route='url', terms='free', citation='none',
-    homepage='https://example.org', returns='str', loader=lambda folder: '', files=(Remote(sys.argv[1]),), layouts=(('toy/a.txt',),)))
+    homepage='https://example.org', returns='str', loader=lambda folder: '', files=(Remote(sys.argv[1]),),
+    layouts=(('toy/a.txt',),)))
 print('ready', flush=True)
 print(datasets.download('toy', progress=False))
 '''
