@@ -71,7 +71,8 @@ def test_where_the_sets_lie(monkeypatch, tmp_path):
 
 
 def test_import_is_light():
-    code = "import sys, lessonkit.course.datasets; print([m for m in ('torch', 'pandas', 'numpy', 'requests', 'pooch', 'tqdm') if m in sys.modules])"
+    heavy = ('torch', 'pandas', 'numpy', 'requests', 'pooch', 'tqdm', 'PIL')
+    code = f"import sys, lessonkit.course.datasets; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
         check=True).stdout.strip() == '[]'
 

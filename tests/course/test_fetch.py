@@ -508,7 +508,7 @@ def test_a_damaged_header_in_a_plain_tar_is_not_taken_for_its_end(server, home):
 
 
 def patched(body, offset, value):
-    "The zip with a field changed in each of its headers: at `offset` of a local one, two further in the list at the end."
+    "The zip with a field changed in each header: at `offset` of a local one, two further in the list at the end."
     body = bytearray(body)
     for magic, at in ((b'PK\3\4', offset), (b'PK\1\2', offset + 2)):
         i = body.find(magic)
@@ -612,8 +612,9 @@ CHILD = '''
 import sys
 from lessonkit.course import datasets, fetch
 from lessonkit.course.datasets import Entry, Remote
-datasets.register(Entry(name='toy', title='Toy', edition='first', route='url', terms='free', citation='none', homepage='https://example.org',
-    returns='str', loader=lambda folder: '', files=(Remote(sys.argv[1]),), layouts=(('toy/a.txt',),)))
+datasets.register(Entry(name='toy', title='Toy', edition='first', route='url', terms='free', citation='none',
+    homepage='https://example.org', returns='str', loader=lambda folder: '', files=(Remote(sys.argv[1]),),
+    layouts=(('toy/a.txt',),)))
 print('ready', flush=True)
 print(datasets.download('toy', progress=False))
 '''

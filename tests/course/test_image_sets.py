@@ -149,8 +149,10 @@ def lay_batches(root, sets, kind, protocol=2):
 def python2(data, labels):
     "A batch as Python 2's pickle wrote the official ones, byte by byte: strings, not bytes."
     def string(b): return b'U' + bytes([len(b)]) + b if len(b) < 256 else b'T' + len(b).to_bytes(4, 'little') + b
-    array = (b'cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85U\x01b\x87R(K\x01K' + bytes([len(data)]) + b'M' + (3072).to_bytes(2, 'little')
-        + b'\x86cnumpy\ndtype\nU\x02u1K\0K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89' + string(data.tobytes()) + b'tb')
+    array = (b'cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85U\x01b\x87R(K\x01K'
+        + bytes([len(data)]) + b'M' + (3072).to_bytes(2, 'little')
+        + b'\x86cnumpy\ndtype\nU\x02u1K\0K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89'
+        + string(data.tobytes()) + b'tb')
     return b'\x80\x02}(' + string(b'data') + array + string(b'labels') + b'](' + b''.join(b'K' + bytes([v])
         for v in labels) + b'eu.'
 
@@ -270,20 +272,20 @@ def fit_and_score(net, train, test, epochs, lr):
 
 
 def test_a_convnet_learns_the_stand_in_of_cifar_and_a_linear_net_does_not():
-    "Only shapes tell the class: what the stand-in is for."
+    "Only shapes tell the class, colors do not; chance is .1."
     import torch
     from torch import nn
     torch.manual_seed(0)
     train, test = (datasets.load('cifar10', split=s, sample=True)[:2] for s in ('train', 'test'))
+    assert fit_and_score(nn.Sequential(nn.Flatten(), nn.Linear(3072, 10)), train, test, 8, .002) < .4
+    torch.manual_seed(0)
     block = lambda i, o: (nn.Conv2d(i, o, 3, padding=1, bias=False), nn.BatchNorm2d(o), nn.ReLU(), nn.MaxPool2d(2))
     conv = nn.Sequential(*block(3, 16), *block(16, 32), *block(32, 64), nn.Flatten(), nn.Linear(64 * 16, 10))
-    linear = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
-    scores = fit_and_score(conv, train, test, 8, .01), fit_and_score(linear, train, test, 8, .002)
-    assert scores[0] > .75 and scores[1] < .4, scores
+    assert fit_and_score(conv, train, test, 3, .01) > .7
 
 
 def test_the_box_of_a_drawn_thing_holds_the_thing():
-    "Outside the box a picture is the background that it would be without the thing: the class cannot be told from there."
+    "The truth names the class, and a box that is neither empty nor the whole picture."
     images, labels, _ = datasets.load('cifar10', sample=True)
     truth = datasets.truth('cifar10')
     area = (truth.x1 - truth.x0) * (truth.y1 - truth.y0) / 32 ** 2

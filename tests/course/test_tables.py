@@ -1,6 +1,5 @@
 """The sets of tables: every layout they are met in, damaged files, and stand-ins drawn from a known rule."""
 
-import os
 import re
 from pathlib import Path
 
@@ -210,5 +209,6 @@ def test_real_rossmann():
     for name, t in tables.items():
         gaps, gaps_drawn = ({c for c in x if x[c].isna().any()} for x in (t, drawn[name]))
         assert gaps == gaps_drawn, (name, gaps ^ gaps_drawn)
-    assert set(tables['store_states']['State']) <= set(tables['state_names']['State']) and set(rossmann.STATES) == set(tables['weather']['file'])
+    assert set(tables['store_states']['State']) <= set(tables['state_names']['State'])
+    assert set(rossmann.STATES) == set(tables['weather']['file'])
     assert dict(tables['state_names'].values) == rossmann.STATES

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from lessonkit.course import datasets
-from lessonkit.course.datasets import DataError
 
 from .served import REAL, real, sha
 
