@@ -85,8 +85,8 @@ def main():
     runner.add_argument("--with", dest="other", help="imdb-forward-probabilities.npy of another run, for the mean")
     args = parser.parse_args()
     args.rows = list(dict.fromkeys(args.rows))
+    sys.path.insert(0, str(ROOT))  # for lessonkit
     if args.command == "pack":
-        sys.path.insert(0, str(ROOT))
         from gpu_rows.packing import pack
 
         source = args.source or os.environ.get("LESSONKIT_DATA")

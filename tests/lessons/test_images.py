@@ -113,6 +113,17 @@ def test_a_draw_is_used_twice_alike():
     torch.testing.assert_close(one, change.apply(x, draw)[2:3])  # a picture's change depends on no other picture
 
 
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_draw_gives_the_same_pictures_on_the_gpu():
+    x, change = torch.randn(5, 3, 12, 20), Augment(cutout=3)
+    draw = change.draw(x)
+    there = change.apply(x.cuda(), images.Draw(*(d.cuda() for d in draw)))
+    torch.testing.assert_close(there.cpu(), change.apply(x, draw), atol=1e-4, rtol=1e-4)
+    assert change(x.cuda()).is_cuda and change(x.cuda(), torch.Generator().manual_seed(0)).is_cuda
+    assert pad_crop(x.cuda(), 3).is_cuda
+
+
 @pytest.mark.parametrize("edge", ["reflection", "border", "zeros"])
 def test_a_quarter_turn_of_a_square_moves_pixels(edge):
     x, one, no = torch.randn(2, 3, 8, 8), torch.ones(2), torch.zeros(2)
