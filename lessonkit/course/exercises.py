@@ -221,11 +221,13 @@ class Exercise:
         named = next((words for wrong, words in self.mistakes if self._does_as(wrong, cases, found, bad)), '')
         if named: lines.append(f'  {named}')
         if args: lines.append('  The smallest input that fails:' if len(bad) > 1 else '  The input that fails:')
-        lines += [f'    {n} = {in_full(a)}' for n, a in zip(self._names(args), args)]
+        given = [f'{n} = {in_full(a)}' for n, a in zip(self._names(args), args)]
+        lines += [f'    {", ".join(given)}'] if len(', '.join(given)) <= 90 else [f'    {g}' for g in given]
         values = [in_full(o.value) for o in (want, got)]
         if not got.error and not any('(...)' in v for v in values) and values[0] != values[1]:
             lines += [f'    expected {values[0]}', f'    got      {values[1]}']
-        if not named or got.error: lines.append(f'  {self._problem(answer, args, want, got)}')
+        problem = self._problem(answer, args, want, got)
+        if (not named or got.error) and problem != 'expected {}, got {}'.format(*values): lines.append(f'  {problem}')
         if not named and not self.compare and not any(found[k].error for k in bad):
             named_args = [dict(zip(self._names(args), args)) for args in cases]
             ways = shared([relations(wants[k].value, found[k].value, named_args[k]) for k in bad])

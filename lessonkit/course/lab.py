@@ -232,14 +232,17 @@ def serve(
     "Runs JupyterLab until it ends; Ctrl-C, a polite kill and the terminal's end are passed on to it."
     def stop(*_): raise KeyboardInterrupt
 
-    names = [getattr(signal, n) for n in ('SIGTERM', 'SIGHUP') if hasattr(signal, n)]
-    before = {n: signal.signal(n, stop) for n in names}
+    asked = [] # signals that come while the process is being made, which would be lost sight of
+    names = [getattr(signal, n) for n in ('SIGINT', 'SIGTERM', 'SIGHUP') if hasattr(signal, n)]
+    before = {n: signal.signal(n, lambda *_: asked.append(1)) for n in names}
     ours = Path(lessonkit.__file__).parent / 'static' / 'jupyter'
     paths = os.pathsep.join([str(ours), *filter(None, [os.environ.get('JUPYTER_CONFIG_PATH')])])
     server, up = None, None
     try:
         server = subprocess.Popen(command, cwd=folder, env=os.environ | {'JUPYTER_CONFIG_PATH': paths},
                                   start_new_session=True)
+        for n in names: signal.signal(n, stop)
+        if asked: stop()
         while server.poll() is None and not up:
             try: server.wait(.2)
             except subprocess.TimeoutExpired: up = _running(server.pid)
