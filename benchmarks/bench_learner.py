@@ -24,7 +24,8 @@ def batches(n, seed):
 
 def small_conv_net():
     torch.manual_seed(0)
-    layers = [nn.Sequential(nn.Conv2d(i, o, 3, 2, 1), nn.BatchNorm2d(o), nn.ReLU()) for i, o in [(1, 8), (8, 16), (16, 32)]]
+    layers = [nn.Sequential(nn.Conv2d(i, o, 3, 2, 1), nn.BatchNorm2d(o), nn.ReLU()) for i,
+              o in [(1, 8), (8, 16), (16, 32)]]
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(32 * 4 * 4, 10))
 
 
@@ -63,7 +64,8 @@ def fastais(model, train, valid):
     "fastai's own optimizer wrapper around the same torch.optim.SGD, its bar and its printing off; None where it is not installed."
     if not peer("fastai.learner"): return None
     core, learner, optimizer = (peer(f"fastai.{m}") for m in ("data.core", "learner", "optimizer"))
-    learn = learner.Learner(core.DataLoaders(train, valid), model, F.cross_entropy, metrics=[accuracy], opt_func=partial(optimizer.OptimWrapper, opt=sgd))
+    learn = learner.Learner(core.DataLoaders(train, valid), model, F.cross_entropy, metrics=[accuracy],
+                            opt_func=partial(optimizer.OptimWrapper, opt=sgd))
     peer("fastai.callback.progress")  # gives its learner `no_bar`
     learn.logger = lambda row: None
 
@@ -83,7 +85,8 @@ def check_same(makers, train, valid):
         model = small_conv_net()
         if (epoch := make(model, train, valid)) is None: continue
         found = [list(epoch()), list(epoch())][-1]
-        for a, b in zip(want.state_dict().values(), model.state_dict().values()): torch.testing.assert_close(b, a, rtol=1e-3, atol=1e-4, msg=lambda m: f"{who}: {m}")
+        for a, b in zip(want.state_dict().values(), model.state_dict().values()):
+            torch.testing.assert_close(b, a, rtol=1e-3, atol=1e-4, msg=lambda m: f"{who}: {m}")
         torch.testing.assert_close(found[1:], list(figures[1:]), rtol=1e-3, atol=1e-4, msg=lambda m: f"{who}: {m}")  # fastai smooths the training loss
 
 

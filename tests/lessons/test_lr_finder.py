@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lessonkit.train.remember import Remembered
 from lessonkit.learner import Callback, DataLoaders, GradClip, Learner
-from lessonkit.lr_finder import (RULES, LRFind, falling, find_over_seeds, lr_find, minimum, no_trace, rates, slide, smooth,
+from lessonkit.lr_finder import (RULES, LRFind, falling, find_over_seeds, lr_find, minimum, no_trace, rates, slide,
+                                 smooth,
                                  spread_over_seeds, steep, try_rates, valley)
 
 torch.set_num_threads(1)
@@ -27,7 +28,8 @@ class Stateful(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.3), nn.Flatten(), nn.Linear(64, 2))
+        self.body = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.3), nn.Flatten(),
+                                  nn.Linear(64, 2))
         self.register_buffer("passes", torch.zeros(()), persistent=False)
         self.state, self.calls, self.seen = torch.zeros(2), 0, []
 
@@ -58,7 +60,8 @@ def batches(): return list(zip(X.split(16), Y.split(16)))
 
 
 LOADERS = [shuffled, shuffled_by_torch, from_arrays, OwnDice, batches]
-OPTIMIZERS = dict(sgd=partial(torch.optim.SGD, momentum=0.9), adam=torch.optim.Adam, amsgrad=partial(torch.optim.AdamW, amsgrad=True))
+OPTIMIZERS = dict(sgd=partial(torch.optim.SGD, momentum=0.9), adam=torch.optim.Adam,
+                  amsgrad=partial(torch.optim.AdamW, amsgrad=True))
 
 
 class Tally(Callback):
@@ -73,7 +76,8 @@ class Tally(Callback):
 
 def make(loader=shuffled, opt="sgd", fitted=True, model=Stateful, loss_fn=F.cross_entropy):
     random.seed(0), np.random.seed(0), torch.manual_seed(0)
-    learn = Learner(model(), DataLoaders(loader()), loss_fn, OPTIMIZERS[opt], cbs=[Tally(), GradClip(5.0)], device="cpu")
+    learn = Learner(model(), DataLoaders(loader()), loss_fn, OPTIMIZERS[opt], cbs=[Tally(), GradClip(5.0)],
+                    device="cpu")
     return learn.fit(1, 0.01, show=False) if fitted else learn
 
 
@@ -86,11 +90,14 @@ def dump(o, seen=None):
     seen[id(o)] = len(seen)
     if isinstance(o, Tensor):
         grad = dump(o.grad, seen) if o.is_leaf else None
-        return ("tensor", str(o.dtype), tuple(o.shape), o.requires_grad, o.detach().cpu().contiguous().numpy().tobytes(), grad)
+        return ("tensor", str(o.dtype), tuple(o.shape), o.requires_grad,
+                o.detach().cpu().contiguous().numpy().tobytes(), grad)
     if isinstance(o, np.ndarray): return ("array", str(o.dtype), o.shape, o.tobytes())
     if isinstance(o, torch.Generator): return ("generator", o.get_state().numpy().tobytes())
     if isinstance(o, np.random.Generator): return ("generator", str(o.bit_generator.state))
-    if isinstance(o, dict): return ("dict", [(dump(k, seen) if not isinstance(k, Tensor) else "a parameter", dump(v, seen)) for k, v in o.items()])
+    if isinstance(o, dict):
+        return ("dict", [(dump(k, seen) if not isinstance(k, Tensor) else "a parameter", dump(v, seen)) for k,
+                         v in o.items()])
     if isinstance(o, (list, tuple)): return (type(o).__name__, [dump(v, seen) for v in o])
     if isinstance(o, partial) or callable(o) and not isinstance(o, nn.Module): return "callable"
     return (type(o).__name__, dump(vars(o), seen)) if hasattr(o, "__dict__") else type(o).__name__
@@ -145,10 +152,14 @@ def test_training_after_it_equals_training_without_it(opt, loader):
 
 def test_the_dump_would_see_a_trace():
     "Each of these changes shows in the comparison above."
-    changes = [lambda e: e.model.body[1].running_mean.add_(1e-7), lambda e: e.opt.param_groups[0].update(lr=0.5), lambda e: torch.rand(1),
-               lambda e: np.random.rand(), lambda e: random.random(), lambda e: e.dls.train.generator.manual_seed(9), lambda e: e.cbs[0].losses.pop(),
-               lambda e: next(iter(e.opt.state.values()))["momentum_buffer"].neg_(), lambda e: e.model.eval(), lambda e: e.rows.clear(),
-               lambda e: e.model.body[0].register_forward_hook(print), lambda e: setattr(e.model, "calls", 0), lambda e: e.freeze_to(-1) and e.params[0].requires_grad_(False)]
+    changes = [lambda e: e.model.body[1].running_mean.add_(1e-7), lambda e: e.opt.param_groups[0].update(lr=0.5),
+               lambda e: torch.rand(1),
+               lambda e: np.random.rand(), lambda e: random.random(), lambda e: e.dls.train.generator.manual_seed(9),
+               lambda e: e.cbs[0].losses.pop(),
+               lambda e: next(iter(e.opt.state.values()))["momentum_buffer"].neg_(), lambda e: e.model.eval(),
+               lambda e: e.rows.clear(),
+               lambda e: e.model.body[0].register_forward_hook(print), lambda e: setattr(e.model, "calls", 0),
+               lambda e: e.freeze_to(-1) and e.params[0].requires_grad_(False)]
     for change in changes:
         learn = make()
         was = everything(learn)
@@ -206,7 +217,8 @@ def test_hooks_and_frozen_groups_stay():
 
 
 def test_workers_that_stay_alive():
-    loader = lambda: DataLoader(TensorDataset(X, Y), 50, shuffle=True, num_workers=1, persistent_workers=True, generator=torch.Generator().manual_seed(1))
+    loader = lambda: DataLoader(TensorDataset(X, Y), 50, shuffle=True, num_workers=1, persistent_workers=True,
+                                generator=torch.Generator().manual_seed(1))
     learn, twin = make(loader), make(loader)
     lr_find(learn, num_it=8)
     assert torch.equal(next_batch(learn), next_batch(twin))
@@ -227,7 +239,8 @@ def test_short_runs_leave_no_trace_and_begin_alike():
 
 def test_remembered_puts_back_in_place():
     shared = [1, 2]
-    o = {"list": shared, "again": shared, "set": {1}, "array": np.arange(3), "tensor": torch.arange(3.0), "deep": [[{"x": shared}]], "expanded": torch.zeros(1).expand(4)}
+    o = {"list": shared, "again": shared, "set": {1}, "array": np.arange(3), "tensor": torch.arange(3.0),
+         "deep": [[{"x": shared}]], "expanded": torch.zeros(1).expand(4)}
     twin, kept = copy.deepcopy(o), Remembered().add(o)
     shared.append(3), o["set"].add(2), o.pop("deep"), o["tensor"].zero_(), o["array"].fill(7)
     o["new"] = 1
@@ -252,14 +265,16 @@ def test_falling_is_a_longest_one(values):
     from itertools import combinations
 
     chain = falling(values).tolist()
-    longest = [c for n in range(len(values), 0, -1) for c in combinations(range(len(values)), n) if decreasing(values, c)]
+    longest = [c for n in range(len(values), 0, -1) for c in combinations(range(len(values)), n)
+               if decreasing(values, c)]
     n = len(longest[0])
     ends = [c for c in longest if len(c) == n]
     assert len(chain) == n and decreasing(values, chain) and chain == sorted(chain)
     assert chain[-1] == min(c[-1] for c in ends)
 
 
-@given(st.lists(st.floats(0.1, 9), min_size=20, max_size=60), st.floats(0.01, 100), st.floats(-50, 50), st.sampled_from(sorted(RULES)))
+@given(st.lists(st.floats(0.1, 9), min_size=20, max_size=60), st.floats(0.01, 100), st.floats(-50, 50),
+       st.sampled_from(sorted(RULES)))
 @settings(max_examples=100, deadline=None)
 def test_rules_do_not_depend_on_the_loss_unit(values, scale, shift, name):
     s, lrs = np.round(values, 3), LRS[: len(values)]
@@ -285,7 +300,8 @@ def test_rules_on_a_clean_curve():
 
 @pytest.mark.parametrize("factor", [0.01, 0.1, 10])
 def test_suggestions_move_with_the_rates(factor):
-    for name, rule in RULES.items(): assert np.isclose(rule(LRS * factor, bowl()).lr, rule(LRS, bowl()).lr * factor), name
+    for name, rule in RULES.items():
+        assert np.isclose(rule(LRS * factor, bowl()).lr, rule(LRS, bowl()).lr * factor), name
 
 
 def test_suggestions_come_by_name_and_from_the_curve():
@@ -344,8 +360,12 @@ def test_it_stops_when_told_and_when_it_diverges():
 
 # ── bad input ──
 
-@pytest.mark.parametrize("words, kwargs", [("start_lr=0", dict(start_lr=0)), ("take 0 < start_lr", dict(start_lr=1, end_lr=0.1)), ("end_lr=inf", dict(end_lr=float("inf"))),
-                                           ("num_it=4", dict(num_it=4)), ("num_it must be a whole number", dict(num_it=10.0)), ("must be a number", dict(start_lr="low"))])
+@pytest.mark.parametrize("words, kwargs", [("start_lr=0", dict(start_lr=0)),
+                                           ("take 0 < start_lr", dict(start_lr=1, end_lr=0.1)),
+                                           ("end_lr=inf", dict(end_lr=float("inf"))),
+                                           ("num_it=4", dict(num_it=4)),
+                                           ("num_it must be a whole number", dict(num_it=10.0)),
+                                           ("must be a number", dict(start_lr="low"))])
 def test_bad_settings_are_named(words, kwargs):
     with pytest.raises((ValueError, TypeError), match=words): lr_find(make(fitted=False), **kwargs)
 
@@ -388,7 +408,8 @@ def test_too_little_to_read():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_no_trace_on_a_gpu():
     learn = make()
-    learn = Learner(Stateful().cuda(), DataLoaders(shuffled()), F.cross_entropy, OPTIMIZERS["sgd"], device="cuda").fit(1, 0.01, show=False)
+    learn = Learner(Stateful().cuda(), DataLoaders(shuffled()), F.cross_entropy, OPTIMIZERS["sgd"],
+                    device="cuda").fit(1, 0.01, show=False)
     was, dice = everything(learn), torch.cuda.get_rng_state_all()
     lr_find(learn, num_it=40)
     assert everything(learn) == was and all(torch.equal(a, b) for a, b in zip(dice, torch.cuda.get_rng_state_all()))
