@@ -14,9 +14,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lessonkit.train.remember import Remembered
 from lessonkit.learner import Callback, DataLoaders, GradClip, Learner
-from lessonkit.lr_finder import (RULES, LRFind, falling, find_over_seeds, lr_find, minimum, no_trace, rates, slide,
-                                 smooth,
-                                 spread_over_seeds, steep, try_rates, valley)
+from lessonkit.lr_finder import (RULES, LRFind, Rule, Suggestion, falling, find_over_seeds, lr_find, minimum, no_trace,
+                                 rates, slide, smooth, spread_over_seeds, steep, try_rates, valley)
 
 torch.set_num_threads(1)
 X = torch.randn(200, 1, 6, 6, generator=torch.Generator().manual_seed(0))
@@ -37,7 +36,7 @@ class Stateful(nn.Module):
         self.passes += 1
         self.calls += 1
         self.seen.append(len(x))
-        y = self.body(x) + 1e-3 * self.state + 1e-6 * np.random.rand() + 1e-6 * random.random()
+        y = self.body(x) + 1e-3 * self.state.to(x.device) + 1e-6 * np.random.rand() + 1e-6 * random.random()
         self.state = y.detach().mean(0)
         return y
 
@@ -304,6 +303,20 @@ def test_suggestions_move_with_the_rates(factor):
         assert np.isclose(rule(LRS * factor, bowl()).lr, rule(LRS, bowl()).lr * factor), name
 
 
+def test_a_fifth_rule_is_one_entry(monkeypatch):
+    half = Rule(lambda lrs, s: Suggestion(lrs[len(s) // 2], np.array([len(s) // 2]), len(s) // 2), "row1", "ring", "the middle")
+    monkeypatch.setitem(RULES, "half", half)
+    find = LRFind(LRS, bowl())
+    assert list(find.suggest())[-1] == "half" and find.suggest()["half"] == LRS[50]
+    assert spread_over_seeds([find, find]).loc["half", "decades"] == 0
+    assert len({r.ink for r in RULES.values()}) == 5 and all(r.says for r in RULES.values())
+    with pytest.raises(ValueError, match="mark="): Rule(valley, "row1", "circle", "")
+
+
+def test_a_constant_loss_does_not_fall():
+    assert not LRFind(LRS, np.full(100, 2.3)).falls() and not LRFind(LRS, np.zeros(100)).falls()
+
+
 def test_suggestions_come_by_name_and_from_the_curve():
     found = LRFind(LRS, bowl())
     told = found.suggest()
@@ -407,7 +420,6 @@ def test_too_little_to_read():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_no_trace_on_a_gpu():
-    learn = make()
     learn = Learner(Stateful().cuda(), DataLoaders(shuffled()), F.cross_entropy, OPTIMIZERS["sgd"],
                     device="cuda").fit(1, 0.01, show=False)
     was, dice = everything(learn), torch.cuda.get_rng_state_all()
