@@ -1,4 +1,5 @@
-"""`lr_find` (lesson 07) against the bare loop it automates, torch-lr-finder and fastai: seconds for the same 100 steps."""
+"""`lr_find` (lesson 07) against the bare loop it automates, torch-lr-finder and fastai: seconds for the same
+100 steps."""
 import contextlib
 import io
 from copy import deepcopy
@@ -15,7 +16,8 @@ from side_by_side import interleave, peer, rows
 
 PEERS = ["torch-lr-finder", "fastai"]
 STEPS, START, END, BS = 100, 1e-7, 0.1, 64  # nobody's curve explodes before END, so that all take every step
-OURS, HAND, THEIRS, FASTAI = "lessonkit `lr_find`", "bare loop, nothing put back", "torch-lr-finder, with `reset`", "fastai `Learner.lr_find`"
+OURS, HAND = "lessonkit `lr_find`", "bare loop, nothing put back"
+THEIRS, FASTAI = "torch-lr-finder, with `reset`", "fastai `Learner.lr_find`"
 RATES = np.geomspace(START, END, STEPS)
 TASKS = {  # name: (shape of x, model)
     "100 steps of a small MLP": ((64,), lambda: nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))),
@@ -87,13 +89,15 @@ def task(name, shape, make):
     model = make()
     learn = Learner(deepcopy(model), DataLoaders(loader(data)), F.cross_entropy, sgd, device="cpu")
     ours = lambda: lr_find(learn, START, END, STEPS, stop_at=None)
-    np.testing.assert_allclose(ours().losses, by_hand(deepcopy(model), data), rtol=1e-6)  # the same steps, or the comparison means nothing
+    # the same steps, or the comparison means nothing
+    np.testing.assert_allclose(ours().losses, by_hand(deepcopy(model), data), rtol=1e-6)
     contestants = {OURS: ours, HAND: lambda: by_hand(deepcopy(model), data), THEIRS: theirs(deepcopy(model), data),
                    FASTAI: fastai(deepcopy(model), data)}
     for who in (THEIRS, FASTAI):
         if contestants[who] and (n := len(contestants[who]())) != STEPS:
             raise RuntimeError(f"{who} took {n} steps, not {STEPS}")
-    milliseconds = {who: s and [1000 * t for t in s] for who, s in interleave(contestants, at_least=0.5).items()}  # longer turns: one call of 50 ms is within this machine's noise
+    # longer turns: one call of 50 ms is within this machine's noise
+    milliseconds = {who: s and [1000 * t for t in s] for who, s in interleave(contestants, at_least=0.5).items()}
     return rows("lr_finder", name, "ms", milliseconds, False, demanded={HAND: 1 / 1.15})
 
 

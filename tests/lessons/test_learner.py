@@ -1,10 +1,10 @@
-"""What lesson 06 promises of `Learner` and a notebook cannot show: processes that are killed, that work together, that fetch."""
+"""What lesson 06 promises of `Learner` and a notebook cannot show: processes that are killed, that work
+together, that fetch."""
 import json
 import math
 import multiprocessing
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -62,7 +62,8 @@ class Recall(Callback):
 
 
 def tricky(seed=0, **kwargs):
-    "A learner with everything that a resumed run could get wrong: shuffling, dropout, running statistics, Adam, callbacks."
+    """A learner with everything that a resumed run could get wrong: shuffling, dropout, running statistics,
+    Adam, callbacks."""
     random.seed(seed), np.random.seed(seed)
     net = model(seed)
     train = DataLoader(TensorDataset(*data()), 16, shuffle=True, generator=torch.Generator().manual_seed(seed))
@@ -97,10 +98,12 @@ def child(path, out, started, resume, pause):
 
 
 def test_killed_twenty_times(tmp_path):
-    "Killed at any moment, writing among them, and called again: the uninterrupted run's weights, history and optimizer, bit for bit."
+    """Killed at any moment, writing among them, and called again: the uninterrupted run's weights, history and
+    optimizer, bit for bit."""
     ctx = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
     if hasattr(os, "fork"):
-        ctx.set_forkserver_preload(["pytest", "lessonkit.learner", "torch._dynamo"])  # the last: else each first step of an optimizer takes seconds
+        # the last: else each first step of an optimizer takes seconds
+        ctx.set_forkserver_preload(["pytest", "lessonkit.learner", "torch._dynamo"])
     pause, rng, struck, places = 0.005, random.Random(0), 0, set()
 
     def start(path, out, resume, pause):
@@ -236,7 +239,7 @@ def test_nothing_in_it_executes(tmp_path):
     torch.save({"model": Bomb()}, tmp_path / "b")
     with pytest.raises(CheckpointError): tricky().load(tmp_path / "b")
     assert not (tmp_path / "executed").exists()
-    code = "import sys, pickle; pickle.loads = pickle.load = pickle.Unpickler = None; import torch; torch.load = None\n" \
+    code = "import sys, pickle; pickle.loads = pickle.load = pickle.Unpickler = None\nimport torch; torch.load = None\n" \
            f"from lessonkit.train.checkpoints import load; print(len(load({str(tmp_path / 'c')!r})['model']))"
     tricky().save(tmp_path / "c")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -313,7 +316,8 @@ def test_statistics_of_frozen_layers_stay_put():
     changed = {k for k, v in net.state_dict().items() if not torch.equal(v, before[k])}
     assert changed == {k for k in before if int(k[0]) >= 2}
     learn.unfreeze().fit(1, 0.1, show=False)
-    assert not torch.equal(net[1].running_mean, before["1.running_mean"]) and not torch.equal(net[0].weight, before["0.weight"])
+    assert not torch.equal(net[1].running_mean, before["1.running_mean"])
+    assert not torch.equal(net[0].weight, before["0.weight"])
 
 
 @pytest.mark.parametrize("norm", [lambda: nn.BatchNorm1d(4, affine=False), lambda: nn.BatchNorm1d(4, momentum=None),
@@ -379,7 +383,8 @@ class Rows(Dataset):
 
 
 def test_workers_that_are_spawned(tmp_path):
-    "As on Windows and macOS; the same seed gives the same run, and a run resumed in the middle of an epoch ends in the same weights."
+    """As on Windows and macOS; the same seed gives the same run, and a run resumed in the middle of an epoch
+    ends in the same weights."""
     def run(path, resume=False, at=None):
         class Break(Callback):
             def before_batch(self, learn):
@@ -423,8 +428,10 @@ def test_mixed_precision_learns_on_a_cpu(precision, tmp_path):
         return Learner(model(), DataLoaders.from_arrays(data(), data(), bs=16), F.cross_entropy, metrics=[accuracy],
                        cbs=[See()], precision=precision, device="cpu")
     learn = make().fit(5, 0.01, show=False)
-    assert kinds == {{"bf16": torch.bfloat16, "fp16": torch.float16}[precision]} and learn.model[0].weight.dtype == torch.float32
-    assert learn.history.valid_loss.iloc[-1] < learn.history.valid_loss.iloc[0] and learn.predict(data()[0]).dtype == torch.float32
+    assert kinds == {{"bf16": torch.bfloat16, "fp16": torch.float16}[precision]}
+    assert learn.model[0].weight.dtype == torch.float32
+    assert learn.history.valid_loss.iloc[-1] < learn.history.valid_loss.iloc[0]
+    assert learn.predict(data()[0]).dtype == torch.float32
     if precision == "fp16":
         assert learn.scaler.get_scale() > 1
         learn.scaler.update(1024.0)
@@ -432,7 +439,8 @@ def test_mixed_precision_learns_on_a_cpu(precision, tmp_path):
 
 
 def test_clipping_sees_gradients_without_the_scale():
-    "A step of plain SGD is as long as rate times norm: gradients clipped before their scale is taken off would make none to speak of."
+    """A step of plain SGD is as long as rate times norm: gradients clipped before their scale is taken off
+    would make none to speak of."""
     net = model()
     learn = Learner(net, DataLoaders([data()]), F.cross_entropy, torch.optim.SGD, cbs=[GradClip(0.01)],
                     precision="fp16", device="cpu")
@@ -465,14 +473,16 @@ class See(Callback):
 dls = DataLoaders.from_arrays((x, y), (x[:37], y[:37]), bs=20, seed=1)  # the last batch has one row only
 learn = Learner(net, dls, F.cross_entropy, torch.optim.SGD, metrics=[accuracy], cbs=[See()], device="cpu")
 learn.fit(3, .1, mom=.9, checkpoint=sys.argv[1] + "/run.safetensors", show=False)
-out = dict(rank=learn.rank, world=learn.world, rows=rows, history=learn.history.to_dict("list"), weight=net[1].weight.tolist())
+out = dict(rank=learn.rank, world=learn.world, rows=rows, history=learn.history.to_dict("list"))
+out["weight"] = net[1].weight.tolist()
 functions = vars(torch.distributed.nn.functional).values()
 out["kept"] = sum("ProcessGroup" in type(d).__name__ for f in functions for d in getattr(f, "__defaults__", None) or ())
 open(f"{sys.argv[1]}/{learn.world}-{learn.rank}.json", "w", encoding="utf-8").write(json.dumps(out))
 """
 
 
-FORKED = "import runpy, sys; from accelerate import debug_launcher; debug_launcher(lambda: runpy.run_path(sys.argv.pop(1), run_name='__main__'), num_processes=2)"
+FORKED = ("import runpy, sys; from accelerate import debug_launcher; "
+          "debug_launcher(lambda: runpy.run_path(sys.argv.pop(1), run_name='__main__'), num_processes=2)")
 ACCELERATE = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
 LAUNCHERS = {
     "torchrun": ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--rdzv-backend", "c10d", "--rdzv-endpoint",
@@ -488,7 +498,8 @@ def test_two_processes_train_as_one(tmp_path, launcher):
     if launcher != "torchrun": pytest.importorskip("accelerate", reason="the extra `distributed` is not installed")
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     for how in ([], LAUNCHERS[launcher]):
-        started = "from accelerate import Accelerator\nassert Accelerator(cpu=True).num_processes == 2" if how and "Accelerator" in launcher else ""
+        made = how and "Accelerator" in launcher
+        started = "from accelerate import Accelerator\nassert Accelerator(cpu=True).num_processes == 2" if made else ""
         (tmp_path / "train.py").write_text(TWO.replace("# HERE", started), encoding="utf-8")
         done = subprocess.run([sys.executable, *how, str(tmp_path / "train.py"), str(tmp_path)], env=env,
                               capture_output=True, text=True, timeout=180)
@@ -497,7 +508,8 @@ def test_two_processes_train_as_one(tmp_path, launcher):
                           for n in ("1-0", "2-0", "2-1"))
     assert (first["rank"], first["world"], second["rank"], second["world"]) == (0, 2, 1, 2), "there were not two"
     for batch, a, b in zip(one["rows"], first["rows"], second["rows"], strict=True):
-        assert a == batch[0::2] and (b == batch[1::2] or len(batch) == 1 and b == batch)  # a process without a row runs one, at no weight
+        # a process without a row runs one, at no weight
+        assert a == batch[0::2] and (b == batch[1::2] or len(batch) == 1 and b == batch)
     assert [len(b) for b in one["rows"]] == [20, 20, 20, 20, 20, 1] * 3
     for run in (first, second):
         for k, v in one["history"].items(): np.testing.assert_allclose(run["history"][k], v, rtol=1e-4, err_msg=k)
@@ -505,12 +517,13 @@ def test_two_processes_train_as_one(tmp_path, launcher):
     assert first["weight"] == second["weight"]
     if launcher == "debug_launcher":
         return  # it makes the group before a line of ours is read, and ends its processes by force
-    assert first["kept"] == second["kept"] == 0, "a default of torch's keeps the group: its threads may abort the process at exit"
+    assert first["kept"] == second["kept"] == 0, "a default of torch's keeps the group: its threads may abort at exit"
 
 
 @pytest.mark.parametrize("asked, precision", [("no", None), ("bf16", "bf16"), (None, None)])
 def test_what_accelerate_was_launched_with_is_honored(monkeypatch, asked, precision):
-    "`accelerate launch --mixed_precision bf16 --cpu`, by what it puts into the environment; what is said in the code wins."
+    """`accelerate launch --mixed_precision bf16 --cpu`, by what it puts into the environment; what is said in
+    the code wins."""
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
     if asked: monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", asked)

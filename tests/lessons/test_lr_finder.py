@@ -1,4 +1,5 @@
-"""The LR finder leaves no trace, bit for bit, whatever happens inside; its rules keep their word on curves whose answer is known."""
+"""The LR finder leaves no trace, bit for bit, whatever happens inside; its rules keep their word on curves
+whose answer is known."""
 import copy
 import random
 from functools import partial
@@ -23,7 +24,8 @@ Y = (X.mean((1, 2, 3)) > 0).long()
 
 
 class Stateful(nn.Module):
-    "BatchNorm and dropout, a buffer that is not saved, a state and a counter that are plain attributes, and numpy's and Python's dice."
+    """BatchNorm and dropout, a buffer that is not saved, a state and a counter that are plain attributes, and
+    numpy's and Python's dice."""
 
     def __init__(self):
         super().__init__()
@@ -304,7 +306,8 @@ def test_suggestions_move_with_the_rates(factor):
 
 
 def test_a_fifth_rule_is_one_entry(monkeypatch):
-    half = Rule(lambda lrs, s: Suggestion(lrs[len(s) // 2], np.array([len(s) // 2]), len(s) // 2), "row1", "ring", "the middle")
+    def middle(lrs, s): return Suggestion(lrs[len(s) // 2], np.array([len(s) // 2]), len(s) // 2)
+    half = Rule(middle, "row1", "ring", "the middle")
     monkeypatch.setitem(RULES, "half", half)
     find = LRFind(LRS, bowl())
     assert list(find.suggest())[-1] == "half" and find.suggest()["half"] == LRS[50]
@@ -361,7 +364,8 @@ def test_rates_and_what_is_recorded():
     learn.cbs.append(Watch())
     found = lr_find(learn, 1e-5, 1e-2, 12)
     np.testing.assert_allclose(seen, rates(1e-5, 1e-2, 12))
-    assert found.lrs[0] == 1e-5 and found.lrs[-1] == pytest.approx(1e-2) and len(found.losses) == 12 and found.ended == "at the end"
+    assert found.lrs[0] == 1e-5 and found.lrs[-1] == pytest.approx(1e-2)
+    assert len(found.losses) == 12 and found.ended == "at the end"
 
 
 def test_it_stops_when_told_and_when_it_diverges():

@@ -38,7 +38,8 @@ found = {}
 for precision in (None, "bf16", "fp16"):
     for name, cbs in dict(gathered=[Gather], clipped=[Gather, GradClip(0.05)], plain=[]).items():
         learn = make(torch.optim.SGD, precision, cbs)
-        learn.scaler._init_scale = 256.0  # at first fp16's own is so large that steps are left out, and not the same ones
+        # at first fp16's own is so large that steps are left out, and not the same ones
+        learn.scaler._init_scale = 256.0
         learn.fit(3, 0.3, show=False)
         weights = torch.cat([p.detach().flatten() for p in learn.params]).tolist()
         found[f"{precision} {name}"] = dict(weights=weights, history=learn.history.to_dict("list"))

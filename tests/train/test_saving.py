@@ -1,4 +1,5 @@
-"""Files of a run: refused before it begins, kept from a second writer, readable by others, and never half taken over."""
+"""Files of a run: refused before it begins, kept from a second writer, readable by others, and never half taken
+over."""
 import copy
 import os
 import stat
@@ -118,7 +119,8 @@ class Recall(Callback):
 FORGED = {
     "no model": lambda d: d.pop("model"), "odd model": lambda d: d.update(model=3),
           "odd weight": lambda d: d["model"].update({"0.weight": 1}),
-    "no optimizer kind": lambda d: d.pop("kind"), "odd moment": lambda d: d["opt"]["state"][0].update(exp_avg=torch.ones(7)),
+    "no optimizer kind": lambda d: d.pop("kind"),
+    "odd moment": lambda d: d["opt"]["state"][0].update(exp_avg=torch.ones(7)),
     "odd group": lambda d: d["opt"].update(param_groups=3),
           "odd rows": lambda d: d.update(rows=[{"train_loss": "low"}]),
     "odd log": lambda d: d.update(log=torch.ones(3)),

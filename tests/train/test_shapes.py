@@ -1,4 +1,5 @@
-"""Loss and metrics over shapes and types: equal to the mean worked out by hand, or a refusal; never a silent broadcast."""
+"""Loss and metrics over shapes and types: equal to the mean worked out by hand, or a refusal; never a silent
+broadcast."""
 import copy
 from functools import partial
 
