@@ -239,7 +239,8 @@ def test_nothing_in_it_executes(tmp_path):
     torch.save({"model": Bomb()}, tmp_path / "b")
     with pytest.raises(CheckpointError): tricky().load(tmp_path / "b")
     assert not (tmp_path / "executed").exists()
-    code = "import sys, pickle; pickle.loads = pickle.load = pickle.Unpickler = None\nimport torch; torch.load = None\n" \
+    code = "import sys, pickle; pickle.loads = pickle.load = pickle.Unpickler = None\n" \
+           "import torch; torch.load = None\n" \
            f"from lessonkit.train.checkpoints import load; print(len(load({str(tmp_path / 'c')!r})['model']))"
     tricky().save(tmp_path / "c")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
