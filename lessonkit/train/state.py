@@ -115,7 +115,7 @@ class TrainState:
         if type(opt).__name__ != d["kind"] or sizes[0] != sizes[1]:
             raise CheckpointError(f"the checkpoint is of {d['kind']} with groups of {sizes[1]} parameters, "
                                   f"the learner's opt_fn makes {type(opt).__name__} with {sizes[0]}")
-        opt.load_state_dict(old)
+        opt.load_state_dict(copy.deepcopy(old))  # it would share the tensors
         for p in (p for g in opt.param_groups for p in g["params"]):
             for name, t in opt.state.get(p, {}).items():
                 if name in _SHAPED and isinstance(t, Tensor) and t.shape != p.shape:
