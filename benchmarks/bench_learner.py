@@ -1,6 +1,6 @@
-"""`Learner` (lesson 06) against a bare PyTorch loop that does the same work, and against fastai's Learner: milliseconds a training step."""
+"""`Learner` (lesson 06) against a bare PyTorch loop that does the same work, and against fastai's Learner:
+milliseconds a training step."""
 from functools import partial
-from types import SimpleNamespace
 
 import torch
 from torch import nn
@@ -24,7 +24,8 @@ def batches(n, seed):
 
 def small_conv_net():
     torch.manual_seed(0)
-    layers = [nn.Sequential(nn.Conv2d(i, o, 3, 2, 1), nn.BatchNorm2d(o), nn.ReLU()) for i, o in [(1, 8), (8, 16), (16, 32)]]
+    layers = [nn.Sequential(nn.Conv2d(i, o, 3, 2, 1), nn.BatchNorm2d(o), nn.ReLU()) for i,
+              o in [(1, 8), (8, 16), (16, 32)]]
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(32 * 4 * 4, 10))
 
 
@@ -60,10 +61,12 @@ def ours(model, train, valid):
 
 
 def fastais(model, train, valid):
-    "fastai's own optimizer wrapper around the same torch.optim.SGD, its bar and its printing off; None where it is not installed."
+    """fastai's own optimizer wrapper around the same torch.optim.SGD, its bar and its printing off; None where
+    it is not installed."""
     if not peer("fastai.learner"): return None
     core, learner, optimizer = (peer(f"fastai.{m}") for m in ("data.core", "learner", "optimizer"))
-    learn = learner.Learner(core.DataLoaders(train, valid), model, F.cross_entropy, metrics=[accuracy], opt_func=partial(optimizer.OptimWrapper, opt=sgd))
+    learn = learner.Learner(core.DataLoaders(train, valid), model, F.cross_entropy, metrics=[accuracy],
+                            opt_func=partial(optimizer.OptimWrapper, opt=sgd))
     peer("fastai.callback.progress")  # gives its learner `no_bar`
     learn.logger = lambda row: None
 
@@ -75,7 +78,8 @@ def fastais(model, train, valid):
 
 
 def check_same(makers, train, valid):
-    "The same weights after two epochs, and the same figures from ours and the bare loop, or the comparison means nothing."
+    """The same weights after two epochs, and the same figures from ours and the bare loop, or the comparison
+    means nothing."""
     want = small_conv_net()
     epoch = bare(want, train, valid)
     figures = [epoch(), epoch()][-1]
@@ -83,12 +87,16 @@ def check_same(makers, train, valid):
         model = small_conv_net()
         if (epoch := make(model, train, valid)) is None: continue
         found = [list(epoch()), list(epoch())][-1]
-        for a, b in zip(want.state_dict().values(), model.state_dict().values()): torch.testing.assert_close(b, a, rtol=1e-3, atol=1e-4, msg=lambda m: f"{who}: {m}")
-        torch.testing.assert_close(found[1:], list(figures[1:]), rtol=1e-3, atol=1e-4, msg=lambda m: f"{who}: {m}")  # fastai smooths the training loss
+        for a, b in zip(want.state_dict().values(), model.state_dict().values()):
+            torch.testing.assert_close(b, a, rtol=1e-3, atol=1e-4, msg=lambda m, who=who: f"{who}: {m}")
+        # fastai smooths the training loss
+        def said(m, who=who): return f"{who}: {m}"
+        torch.testing.assert_close(found[1:], list(figures[1:]), rtol=1e-3, atol=1e-4, msg=said)
 
 
 def compare(who, train, valid, demanded):
-    "Ours and one other, in turns; one at a time, since what one leaves behind (garbage, caches) falls to whoever comes next."
+    """Ours and one other, in turns; one at a time, since what one leaves behind (garbage, caches) falls to
+    whoever comes next."""
     seconds = interleave({w: MAKERS[w](small_conv_net(), train, valid) for w in (OURS, who)}, repeats=ROUNDS)
     figures = {w: s and [t / N_TRAIN * 1e3 for t in s] for w, s in seconds.items()}
     what = f"{N_TRAIN} batches of {BS} on a small conv net, and {N_VALID} of validation, beside {who}"

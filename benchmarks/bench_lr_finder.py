@@ -1,4 +1,5 @@
-"""`lr_find` (lesson 07) against the bare loop it automates, torch-lr-finder and fastai: seconds for the same 100 steps."""
+"""`lr_find` (lesson 07) against the bare loop it automates, torch-lr-finder and fastai: seconds for the same
+100 steps."""
 import contextlib
 import io
 from copy import deepcopy
@@ -15,11 +16,15 @@ from side_by_side import interleave, peer, rows
 
 PEERS = ["torch-lr-finder", "fastai"]
 STEPS, START, END, BS = 100, 1e-7, 0.1, 64  # nobody's curve explodes before END, so that all take every step
-OURS, HAND, THEIRS, FASTAI = "lessonkit `lr_find`", "bare loop, nothing put back", "torch-lr-finder, with `reset`", "fastai `Learner.lr_find`"
+OURS, HAND = "lessonkit `lr_find`", "bare loop, nothing put back"
+THEIRS, FASTAI = "torch-lr-finder, with `reset`", "fastai `Learner.lr_find`"
 RATES = np.geomspace(START, END, STEPS)
 TASKS = {  # name: (shape of x, model)
     "100 steps of a small MLP": ((64,), lambda: nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))),
-    "100 steps of a small conv net": ((1, 28, 28), lambda: nn.Sequential(nn.Conv2d(1, 16, 5, 2), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 32, 3, 2), nn.ReLU(), nn.Flatten(), nn.Linear(800, 10))),
+    "100 steps of a small conv net": ((1, 28, 28),
+                                      lambda: nn.Sequential(nn.Conv2d(1, 16, 5, 2), nn.BatchNorm2d(16), nn.ReLU(),
+                                                            nn.Conv2d(16, 32, 3, 2), nn.ReLU(), nn.Flatten(),
+                                                            nn.Linear(800, 10))),
 }
 
 
@@ -66,10 +71,12 @@ def fastai(model, data):
     from fastai.data.core import DataLoaders as TheirLoaders
     from fastai.optimizer import SGD as TheirSGD
 
-    learn = core.Learner(TheirLoaders(loader(data), loader(data)), model, nn.CrossEntropyLoss(), opt_func=lambda p, lr: TheirSGD(p, lr, mom=0.9))
+    learn = core.Learner(TheirLoaders(loader(data), loader(data)), model, nn.CrossEntropyLoss(), opt_func=lambda p,
+                         lr: TheirSGD(p, lr, mom=0.9))
 
     def run():
-        with learn.no_bar(), contextlib.redirect_stdout(io.StringIO()): learn.fit(STEPS, cbs=[more.LRFinder(START, END, STEPS, stop_div=False)])
+        with learn.no_bar(), contextlib.redirect_stdout(io.StringIO()):
+            learn.fit(STEPS, cbs=[more.LRFinder(START, END, STEPS, stop_div=False)])
         return learn.recorder.losses
 
     return run
@@ -82,11 +89,15 @@ def task(name, shape, make):
     model = make()
     learn = Learner(deepcopy(model), DataLoaders(loader(data)), F.cross_entropy, sgd, device="cpu")
     ours = lambda: lr_find(learn, START, END, STEPS, stop_at=None)
-    np.testing.assert_allclose(ours().losses, by_hand(deepcopy(model), data), rtol=1e-6)  # the same steps, or the comparison means nothing
-    contestants = {OURS: ours, HAND: lambda: by_hand(deepcopy(model), data), THEIRS: theirs(deepcopy(model), data), FASTAI: fastai(deepcopy(model), data)}
+    # the same steps, or the comparison means nothing
+    np.testing.assert_allclose(ours().losses, by_hand(deepcopy(model), data), rtol=1e-6)
+    contestants = {OURS: ours, HAND: lambda: by_hand(deepcopy(model), data), THEIRS: theirs(deepcopy(model), data),
+                   FASTAI: fastai(deepcopy(model), data)}
     for who in (THEIRS, FASTAI):
-        if contestants[who] and (n := len(contestants[who]())) != STEPS: raise RuntimeError(f"{who} took {n} steps, not {STEPS}")
-    milliseconds = {who: s and [1000 * t for t in s] for who, s in interleave(contestants, at_least=0.5).items()}  # longer turns: one call of 50 ms is within this machine's noise
+        if contestants[who] and (n := len(contestants[who]())) != STEPS:
+            raise RuntimeError(f"{who} took {n} steps, not {STEPS}")
+    # longer turns: one call of 50 ms is within this machine's noise
+    milliseconds = {who: s and [1000 * t for t in s] for who, s in interleave(contestants, at_least=0.5).items()}
     return rows("lr_finder", name, "ms", milliseconds, False, demanded={HAND: 1 / 1.15})
 
 

@@ -140,6 +140,10 @@ class Optimizer:
             raise TypeError("params is one tensor: give a list of tensors, [params]")
         self.params, self.lr, self.wd = list(params), lr, wd
         if not self.params: raise ValueError("params is empty: give the tensors to optimize")
+        if not all(isinstance(p, Tensor) for p in self.params):
+            raise TypeError("params must hold tensors; groups of them, as dicts, are for Grouped")
+        if len({id(p) for p in self.params}) < len(self.params):
+            raise ValueError("params holds a tensor twice: it would be stepped twice")
         if not lr > 0: raise ValueError(f"lr={lr} must be above 0")
         if not wd >= 0: raise ValueError(f"wd={wd} must be 0 or more")
         self.state = [{} for _ in self.params]  # what is remembered of each parameter
@@ -184,6 +188,7 @@ class Momentum(Optimizer):
         wd: float = 0.0,
     ):
         super().__init__(params, lr, wd)
+        if not 0 <= momentum < 1: raise ValueError(f"momentum={momentum} must be from 0 to below 1")
         self.momentum = momentum
 
     def direction(self, grad: Tensor, state: dict) -> Tensor:
@@ -239,6 +244,7 @@ class RMSProp(Optimizer):
         wd: float = 0.0,
     ):
         super().__init__(params, lr, wd)
+        if not 0 <= alpha < 1: raise ValueError(f"alpha={alpha} must be from 0 to below 1")
         self.alpha, self.eps = alpha, eps
 
     def direction(self, grad: Tensor, state: dict) -> Tensor:
@@ -260,6 +266,7 @@ class Adam(Optimizer):
         wd: float = 0.0,
     ):
         super().__init__(params, lr, wd)
+        if not all(0 <= b < 1 for b in betas): raise ValueError(f"betas={betas} must both be from 0 to below 1")
         self.betas, self.eps = betas, eps
 
     def direction(self, grad: Tensor, state: dict) -> Tensor:
@@ -286,13 +293,16 @@ class Grouped(torch.optim.Optimizer):
         wd: float = 0.0,  # in a group it goes by the library's name, weight_decay
         **options,  # the kind's own: momentum, betas, …
     ):
-        super().__init__(params, dict(lr=lr, weight_decay=wd))
-        self.rule = kind([torch.zeros(1)], lr, wd=wd, **options)
+        rule = kind([torch.zeros(1)], lr, wd=wd, **options)
+        own = {k: v for k, v in vars(rule).items() if k not in ("params", "lr", "wd", "state")}  # momentum, betas, …
+        super().__init__(params, dict(lr=lr, weight_decay=wd, **own))
+        self.rule, self.own = rule, tuple(own)
 
     @torch.no_grad()
     def step(self):
-        "Moves every parameter that has a gradient, by the rate of its group."
+        "Moves every parameter that has a gradient, by the rate, the momentum and the like of its group."
         for group in self.param_groups:
+            vars(self.rule).update({k: group[k] for k in self.own if k in group})
             for p in group["params"]:
                 if p.grad is None: continue
                 grad = p.grad + group["weight_decay"] * p

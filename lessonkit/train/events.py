@@ -70,6 +70,7 @@ class Events:
     ):
         self.cbs, self.methods = in_order(cbs)
         self.learn = learn
+        self.running = False  # a fit is under way
 
     def call(
         self,
@@ -94,6 +95,7 @@ class Events:
     ) -> Iterator[None]:
         "A block that `Stop(name)` leaves. after_name is called at its end; of a batch, not where it ends by an error."
         event = f"after_{name}"
+        self.running |= name == "fit"
         try: yield
         except Stop as stop:
             self.call(event)
@@ -103,3 +105,4 @@ class Events:
                 if name != "batch": self.call(event)
             raise
         else: self.call(event)
+        finally: self.running &= name != "fit"

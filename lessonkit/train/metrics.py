@@ -48,7 +48,8 @@ class Averages:
     ) -> dict[str, float]:  # NaN where nothing counts
         "The weighted mean of each."
         table, w = self.table(), self.weight_table()
-        sums = torch.stack([torch.where(w > 0, table * w, 0.0).sum(0), w.sum(0)])  # a mean of nothing is NaN, and weighs nothing
+        # a mean of nothing is NaN, and weighs nothing
+        sums = torch.stack([torch.where(w > 0, table * w, 0.0).sum(0), w.sum(0)])
         total, n = all_reduce(sums)
         return dict(zip(self.names, (total / n).tolist()))
 
@@ -98,7 +99,8 @@ def check_metrics(
     metrics,
 ) -> list:
     "`metrics` as a list. Raises TypeError for what cannot be one."
-    if callable(metrics) or isinstance(metrics, str): raise TypeError(f"metrics must be a list, such as [{_name(metrics)}]")
+    if callable(metrics) or isinstance(metrics, str):
+        raise TypeError(f"metrics must be a list, such as [{_name(metrics)}]")
     metrics = list(metrics)
     for m in metrics:
         if isinstance(m, type): raise TypeError(f"metric {m.__name__} is a class: give one of its kind, {m.__name__}()")
@@ -166,8 +168,8 @@ class Figures:
     ):
         "Keeps the figures of a batch, and begins to trust the next ones."
         call = matched if self.first else explained
-        values = [as_number(name, call(lambda: f"metric {name}", m, pred, y)) for name, m in self.means]
-        for name, m in self.whole: call(lambda: f"metric {name}", _Update(m), pred, y)
+        values = [as_number(name, call(lambda name=name: f"metric {name}", m, pred, y)) for name, m in self.means]
+        for name, m in self.whole: call(lambda name=name: f"metric {name}", _Update(m), pred, y)
         self.averages.add((loss, *values, *extra), (*self.n, *self.n[:1] * len(extra)))
         self.first = False
 

@@ -20,7 +20,8 @@ def bar(
     "A bar to `update` and `close`."
     notebook = "ipykernel" in type(sys.stdout).__module__
     file = sys.stdout if notebook else sys.stderr
-    return tqdm(total=total, desc=what, leave=False, disable=not (shown and (notebook or file.isatty())), file=file, **options)
+    return tqdm(total=total, desc=what, leave=False, disable=not (shown and (notebook or file.isatty())), file=file,
+                **options)
 
 # %% ../../nbs/train/progress.ipynb #prog-lines
 class Progress:

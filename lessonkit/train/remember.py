@@ -67,7 +67,8 @@ class Remembered:
         if isinstance(o, types.FunctionType): return list(o.__closure__ or ())
         if isinstance(o, types.CellType): return self._cell(o)
         if type(o).__module__.split(".")[0] in _ELSEWHERE or hasattr(o, "_trait_values"): return ()  # a widget
-        if type(o).__module__ == "torch.utils.data.dataloader" and not isinstance(o, DataLoader): return ()  # its workers
+        if type(o).__module__ == "torch.utils.data.dataloader" and not isinstance(o, DataLoader):
+            return ()  # its workers
         return [vars(o)] if hasattr(o, "__dict__") else ()
 
     def _later(self, f, *args) -> list:

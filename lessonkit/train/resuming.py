@@ -44,13 +44,15 @@ class Checkpoint:
                 check_path(self.path)
                 try: stack.enter_context(files.locked(self.path, timeout=0))
                 except TimeoutError:
-                    raise CheckpointError(f"another fit is writing to {self.path}: wait for its end, or give another path") from None
+                    raise CheckpointError(f"another fit is writing to {self.path}: wait for its end, or give another "
+                                          f"path") from None
             yield
 
     def before_fit(self, learn):
         "Warns where a resumed run could not be the same."
         if getattr(learn.dls.train, "persistent_workers", False):
-            warnings.warn("persistent_workers=True: random numbers drawn in workers go on from epoch to epoch and are in no "
+            warnings.warn("persistent_workers=True: random numbers drawn in workers go on from epoch to epoch and are "
+                          "in no "
                           "checkpoint; a resumed run will draw others", stacklevel=2)
 
     def before_pass(self, learn):
@@ -65,7 +67,8 @@ class Checkpoint:
 
     def after_epoch(self, learn):
         "Writes a checkpoint, unless gradients wait for a step and there will be another epoch."
-        if learn.epoch + 1 == learn.n_epoch or all(p.grad is None for p in learn.params): self.write(learn, learn.epoch + 1, 0)
+        if learn.epoch + 1 == learn.n_epoch or all(p.grad is None for p in learn.params):
+            self.write(learn, learn.epoch + 1, 0)
 
     def write(
         self,
@@ -105,7 +108,7 @@ class Resume:
         self,
         learn,
     ):
-        "Puts `learn` where the file says it was, if there is a file. Raises CheckpointError, and then nothing has changed."
+        "Puts `learn` where the file, if there is one, says it was. Raises CheckpointError, and changes nothing then."
         path, cbs = self.saver.path, with_state(learn.events.cbs)
         if not path.is_file(): return
         d = load(path)
@@ -113,16 +116,21 @@ class Resume:
         if place is None: raise CheckpointError(f"{path.name} was written by `save`, not by a fit: `load` it")
         with learn.state.unchanged_on_error(cbs, learn.dls):
             if place["n_epoch"] != learn.n_epoch:
-                raise CheckpointError(f"{path.name} is of a fit of {place['n_epoch']} epochs, this is one of {learn.n_epoch}: "
+                raise CheckpointError(f"{path.name} is of a fit of {place['n_epoch']} epochs, this is one of "
+                                      f"{learn.n_epoch}: "
                                       "resume with the same number, or `load` it and fit on")
             names, now = [name for name, _ in d["callbacks"]], [type(cb).__name__ for cb in cbs]
-            if names != now: raise CheckpointError(f"{path.name} holds what the callbacks {names} remember, and the fit has {now}")
-            if not (0 <= place["epoch"] <= place["n_epoch"] and place["batch"] >= 0): raise ValueError(f"epoch {place['epoch']}")
+            if names != now:
+                raise CheckpointError(f"{path.name} holds what the callbacks {names} remember, and the fit has {now}")
+            if not (0 <= place["epoch"] <= place["n_epoch"] and place["batch"] >= 0):
+                raise ValueError(f"epoch {place['epoch']}")
             n = length(learn.dls.train)
             if n is not None and place["batch"] > n:
-                raise CheckpointError(f"the checkpoint is {place['batch']} batches into its epoch, the training data have fewer")
+                raise CheckpointError(f"the checkpoint is {place['batch']} batches into its epoch, the training data "
+                                      f"have fewer")
             if place["batch"]:
-                if place["table"].shape != place["weights"].shape or place["table"].shape[1] != 2: raise ValueError("odd figures")
+                if place["table"].shape != place["weights"].shape or place["table"].shape[1] != 2:
+                    raise ValueError("odd figures")
                 set_rng_state(place["start"], learn.dls.train, learn.dls.valid)
             set_rng_state(place["rng"], learn.dls.train, learn.dls.valid)
             learn.state.load_dict(d)
@@ -146,6 +154,7 @@ class Resume:
         found = iter(loader)
         for _ in range(place["batch"]):
             if next(found, None) is None:
-                raise CheckpointError(f"the checkpoint is {place['batch']} batches into its epoch, the training data have fewer")
+                raise CheckpointError(f"the checkpoint is {place['batch']} batches into its epoch, the training data "
+                                      f"have fewer")
         set_rng_state(place["rng"], *own)
         yield from found

@@ -7,15 +7,18 @@ __all__ = ['weights_of', 'set_weights', 'TrainState']
 
 # %% ../../nbs/train/state.ipynb #state-imports
 import contextlib
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from .checkpoints import CheckpointError, differences
 from .remember import DATA_BYTES, Remembered
 from .rng import rng_state, set_rng_state
+from .trees import tree_mean
 
 # %% ../../nbs/train/state.ipynb #state-weights
 _WRAP = "_orig_mod."
@@ -52,9 +55,41 @@ class TrainState:
     log: list[list[float]] = field(default_factory=list)  # [loss, rate] a step
     snapshots: list[dict] = field(default_factory=list)  # weights at the ends of cycles
 
+    @property
+    def history(self) -> pd.DataFrame:
+        "A row an epoch; `learn.history.plot()` draws it."
+        return pd.DataFrame(self.rows).rename_axis("epoch")
+
+    @property
+    def steps(self) -> pd.DataFrame:
+        "A row a step: the loss of its batch, and the learning rate (of the last layer group)."
+        return pd.DataFrame(self.log, columns=["loss", "lr"]).rename_axis("step")
+
+    def average_snapshots(self):
+        "Puts the mean of the snapshots' weights into the model. Raises ValueError where there are none."
+        set_weights(self.model, tree_mean(self._some_snapshots()))
+
+    def mean_over_snapshots(
+        self,
+        f: Callable,  # () → a tensor, or a tree of them
+    ):  # such a tree
+        "The mean of what `f` gives with each snapshot's weights in the model, which are put back afterwards."
+        now, found = copy.deepcopy(weights_of(self.model)), []
+        try:
+            for weights in self._some_snapshots():
+                set_weights(self.model, weights)
+                found.append(f())
+        finally: set_weights(self.model, now)
+        return tree_mean(found)
+
+    def _some_snapshots(self) -> list[dict]:
+        if not self.snapshots: raise ValueError("there are no snapshots: call fit_sgdr first")
+        return self.snapshots
+
     def to_dict(self) -> dict:  # references: deep-copy it to keep it
         "The state as a nest of tensors, numbers and text."
-        return {"model": weights_of(self.model), "opt": self.opt and self.opt.state_dict(), "kind": type(self.opt).__name__,
+        return {"model": weights_of(self.model), "opt": self.opt and self.opt.state_dict(),
+                "kind": type(self.opt).__name__,
                 "scaler": self.scaler.state_dict(), "rows": self.rows,
                 "log": torch.tensor(self.log, dtype=torch.float64).reshape(-1, 2), "snapshots": self.snapshots}
 
@@ -66,7 +101,8 @@ class TrainState:
         with self.unchanged_on_error():
             names = {k.replace(_WRAP, ""): v for k, v in d["model"].items()}
             if found := differences(weights_of(self.model), names):
-                raise CheckpointError(f"the checkpoint is of another architecture; build the same model, or start without it:\n{found}")
+                raise CheckpointError(f"the checkpoint is of another architecture; build the same model, or start "
+                                      f"without it:\n{found}")
             opt = self._opt_from(d) if d["opt"] else None
             rows, log, snapshots = _figures_from(d, self.model)
             set_weights(self.model, names)
@@ -79,16 +115,17 @@ class TrainState:
         if type(opt).__name__ != d["kind"] or sizes[0] != sizes[1]:
             raise CheckpointError(f"the checkpoint is of {d['kind']} with groups of {sizes[1]} parameters, "
                                   f"the learner's opt_fn makes {type(opt).__name__} with {sizes[0]}")
-        opt.load_state_dict(old)
+        opt.load_state_dict(copy.deepcopy(old))  # it would share the tensors
         for p in (p for g in opt.param_groups for p in g["params"]):
             for name, t in opt.state.get(p, {}).items():
                 if name in _SHAPED and isinstance(t, Tensor) and t.shape != p.shape:
-                    raise CheckpointError(f"the checkpoint's {name} has shape {tuple(t.shape)} for a parameter of {tuple(p.shape)}")
+                    raise CheckpointError(f"the checkpoint's {name} has shape {tuple(t.shape)} for a parameter of "
+                                          f"{tuple(p.shape)}")
         return opt
 
     @contextlib.contextmanager
     def unchanged_on_error(self, *others) -> Iterator[None]:
-        "Whatever fails inside: the state is as before, and so are `others`. What the content does not allow becomes a CheckpointError."
+        "Whatever fails inside, the state and `others` stay as before; what is wrong with `d` is a CheckpointError."
         kept, rng = Remembered().add(self).add(others, DATA_BYTES), rng_state()
         try: yield
         except BaseException as e:
@@ -104,6 +141,8 @@ def _figures_from(d, model):
     rows, snapshots = [dict(row) for row in d["rows"]], list(d["snapshots"])
     log = torch.as_tensor(d["log"], dtype=torch.float64).reshape(-1, 2).tolist()
     for s in snapshots:
-        if found := differences(weights_of(model), s): raise CheckpointError(f"a snapshot in the checkpoint is of another architecture:\n{found}")
-    if any(not isinstance(v, (int, float)) for row in rows for v in row.values()): raise CheckpointError("the history in the checkpoint holds no numbers")
+        if found := differences(weights_of(model), s):
+            raise CheckpointError(f"a snapshot in the checkpoint is of another architecture:\n{found}")
+    if any(not isinstance(v, (int, float)) for row in rows for v in row.values()):
+        raise CheckpointError("the history in the checkpoint holds no numbers")
     return rows, log, snapshots

@@ -1,10 +1,10 @@
-"""What lesson 06 promises of `Learner` and a notebook cannot show: processes that are killed, that work together, that fetch."""
+"""What lesson 06 promises of `Learner` and a notebook cannot show: processes that are killed, that work
+together, that fetch."""
 import json
 import math
 import multiprocessing
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -62,19 +62,22 @@ class Recall(Callback):
 
 
 def tricky(seed=0, **kwargs):
-    "A learner with everything that a resumed run could get wrong: shuffling, dropout, running statistics, Adam, callbacks."
+    """A learner with everything that a resumed run could get wrong: shuffling, dropout, running statistics,
+    Adam, callbacks."""
     random.seed(seed), np.random.seed(seed)
     net = model(seed)
     train = DataLoader(TensorDataset(*data()), 16, shuffle=True, generator=torch.Generator().manual_seed(seed))
     dls = DataLoaders(train, DataLoader(TensorDataset(*data(50, 1)), 16))
-    return Learner(net, dls, F.cross_entropy, metrics=[accuracy], cbs=[Noise(), Recall(), GradClip(1.0)], device="cpu", **kwargs)
+    return Learner(net, dls, F.cross_entropy, metrics=[accuracy], cbs=[Noise(), Recall(), GradClip(1.0)], device="cpu",
+                   **kwargs)
 
 
 def whole_run(path, resume=False, cbs=(), pause=0.0):
     class Slow(Callback):
         def after_batch(self, learn): time.sleep(pause)
     learn = tricky()
-    learn.fit(EPOCHS, one_cycle(0.02), wd=0.01, cbs=[*cbs, Slow()], checkpoint=path, resume=resume, save_every=3, show=False)
+    learn.fit(EPOCHS, one_cycle(0.02), wd=0.01, cbs=[*cbs, Slow()], checkpoint=path, resume=resume, save_every=3,
+              show=False)
     return learn
 
 
@@ -95,9 +98,12 @@ def child(path, out, started, resume, pause):
 
 
 def test_killed_twenty_times(tmp_path):
-    "Killed at any moment, writing among them, and called again: the uninterrupted run's weights, history and optimizer, bit for bit."
+    """Killed at any moment, writing among them, and called again: the uninterrupted run's weights, history and
+    optimizer, bit for bit."""
     ctx = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
-    if hasattr(os, "fork"): ctx.set_forkserver_preload(["pytest", "lessonkit.learner", "torch._dynamo"])  # the last: else each first step of an optimizer takes seconds
+    if hasattr(os, "fork"):
+        # the last: else each first step of an optimizer takes seconds
+        ctx.set_forkserver_preload(["pytest", "lessonkit.learner", "torch._dynamo"])
     pause, rng, struck, places = 0.005, random.Random(0), 0, set()
 
     def start(path, out, resume, pause):
@@ -135,7 +141,8 @@ def test_resumed_in_the_middle_of_anything(tmp_path, at):
     want = whole_run(tmp_path / "want.safetensors")
     with pytest.raises(RuntimeError, match="power cut"): whole_run(tmp_path / "a.safetensors", cbs=[Break()])
     class Same(Callback): pass  # the same number of callbacks
-    same(want, whole_run(tmp_path / "a.safetensors", resume=True, cbs=[Same()]) if (tmp_path / "a.safetensors").exists() else whole_run(tmp_path / "a.safetensors"))
+    same(want, whole_run(tmp_path / "a.safetensors", resume=True, cbs=[Same()])
+         if (tmp_path / "a.safetensors").exists() else whole_run(tmp_path / "a.safetensors"))
 
 
 def test_a_finished_run_is_only_read(tmp_path):
@@ -148,7 +155,8 @@ def test_a_finished_run_is_only_read(tmp_path):
 def test_sgdr_resumed_has_all_its_snapshots(tmp_path):
     def run(resume=False, cbs=()):
         learn = tricky()
-        return learn.fit_sgdr(0.02, 3, 1, 2, cbs=cbs, checkpoint=tmp_path / f"{bool(cbs) or resume}.safetensors", resume=resume, show=False)
+        return learn.fit_sgdr(0.02, 3, 1, 2, cbs=cbs, checkpoint=tmp_path / f"{bool(cbs) or resume}.safetensors",
+                              resume=resume, show=False)
     class Break(Callback):
         def after_epoch(self, learn):
             if learn.epoch == 4: raise KeyboardInterrupt
@@ -201,18 +209,23 @@ def test_another_architecture_is_refused_by_name(tmp_path):
     tricky().save(tmp_path / "a.safetensors")
     other = Learner(model(width=17), DataLoaders([data()]), F.cross_entropy, device="cpu")
     before = {k: v.clone() for k, v in other.model.state_dict().items()}
-    with pytest.raises(CheckpointError, match=r"0.weight: \(16, 6\) in the checkpoint, \(17, 6\) in the model"): other.load(tmp_path / "a.safetensors")
+    with pytest.raises(CheckpointError, match=r"0.weight: \(16, 6\) in the checkpoint, \(17, 6\) in the model"):
+        other.load(tmp_path / "a.safetensors")
     assert all(torch.equal(v, before[k]) for k, v in other.model.state_dict().items())
     longer = Learner(nn.Sequential(*model(), nn.Linear(2, 2)), DataLoaders([data()]), F.cross_entropy, device="cpu")
-    with pytest.raises(CheckpointError, match="only in the model: 5.weight; 5.bias"): longer.load(tmp_path / "a.safetensors")
+    with pytest.raises(CheckpointError, match="only in the model: 5.weight; 5.bias"):
+        longer.load(tmp_path / "a.safetensors")
 
 
 def test_what_else_does_not_fit(tmp_path):
     whole_run(tmp_path / "a.safetensors")
-    with pytest.raises(CheckpointError, match="5 epochs, this is one of 6"): tricky().fit(6, 0.01, checkpoint=tmp_path / "a.safetensors", resume=True)
-    with pytest.raises(CheckpointError, match="AdamW.*SGD"): tricky(opt_fn=torch.optim.SGD).load(tmp_path / "a.safetensors")
+    with pytest.raises(CheckpointError, match="5 epochs, this is one of 6"):
+        tricky().fit(6, 0.01, checkpoint=tmp_path / "a.safetensors", resume=True)
+    with pytest.raises(CheckpointError, match="AdamW.*SGD"):
+        tricky(opt_fn=torch.optim.SGD).load(tmp_path / "a.safetensors")
     tricky().save(tmp_path / "b.safetensors")
-    with pytest.raises(CheckpointError, match="`load` it"): tricky().fit(5, 0.01, checkpoint=tmp_path / "b.safetensors", resume=True)
+    with pytest.raises(CheckpointError, match="`load` it"):
+        tricky().fit(5, 0.01, checkpoint=tmp_path / "b.safetensors", resume=True)
     with pytest.raises(FileNotFoundError): tricky().load(tmp_path / "none")
     with pytest.raises(ValueError, match="checkpoint="): tricky().fit(1, 0.01, resume=True)
 
@@ -226,7 +239,8 @@ def test_nothing_in_it_executes(tmp_path):
     torch.save({"model": Bomb()}, tmp_path / "b")
     with pytest.raises(CheckpointError): tricky().load(tmp_path / "b")
     assert not (tmp_path / "executed").exists()
-    code = "import sys, pickle; pickle.loads = pickle.load = pickle.Unpickler = None; import torch; torch.load = None\n" \
+    code = "import sys, pickle; pickle.loads = pickle.load = pickle.Unpickler = None\n" \
+           "import torch; torch.load = None\n" \
            f"from lessonkit.train.checkpoints import load; print(len(load({str(tmp_path / 'c')!r})['model']))"
     tricky().save(tmp_path / "c")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -237,7 +251,9 @@ def test_nothing_in_it_executes(tmp_path):
 def test_loaded_trains_on_as_if_nothing_had_been(tmp_path):
     def go(learn): torch.manual_seed(3); return learn.fit(2, 0.01, show=False)
     plain = [b for b in DataLoader(TensorDataset(*data()), 16)]
-    def make(seed=0): return Learner(model(seed), DataLoaders(plain, plain), F.cross_entropy, partial(torch.optim.SGD, momentum=0.9), device="cpu")
+    def make(seed=0):
+        return Learner(model(seed), DataLoaders(plain, plain), F.cross_entropy, partial(torch.optim.SGD, momentum=0.9),
+                       device="cpu")
     a = make()
     go(a).save(tmp_path / "a")
     b = make(5).load(tmp_path / "a")
@@ -291,18 +307,22 @@ def test_an_interrupt_leaves_a_usable_learner(where, capsys):
 
 # Layer groups
 def test_statistics_of_frozen_layers_stay_put():
-    net = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
-    learn = Learner(net, DataLoaders([data()] * 3), F.cross_entropy, splitter=lambda m: [list(m[:2].parameters()), list(m[2:].parameters())], device="cpu")
+    net = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 8), nn.BatchNorm1d(8),
+                        nn.Linear(8, 2))
+    learn = Learner(net, DataLoaders([data()] * 3), F.cross_entropy,
+                    splitter=lambda m: [list(m[:2].parameters()), list(m[2:].parameters())], device="cpu")
     learn.freeze_to(-1)
     before = {k: v.clone() for k, v in net.state_dict().items()}
     learn.fit(2, 0.1, wd=0.1, show=False)
     changed = {k for k, v in net.state_dict().items() if not torch.equal(v, before[k])}
     assert changed == {k for k in before if int(k[0]) >= 2}
     learn.unfreeze().fit(1, 0.1, show=False)
-    assert not torch.equal(net[1].running_mean, before["1.running_mean"]) and not torch.equal(net[0].weight, before["0.weight"])
+    assert not torch.equal(net[1].running_mean, before["1.running_mean"])
+    assert not torch.equal(net[0].weight, before["0.weight"])
 
 
-@pytest.mark.parametrize("norm", [lambda: nn.BatchNorm1d(4, affine=False), lambda: nn.BatchNorm1d(4, momentum=None), lambda: nn.SyncBatchNorm(4)], ids=["bare", "cumulative", "sync"])
+@pytest.mark.parametrize("norm", [lambda: nn.BatchNorm1d(4, affine=False), lambda: nn.BatchNorm1d(4, momentum=None),
+                                  lambda: nn.SyncBatchNorm(4)], ids=["bare", "cumulative", "sync"])
 def test_every_kind_of_frozen_norm(norm):
     net = nn.Sequential(nn.Linear(6, 4), norm(), nn.Linear(4, 2))
     split = lambda m: [list(m[:2].parameters()), list(m[2:].parameters())]
@@ -313,7 +333,8 @@ def test_every_kind_of_frozen_norm(norm):
 
 def test_rates_of_groups_are_those_asked_for():
     net = nn.Sequential(nn.Linear(6, 8), nn.Linear(8, 2))
-    learn = Learner(net, DataLoaders([data()] * 4), F.cross_entropy, torch.optim.SGD, splitter=lambda m: [l.parameters() for l in m], device="cpu")
+    learn = Learner(net, DataLoaders([data()] * 4), F.cross_entropy, torch.optim.SGD,
+                    splitter=lambda m: [l.parameters() for l in m], device="cpu")
     seen = []
     class See(Callback):
         def after_backward(self, learn): seen.append([(g["lr"], g["weight_decay"]) for g in learn.opt.param_groups])
@@ -326,9 +347,11 @@ def test_rates_of_groups_are_those_asked_for():
 @pytest.mark.parametrize("bs", [1, 7, 32, 64, 200])
 def test_a_ragged_last_batch_changes_no_mean(bs):
     x, y = data(129)
-    learn = Learner(model(), DataLoaders.from_arrays((x, y), (x, y), bs=bs), F.cross_entropy, metrics=[accuracy], device="cpu")
+    learn = Learner(model(), DataLoaders.from_arrays((x, y), (x, y), bs=bs), F.cross_entropy, metrics=[accuracy],
+                    device="cpu")
     found, pred = learn.validate(), learn.predict(x)
-    np.testing.assert_allclose([found["loss"], found["accuracy"]], [F.cross_entropy(pred, y).item(), accuracy(pred, y).item()], rtol=1e-5)
+    np.testing.assert_allclose([found["loss"], found["accuracy"]],
+                               [F.cross_entropy(pred, y).item(), accuracy(pred, y).item()], rtol=1e-5)
 
 
 def test_tokens_are_what_counts_in_a_text():
@@ -336,7 +359,8 @@ def test_tokens_are_what_counts_in_a_text():
         def __init__(self): super().__init__(); self.w = nn.Parameter(torch.zeros(1))
         def forward(self, x): return x + self.w
     x = torch.randn(4, 10)
-    learn = Learner(Net(), DataLoaders([(x, x)], [(x[:, :7], x[:, :7] * 0), (x[:, 7:], x[:, 7:] * 0)]), F.mse_loss, device="cpu")
+    learn = Learner(Net(), DataLoaders([(x, x)], [(x[:, :7], x[:, :7] * 0), (x[:, 7:], x[:, 7:] * 0)]), F.mse_loss,
+                    device="cpu")
     np.testing.assert_allclose(learn.validate()["loss"], (x**2).mean().item(), rtol=1e-6)
 
 
@@ -346,7 +370,8 @@ def test_a_metric_that_is_no_mean():
         def update(self, pred, y): self.sum, self.n = self.sum + ((pred - y) ** 2).sum(), self.n + y.numel()
         def compute(self): return (self.sum / self.n) ** 0.5
     x = torch.randn(10, 3)
-    learn = Learner(nn.Linear(3, 3), DataLoaders([(x, x)], DataLoader(TensorDataset(x, x), 4)), F.mse_loss, metrics=[RMSE()], device="cpu")
+    learn = Learner(nn.Linear(3, 3), DataLoaders([(x, x)], DataLoader(TensorDataset(x, x), 4)), F.mse_loss,
+                    metrics=[RMSE()], device="cpu")
     np.testing.assert_allclose(learn.validate()["RMSE"], F.mse_loss(learn.predict(x), x).item() ** 0.5, rtol=1e-5)
 
 
@@ -359,7 +384,8 @@ class Rows(Dataset):
 
 
 def test_workers_that_are_spawned(tmp_path):
-    "As on Windows and macOS; the same seed gives the same run, and a run resumed in the middle of an epoch ends in the same weights."
+    """As on Windows and macOS; the same seed gives the same run, and a run resumed in the middle of an epoch
+    ends in the same weights."""
     def run(path, resume=False, at=None):
         class Break(Callback):
             def before_batch(self, learn):
@@ -376,7 +402,8 @@ def test_workers_that_are_spawned(tmp_path):
 
 def test_workers_that_persist_cannot_be_resumed_exactly(tmp_path):
     dls = DataLoaders.from_datasets(Rows(), bs=16, num_workers=1, persistent_workers=True)
-    with pytest.warns(UserWarning, match="persistent_workers"): Learner(model(), dls, F.cross_entropy, device="cpu").fit(1, 0.01, checkpoint=tmp_path / "a", show=False)
+    with pytest.warns(UserWarning, match="persistent_workers"):
+        Learner(model(), dls, F.cross_entropy, device="cpu").fit(1, 0.01, checkpoint=tmp_path / "a", show=False)
 
 
 def test_any_two_iterables():
@@ -385,7 +412,8 @@ def test_any_two_iterables():
         def set_epoch(self, e): self.epochs.append(e)
         def __iter__(self): return ((x.numpy(), y.numpy()) for x, y in [data(16)] * 3)
     texts = Texts()
-    learn = Learner(model(), (texts, [data(5)]), F.cross_entropy, device="cpu").fit(2, 0.01, show=False).fit(1, 0.01, show=False)
+    learn = Learner(model(), (texts, [data(5)]), F.cross_entropy,
+                    device="cpu").fit(2, 0.01, show=False).fit(1, 0.01, show=False)
     assert texts.epochs == [0, 1, 2] and len(learn.steps) == 9
     with pytest.raises(ValueError, match="len"): learn.fit(1, lambda pos: 0.1, show=False)
     with pytest.raises(TypeError, match="only once"): DataLoaders(texts, iter([data(5)]))
@@ -397,10 +425,14 @@ def test_mixed_precision_learns_on_a_cpu(precision, tmp_path):
     kinds = set()
     class See(Callback):
         def after_pred(self, learn): kinds.add(learn.pred.dtype)
-    def make(): return Learner(model(), DataLoaders.from_arrays(data(), data(), bs=16), F.cross_entropy, metrics=[accuracy], cbs=[See()], precision=precision, device="cpu")
+    def make():
+        return Learner(model(), DataLoaders.from_arrays(data(), data(), bs=16), F.cross_entropy, metrics=[accuracy],
+                       cbs=[See()], precision=precision, device="cpu")
     learn = make().fit(5, 0.01, show=False)
-    assert kinds == {{"bf16": torch.bfloat16, "fp16": torch.float16}[precision]} and learn.model[0].weight.dtype == torch.float32
-    assert learn.history.valid_loss.iloc[-1] < learn.history.valid_loss.iloc[0] and learn.predict(data()[0]).dtype == torch.float32
+    assert kinds == {{"bf16": torch.bfloat16, "fp16": torch.float16}[precision]}
+    assert learn.model[0].weight.dtype == torch.float32
+    assert learn.history.valid_loss.iloc[-1] < learn.history.valid_loss.iloc[0]
+    assert learn.predict(data()[0]).dtype == torch.float32
     if precision == "fp16":
         assert learn.scaler.get_scale() > 1
         learn.scaler.update(1024.0)
@@ -408,9 +440,11 @@ def test_mixed_precision_learns_on_a_cpu(precision, tmp_path):
 
 
 def test_clipping_sees_gradients_without_the_scale():
-    "A step of plain SGD is as long as rate times norm: gradients clipped before their scale is taken off would make none to speak of."
+    """A step of plain SGD is as long as rate times norm: gradients clipped before their scale is taken off
+    would make none to speak of."""
     net = model()
-    learn = Learner(net, DataLoaders([data()]), F.cross_entropy, torch.optim.SGD, cbs=[GradClip(0.01)], precision="fp16", device="cpu")
+    learn = Learner(net, DataLoaders([data()]), F.cross_entropy, torch.optim.SGD, cbs=[GradClip(0.01)],
+                    precision="fp16", device="cpu")
     def weights(): return torch.cat([p.detach().flatten() for p in net.parameters()])
     before = weights()
     learn.fit(1, 10.0, show=False)
@@ -440,17 +474,20 @@ class See(Callback):
 dls = DataLoaders.from_arrays((x, y), (x[:37], y[:37]), bs=20, seed=1)  # the last batch has one row only
 learn = Learner(net, dls, F.cross_entropy, torch.optim.SGD, metrics=[accuracy], cbs=[See()], device="cpu")
 learn.fit(3, .1, mom=.9, checkpoint=sys.argv[1] + "/run.safetensors", show=False)
-out = dict(rank=learn.rank, world=learn.world, rows=rows, history=learn.history.to_dict("list"), weight=net[1].weight.tolist())
+out = dict(rank=learn.rank, world=learn.world, rows=rows, history=learn.history.to_dict("list"))
+out["weight"] = net[1].weight.tolist()
 functions = vars(torch.distributed.nn.functional).values()
 out["kept"] = sum("ProcessGroup" in type(d).__name__ for f in functions for d in getattr(f, "__defaults__", None) or ())
 open(f"{sys.argv[1]}/{learn.world}-{learn.rank}.json", "w", encoding="utf-8").write(json.dumps(out))
 """
 
 
-FORKED = "import runpy, sys; from accelerate import debug_launcher; debug_launcher(lambda: runpy.run_path(sys.argv.pop(1), run_name='__main__'), num_processes=2)"
+FORKED = ("import runpy, sys; from accelerate import debug_launcher; "
+          "debug_launcher(lambda: runpy.run_path(sys.argv.pop(1), run_name='__main__'), num_processes=2)")
 ACCELERATE = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
 LAUNCHERS = {
-    "torchrun": ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"],
+    "torchrun": ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--rdzv-backend", "c10d", "--rdzv-endpoint",
+                 "127.0.0.1:0"],
     "accelerate launch": ACCELERATE,
     "after Accelerator()": ACCELERATE,
     "debug_launcher": ["-c", FORKED],
@@ -462,26 +499,32 @@ def test_two_processes_train_as_one(tmp_path, launcher):
     if launcher != "torchrun": pytest.importorskip("accelerate", reason="the extra `distributed` is not installed")
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     for how in ([], LAUNCHERS[launcher]):
-        started = "from accelerate import Accelerator\nassert Accelerator(cpu=True).num_processes == 2" if how and "Accelerator" in launcher else ""
+        made = how and "Accelerator" in launcher
+        started = "from accelerate import Accelerator\nassert Accelerator(cpu=True).num_processes == 2" if made else ""
         (tmp_path / "train.py").write_text(TWO.replace("# HERE", started), encoding="utf-8")
-        done = subprocess.run([sys.executable, *how, str(tmp_path / "train.py"), str(tmp_path)], env=env, capture_output=True, text=True, timeout=180)
+        done = subprocess.run([sys.executable, *how, str(tmp_path / "train.py"), str(tmp_path)], env=env,
+                              capture_output=True, text=True, timeout=180)
         assert done.returncode == 0, done.stderr[-3000:]
-    one, first, second = (json.loads((tmp_path / f"{n}.json").read_text(encoding="utf-8")) for n in ("1-0", "2-0", "2-1"))
+    one, first, second = (json.loads((tmp_path / f"{n}.json").read_text(encoding="utf-8"))
+                          for n in ("1-0", "2-0", "2-1"))
     assert (first["rank"], first["world"], second["rank"], second["world"]) == (0, 2, 1, 2), "there were not two"
     for batch, a, b in zip(one["rows"], first["rows"], second["rows"], strict=True):
-        assert a == batch[0::2] and (b == batch[1::2] or len(batch) == 1 and b == batch)  # a process without a row runs one, at no weight
+        # a process without a row runs one, at no weight
+        assert a == batch[0::2] and (b == batch[1::2] or len(batch) == 1 and b == batch)
     assert [len(b) for b in one["rows"]] == [20, 20, 20, 20, 20, 1] * 3
     for run in (first, second):
         for k, v in one["history"].items(): np.testing.assert_allclose(run["history"][k], v, rtol=1e-4, err_msg=k)
         np.testing.assert_allclose(run["weight"], one["weight"], rtol=1e-3, atol=1e-6)
     assert first["weight"] == second["weight"]
-    if launcher == "debug_launcher": return  # it makes the group before a line of ours is read, and ends its processes by force
-    assert first["kept"] == second["kept"] == 0, "a default of torch's keeps the group: its threads may abort the process at exit"
+    if launcher == "debug_launcher":
+        return  # it makes the group before a line of ours is read, and ends its processes by force
+    assert first["kept"] == second["kept"] == 0, "a default of torch's keeps the group: its threads may abort at exit"
 
 
 @pytest.mark.parametrize("asked, precision", [("no", None), ("bf16", "bf16"), (None, None)])
 def test_what_accelerate_was_launched_with_is_honored(monkeypatch, asked, precision):
-    "`accelerate launch --mixed_precision bf16 --cpu`, by what it puts into the environment; what is said in the code wins."
+    """`accelerate launch --mixed_precision bf16 --cpu`, by what it puts into the environment; what is said in
+    the code wins."""
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
     if asked: monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", asked)
@@ -494,7 +537,8 @@ def test_what_accelerate_was_launched_with_is_honored(monkeypatch, asked, precis
 
 # What cannot be trained
 def learner(net=None, loader=None, loss=F.cross_entropy, **kwargs):
-    return Learner(net or model(), DataLoaders(loader if loader is not None else [data()]), loss, device="cpu", **kwargs)
+    return Learner(net or model(), DataLoaders(loader if loader is not None else [data()]), loss, device="cpu",
+                   **kwargs)
 
 
 @pytest.mark.filterwarnings("ignore:Using a target size")
@@ -502,13 +546,18 @@ def learner(net=None, loader=None, loss=F.cross_entropy, **kwargs):
     ("no parameters", lambda: learner(nn.Flatten())),
     ("lazy", lambda: learner(nn.LazyLinear(2))),
     ("is empty", lambda: learner(loader=[])),
-    ("gave no batch", lambda: learner(loader=type("Empty", (), {"__iter__": lambda self: iter(())})()).fit(1, 0.1, show=False)),
+    ("gave no batch", lambda: learner(loader=type("Empty", (),
+                                                  {"__iter__": lambda self: iter(())})()).fit(1, 0.1, show=False)),
     (r"float32 \(123, 7\)", lambda: learner(loader=[(torch.randn(123, 7), data()[1])]).fit(1, 0.1, show=False)),
     (r"loss_fn .* int64 \(122,\)", lambda: learner(loader=[(data()[0], data()[1][1:])]).fit(1, 0.1, show=False)),
     ("out of bounds", lambda: learner(loader=[(data()[0], data()[1] + 1)]).fit(1, 0.1, show=False)),
     ("squeeze", lambda: learner(nn.Linear(6, 1), [(data()[0], data()[1].float())], F.mse_loss).fit(1, 0.1, show=False)),
-    ("batch 0: x holds 2 NaN", lambda: learner(loader=[(data()[0].index_fill(1, torch.tensor(3), math.nan)[:2], data()[1][:2])]).fit(1, 0.1, show=False)),
-    ("batch 1: y holds 1 NaN", lambda: learner(nn.Linear(6, 1), [(torch.ones(2, 6), torch.ones(2, 1)), (torch.ones(2, 6), torch.tensor([[math.nan], [1]]))], F.mse_loss).fit(1, 0.1, show=False)),
+    ("batch 0: x holds 2 NaN", lambda: learner(loader=[(data()[0].index_fill(1, torch.tensor(3), math.nan)[:2],
+                                                        data()[1][:2])]).fit(1, 0.1, show=False)),
+    ("batch 1: y holds 1 NaN", lambda: learner(nn.Linear(6, 1),
+                                               [(torch.ones(2, 6), torch.ones(2, 1)),
+                                                (torch.ones(2, 6), torch.tensor([[math.nan], [1]]))],
+                                               F.mse_loss).fit(1, 0.1, show=False)),
     ("reduction='mean'", lambda: learner(loss=partial(F.cross_entropy, reduction="none")).fit(1, 0.1, show=False)),
     ("does not depend", lambda: learner(loss=lambda p, y: F.cross_entropy(p.detach(), y)).fit(1, 0.1, show=False)),
     ("every parameter is frozen", lambda: learner(model().requires_grad_(False)).fit(1, 0.1, show=False)),
@@ -540,7 +589,8 @@ def test_a_run_that_diverges_stops_with_a_word():
 
 
 def test_a_loss_that_knows_its_shapes_is_left_alone():
-    learner(nn.Linear(6, 1), [(data()[0], data()[1].float())], lambda p, y: F.mse_loss(p.squeeze(1), y)).fit(1, 0.1, show=False)
+    learner(nn.Linear(6, 1), [(data()[0], data()[1].float())], lambda p,
+            y: F.mse_loss(p.squeeze(1), y)).fit(1, 0.1, show=False)
 
 
 def test_a_callback_may_validate_and_predict(tmp_path):
@@ -569,15 +619,19 @@ def test_stopping_each_level():
         def after_batch(self, learn): seen.append(("batch", learn.epoch, learn.batch, learn.training))
         def after_pass(self, learn): seen.append(("pass", learn.epoch, learn.training))
         def after_fit(self, learn): seen.append("fit")
-    learn = Learner(model(), DataLoaders([data(16)] * 5, [data(16)]), F.cross_entropy, cbs=[Levels()], device="cpu").fit(5, 0.01, show=False)
+    learn = Learner(model(), DataLoaders([data(16)] * 5, [data(16)]), F.cross_entropy, cbs=[Levels()],
+                    device="cpu").fit(5, 0.01, show=False)
     assert len(learn.history) == 2 and len(learn.steps) == 4 + 2
-    assert [s for s in seen if s[0] == "batch" and s[1] == 0] == [("batch", 0, i, True) for i in range(5)] + [("batch", 0, 0, False)]
-    assert [s for s in seen if s[0] == "pass"] == [("pass", 0, True), ("pass", 0, False), ("pass", 1, True), ("pass", 1, False), ("pass", 2, True)]
+    assert [s for s in seen if s[0] == "batch" and s[1] == 0] == [("batch", 0, i, True)
+                                                                  for i in range(5)] + [("batch", 0, 0, False)]
+    assert [s for s in seen if s[0] == "pass"] == [("pass", 0, True), ("pass", 0, False), ("pass", 1, True),
+                                                   ("pass", 1, False), ("pass", 2, True)]
     assert seen[-1] == "fit" and seen.count("fit") == 1
 
 
 def test_the_same_as_a_loop_by_hand():
-    learn = Learner(model(), DataLoaders([data(16), data(13, 2)]), F.cross_entropy, partial(torch.optim.SGD, momentum=0.9), device="cpu")
+    learn = Learner(model(), DataLoaders([data(16), data(13, 2)]), F.cross_entropy,
+                    partial(torch.optim.SGD, momentum=0.9), device="cpu")
     torch.manual_seed(7)
     learn.fit(3, 0.1, wd=0.01, show=False)
     net = model().train()

@@ -1,4 +1,5 @@
-"""The LR finder leaves no trace, bit for bit, whatever happens inside; its rules keep their word on curves whose answer is known."""
+"""The LR finder leaves no trace, bit for bit, whatever happens inside; its rules keep their word on curves
+whose answer is known."""
 import copy
 import random
 from functools import partial
@@ -14,8 +15,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lessonkit.train.remember import Remembered
 from lessonkit.learner import Callback, DataLoaders, GradClip, Learner
-from lessonkit.lr_finder import (RULES, LRFind, falling, find_over_seeds, lr_find, minimum, no_trace, rates, slide, smooth,
-                                 spread_over_seeds, steep, try_rates, valley)
+from lessonkit.lr_finder import (RULES, LRFind, Rule, Suggestion, falling, find_over_seeds, lr_find, minimum, no_trace,
+                                 rates, slide, smooth, spread_over_seeds, steep, try_rates, valley)
 
 torch.set_num_threads(1)
 X = torch.randn(200, 1, 6, 6, generator=torch.Generator().manual_seed(0))
@@ -23,11 +24,13 @@ Y = (X.mean((1, 2, 3)) > 0).long()
 
 
 class Stateful(nn.Module):
-    "BatchNorm and dropout, a buffer that is not saved, a state and a counter that are plain attributes, and numpy's and Python's dice."
+    """BatchNorm and dropout, a buffer that is not saved, a state and a counter that are plain attributes, and
+    numpy's and Python's dice."""
 
     def __init__(self):
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.3), nn.Flatten(), nn.Linear(64, 2))
+        self.body = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.3), nn.Flatten(),
+                                  nn.Linear(64, 2))
         self.register_buffer("passes", torch.zeros(()), persistent=False)
         self.state, self.calls, self.seen = torch.zeros(2), 0, []
 
@@ -35,7 +38,7 @@ class Stateful(nn.Module):
         self.passes += 1
         self.calls += 1
         self.seen.append(len(x))
-        y = self.body(x) + 1e-3 * self.state + 1e-6 * np.random.rand() + 1e-6 * random.random()
+        y = self.body(x) + 1e-3 * self.state.to(x.device) + 1e-6 * np.random.rand() + 1e-6 * random.random()
         self.state = y.detach().mean(0)
         return y
 
@@ -58,7 +61,8 @@ def batches(): return list(zip(X.split(16), Y.split(16)))
 
 
 LOADERS = [shuffled, shuffled_by_torch, from_arrays, OwnDice, batches]
-OPTIMIZERS = dict(sgd=partial(torch.optim.SGD, momentum=0.9), adam=torch.optim.Adam, amsgrad=partial(torch.optim.AdamW, amsgrad=True))
+OPTIMIZERS = dict(sgd=partial(torch.optim.SGD, momentum=0.9), adam=torch.optim.Adam,
+                  amsgrad=partial(torch.optim.AdamW, amsgrad=True))
 
 
 class Tally(Callback):
@@ -73,7 +77,8 @@ class Tally(Callback):
 
 def make(loader=shuffled, opt="sgd", fitted=True, model=Stateful, loss_fn=F.cross_entropy):
     random.seed(0), np.random.seed(0), torch.manual_seed(0)
-    learn = Learner(model(), DataLoaders(loader()), loss_fn, OPTIMIZERS[opt], cbs=[Tally(), GradClip(5.0)], device="cpu")
+    learn = Learner(model(), DataLoaders(loader()), loss_fn, OPTIMIZERS[opt], cbs=[Tally(), GradClip(5.0)],
+                    device="cpu")
     return learn.fit(1, 0.01, show=False) if fitted else learn
 
 
@@ -86,11 +91,14 @@ def dump(o, seen=None):
     seen[id(o)] = len(seen)
     if isinstance(o, Tensor):
         grad = dump(o.grad, seen) if o.is_leaf else None
-        return ("tensor", str(o.dtype), tuple(o.shape), o.requires_grad, o.detach().cpu().contiguous().numpy().tobytes(), grad)
+        return ("tensor", str(o.dtype), tuple(o.shape), o.requires_grad,
+                o.detach().cpu().contiguous().numpy().tobytes(), grad)
     if isinstance(o, np.ndarray): return ("array", str(o.dtype), o.shape, o.tobytes())
     if isinstance(o, torch.Generator): return ("generator", o.get_state().numpy().tobytes())
     if isinstance(o, np.random.Generator): return ("generator", str(o.bit_generator.state))
-    if isinstance(o, dict): return ("dict", [(dump(k, seen) if not isinstance(k, Tensor) else "a parameter", dump(v, seen)) for k, v in o.items()])
+    if isinstance(o, dict):
+        return ("dict", [(dump(k, seen) if not isinstance(k, Tensor) else "a parameter", dump(v, seen)) for k,
+                         v in o.items()])
     if isinstance(o, (list, tuple)): return (type(o).__name__, [dump(v, seen) for v in o])
     if isinstance(o, partial) or callable(o) and not isinstance(o, nn.Module): return "callable"
     return (type(o).__name__, dump(vars(o), seen)) if hasattr(o, "__dict__") else type(o).__name__
@@ -145,10 +153,14 @@ def test_training_after_it_equals_training_without_it(opt, loader):
 
 def test_the_dump_would_see_a_trace():
     "Each of these changes shows in the comparison above."
-    changes = [lambda e: e.model.body[1].running_mean.add_(1e-7), lambda e: e.opt.param_groups[0].update(lr=0.5), lambda e: torch.rand(1),
-               lambda e: np.random.rand(), lambda e: random.random(), lambda e: e.dls.train.generator.manual_seed(9), lambda e: e.cbs[0].losses.pop(),
-               lambda e: next(iter(e.opt.state.values()))["momentum_buffer"].neg_(), lambda e: e.model.eval(), lambda e: e.rows.clear(),
-               lambda e: e.model.body[0].register_forward_hook(print), lambda e: setattr(e.model, "calls", 0), lambda e: e.freeze_to(-1) and e.params[0].requires_grad_(False)]
+    changes = [lambda e: e.model.body[1].running_mean.add_(1e-7), lambda e: e.opt.param_groups[0].update(lr=0.5),
+               lambda e: torch.rand(1),
+               lambda e: np.random.rand(), lambda e: random.random(), lambda e: e.dls.train.generator.manual_seed(9),
+               lambda e: e.cbs[0].losses.pop(),
+               lambda e: next(iter(e.opt.state.values()))["momentum_buffer"].neg_(), lambda e: e.model.eval(),
+               lambda e: e.rows.clear(),
+               lambda e: e.model.body[0].register_forward_hook(print), lambda e: setattr(e.model, "calls", 0),
+               lambda e: e.freeze_to(-1) and e.params[0].requires_grad_(False)]
     for change in changes:
         learn = make()
         was = everything(learn)
@@ -206,7 +218,8 @@ def test_hooks_and_frozen_groups_stay():
 
 
 def test_workers_that_stay_alive():
-    loader = lambda: DataLoader(TensorDataset(X, Y), 50, shuffle=True, num_workers=1, persistent_workers=True, generator=torch.Generator().manual_seed(1))
+    loader = lambda: DataLoader(TensorDataset(X, Y), 50, shuffle=True, num_workers=1, persistent_workers=True,
+                                generator=torch.Generator().manual_seed(1))
     learn, twin = make(loader), make(loader)
     lr_find(learn, num_it=8)
     assert torch.equal(next_batch(learn), next_batch(twin))
@@ -227,7 +240,8 @@ def test_short_runs_leave_no_trace_and_begin_alike():
 
 def test_remembered_puts_back_in_place():
     shared = [1, 2]
-    o = {"list": shared, "again": shared, "set": {1}, "array": np.arange(3), "tensor": torch.arange(3.0), "deep": [[{"x": shared}]], "expanded": torch.zeros(1).expand(4)}
+    o = {"list": shared, "again": shared, "set": {1}, "array": np.arange(3), "tensor": torch.arange(3.0),
+         "deep": [[{"x": shared}]], "expanded": torch.zeros(1).expand(4)}
     twin, kept = copy.deepcopy(o), Remembered().add(o)
     shared.append(3), o["set"].add(2), o.pop("deep"), o["tensor"].zero_(), o["array"].fill(7)
     o["new"] = 1
@@ -252,14 +266,16 @@ def test_falling_is_a_longest_one(values):
     from itertools import combinations
 
     chain = falling(values).tolist()
-    longest = [c for n in range(len(values), 0, -1) for c in combinations(range(len(values)), n) if decreasing(values, c)]
+    longest = [c for n in range(len(values), 0, -1) for c in combinations(range(len(values)), n)
+               if decreasing(values, c)]
     n = len(longest[0])
     ends = [c for c in longest if len(c) == n]
     assert len(chain) == n and decreasing(values, chain) and chain == sorted(chain)
     assert chain[-1] == min(c[-1] for c in ends)
 
 
-@given(st.lists(st.floats(0.1, 9), min_size=20, max_size=60), st.floats(0.01, 100), st.floats(-50, 50), st.sampled_from(sorted(RULES)))
+@given(st.lists(st.floats(0.1, 9), min_size=20, max_size=60), st.floats(0.01, 100), st.floats(-50, 50),
+       st.sampled_from(sorted(RULES)))
 @settings(max_examples=100, deadline=None)
 def test_rules_do_not_depend_on_the_loss_unit(values, scale, shift, name):
     s, lrs = np.round(values, 3), LRS[: len(values)]
@@ -285,7 +301,23 @@ def test_rules_on_a_clean_curve():
 
 @pytest.mark.parametrize("factor", [0.01, 0.1, 10])
 def test_suggestions_move_with_the_rates(factor):
-    for name, rule in RULES.items(): assert np.isclose(rule(LRS * factor, bowl()).lr, rule(LRS, bowl()).lr * factor), name
+    for name, rule in RULES.items():
+        assert np.isclose(rule(LRS * factor, bowl()).lr, rule(LRS, bowl()).lr * factor), name
+
+
+def test_a_fifth_rule_is_one_entry(monkeypatch):
+    def middle(lrs, s): return Suggestion(lrs[len(s) // 2], np.array([len(s) // 2]), len(s) // 2)
+    half = Rule(middle, "row1", "ring", "the middle")
+    monkeypatch.setitem(RULES, "half", half)
+    find = LRFind(LRS, bowl())
+    assert list(find.suggest())[-1] == "half" and find.suggest()["half"] == LRS[50]
+    assert spread_over_seeds([find, find]).loc["half", "decades"] == 0
+    assert len({r.ink for r in RULES.values()}) == 5 and all(r.says for r in RULES.values())
+    with pytest.raises(ValueError, match="mark="): Rule(valley, "row1", "circle", "")
+
+
+def test_a_constant_loss_does_not_fall():
+    assert not LRFind(LRS, np.full(100, 2.3)).falls() and not LRFind(LRS, np.zeros(100)).falls()
 
 
 def test_suggestions_come_by_name_and_from_the_curve():
@@ -332,7 +364,8 @@ def test_rates_and_what_is_recorded():
     learn.cbs.append(Watch())
     found = lr_find(learn, 1e-5, 1e-2, 12)
     np.testing.assert_allclose(seen, rates(1e-5, 1e-2, 12))
-    assert found.lrs[0] == 1e-5 and found.lrs[-1] == pytest.approx(1e-2) and len(found.losses) == 12 and found.ended == "at the end"
+    assert found.lrs[0] == 1e-5 and found.lrs[-1] == pytest.approx(1e-2)
+    assert len(found.losses) == 12 and found.ended == "at the end"
 
 
 def test_it_stops_when_told_and_when_it_diverges():
@@ -344,8 +377,12 @@ def test_it_stops_when_told_and_when_it_diverges():
 
 # ── bad input ──
 
-@pytest.mark.parametrize("words, kwargs", [("start_lr=0", dict(start_lr=0)), ("take 0 < start_lr", dict(start_lr=1, end_lr=0.1)), ("end_lr=inf", dict(end_lr=float("inf"))),
-                                           ("num_it=4", dict(num_it=4)), ("num_it must be a whole number", dict(num_it=10.0)), ("must be a number", dict(start_lr="low"))])
+@pytest.mark.parametrize("words, kwargs", [("start_lr=0", dict(start_lr=0)),
+                                           ("take 0 < start_lr", dict(start_lr=1, end_lr=0.1)),
+                                           ("end_lr=inf", dict(end_lr=float("inf"))),
+                                           ("num_it=4", dict(num_it=4)),
+                                           ("num_it must be a whole number", dict(num_it=10.0)),
+                                           ("must be a number", dict(start_lr="low"))])
 def test_bad_settings_are_named(words, kwargs):
     with pytest.raises((ValueError, TypeError), match=words): lr_find(make(fitted=False), **kwargs)
 
@@ -387,8 +424,8 @@ def test_too_little_to_read():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_no_trace_on_a_gpu():
-    learn = make()
-    learn = Learner(Stateful().cuda(), DataLoaders(shuffled()), F.cross_entropy, OPTIMIZERS["sgd"], device="cuda").fit(1, 0.01, show=False)
+    learn = Learner(Stateful().cuda(), DataLoaders(shuffled()), F.cross_entropy, OPTIMIZERS["sgd"],
+                    device="cuda").fit(1, 0.01, show=False)
     was, dice = everything(learn), torch.cuda.get_rng_state_all()
     lr_find(learn, num_it=40)
     assert everything(learn) == was and all(torch.equal(a, b) for a, b in zip(dice, torch.cuda.get_rng_state_all()))

@@ -153,3 +153,25 @@ def test_a_learner_takes_them_with_rates_by_group_and_resumes(name, tmp_path):
     with pytest.raises(Enough): run(cut, 13, checkpoint=tmp_path / "run", cbs=[Cut(6)])
     again = run(_learner(ours), 13, checkpoint=tmp_path / "run", resume=True, cbs=[Cut(None)])
     for p, q in zip(whole.model.parameters(), again.model.parameters()): assert torch.equal(p, q)
+
+
+def test_momentum_lives_in_the_groups_and_can_be_set_there():
+    "load_state_dict brings it back, and a schedule of the learner's may change it."
+    def learner(kind, **options): return _learner(partial(Grouped, kind=OPTIMIZERS[kind], **options))
+    learn = learner("momentum", momentum=0.5).fit(1, 1e-3, mom=lambda pos: 0.7, show=False)
+    assert {g["momentum"] for g in learn.opt.param_groups} == {0.7}
+    other = learner("momentum", momentum=0.1).fit(1, 1e-3, show=False)
+    other.opt.load_state_dict(learn.opt.state_dict())
+    assert {g["momentum"] for g in other.opt.param_groups} == {0.7}
+    assert learner("Adam", betas=(0.5, 0.6)).fit(1, 1e-3, mom=0.8, show=False).opt.param_groups[0]["betas"] == (0.8, 0.6)
+    theirs = _learner(partial(torch.optim.SGD, momentum=0.9)).fit(3, 1e-3, mom=lambda pos: 0.9 - 0.5 * pos, show=False)
+    ours = learner("momentum").fit(3, 1e-3, mom=lambda pos: 0.9 - 0.5 * pos, show=False)
+    for p, q in zip(ours.model.parameters(), theirs.model.parameters()): torch.testing.assert_close(p, q)
+
+
+@pytest.mark.parametrize("words, make", [
+    ("twice", lambda p: OPTIMIZERS["SGD"]([p, p], 0.1)), ("Grouped", lambda p: OPTIMIZERS["SGD"]([{"params": [p]}], 0.1)),
+    ("momentum=-1", lambda p: OPTIMIZERS["momentum"]([p], 0.1, momentum=-1)), ("betas", lambda p: OPTIMIZERS["Adam"]([p], 0.1, betas=(0.9, 1.5))),
+    ("alpha", lambda p: OPTIMIZERS["RMSProp"]([p], 0.1, alpha=2))])
+def test_what_pytorch_refuses_is_refused(words, make):
+    with pytest.raises((ValueError, TypeError), match=words): make(torch.zeros(1, requires_grad=True))

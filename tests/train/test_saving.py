@@ -1,4 +1,5 @@
-"""Files of a run: refused before it begins, kept from a second writer, readable by others, and never half taken over."""
+"""Files of a run: refused before it begins, kept from a second writer, readable by others, and never half taken
+over."""
 import copy
 import os
 import stat
@@ -20,7 +21,8 @@ PAIRS = [(b, b.sum(1, keepdim=True)) for b in X.split(4)]
 
 def make(cbs=(), net=None, **kwargs):
     torch.manual_seed(0)
-    return Learner(net or nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1)), DataLoaders(PAIRS, PAIRS[:1]), F.mse_loss, cbs=cbs, device="cpu", **kwargs)
+    return Learner(net or nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1)),
+                   DataLoaders(PAIRS, PAIRS[:1]), F.mse_loss, cbs=cbs, device="cpu", **kwargs)
 
 
 def weights(learn): return {k: v.clone() for k, v in learn.model.state_dict().items()}
@@ -41,7 +43,8 @@ def test_a_path_that_cannot_be_written_is_refused_before_the_fit(tmp_path, kind)
     with pytest.raises(CheckpointError): make().save(path)
 
 
-@pytest.mark.skipif(os.name == "nt" or not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(os.name == "nt" or not hasattr(os, "geteuid") or os.geteuid() == 0,
+                    reason="root may write everywhere")
 def test_a_read_only_folder_is_refused_before_the_fit(tmp_path):
     tmp_path.chmod(0o500)
     begun = Begun()
@@ -61,7 +64,8 @@ def test_others_may_read_what_the_umask_lets_them(tmp_path):
 def test_the_second_fit_with_one_file_is_refused(tmp_path):
     class Another(Callback):
         def after_batch(self, learn):
-            with pytest.raises(CheckpointError, match="another fit is writing"): make().fit(1, 0.01, checkpoint=tmp_path / "a", show=False)
+            with pytest.raises(CheckpointError, match="another fit is writing"):
+                make().fit(1, 0.01, checkpoint=tmp_path / "a", show=False)
     make([Another()]).fit(1, 0.01, checkpoint=tmp_path / "a", show=False)
     make().fit(1, 0.01, checkpoint=tmp_path / "a", show=False)  # after it, it is free
 
@@ -78,7 +82,8 @@ def test_a_second_process_is_refused_in_words(tmp_path):
     said, path = [], tmp_path / "a"
     class Another(Callback):
         def before_fit(self, learn):
-            said.append(subprocess.run([sys.executable, "-c", OTHER, str(path)], capture_output=True, text=True, timeout=120))
+            said.append(subprocess.run([sys.executable, "-c", OTHER, str(path)], capture_output=True, text=True,
+                                       timeout=120))
     make([Another()]).fit(1, 0.01, checkpoint=path, show=False)
     assert "another fit is writing" in said[0].stdout, said[0].stderr
     make().load(path)
@@ -112,15 +117,22 @@ class Recall(Callback):
 
 
 FORGED = {
-    "no model": lambda d: d.pop("model"), "odd model": lambda d: d.update(model=3), "odd weight": lambda d: d["model"].update({"0.weight": 1}),
-    "no optimizer kind": lambda d: d.pop("kind"), "odd moment": lambda d: d["opt"]["state"][0].update(exp_avg=torch.ones(7)),
-    "odd group": lambda d: d["opt"].update(param_groups=3), "odd rows": lambda d: d.update(rows=[{"train_loss": "low"}]),
-    "odd log": lambda d: d.update(log=torch.ones(3)), "odd snapshot": lambda d: d.update(snapshots=[{"0.weight": torch.ones(2)}]),
+    "no model": lambda d: d.pop("model"), "odd model": lambda d: d.update(model=3),
+          "odd weight": lambda d: d["model"].update({"0.weight": 1}),
+    "no optimizer kind": lambda d: d.pop("kind"),
+    "odd moment": lambda d: d["opt"]["state"][0].update(exp_avg=torch.ones(7)),
+    "odd group": lambda d: d["opt"].update(param_groups=3),
+          "odd rows": lambda d: d.update(rows=[{"train_loss": "low"}]),
+    "odd log": lambda d: d.update(log=torch.ones(3)),
+          "odd snapshot": lambda d: d.update(snapshots=[{"0.weight": torch.ones(2)}]),
 }
 FORGED_PLACE = {
-    "odd epoch": lambda d: d["place"].update(epoch=9), "no rng": lambda d: d["place"].pop("rng"), "odd rng": lambda d: d["place"]["rng"].update(torch=torch.ones(3)),
-    "odd python rng": lambda d: d["place"]["rng"].update(python=(1, 2)), "odd figures": lambda d: d["place"].update(table=torch.ones(2, 5)),
-    "odd batch": lambda d: d["place"].update(batch=100), "callback": lambda d: d["callbacks"][0].__setitem__(1, {}), "other callback": lambda d: d.update(callbacks=[]),
+    "odd epoch": lambda d: d["place"].update(epoch=9), "no rng": lambda d: d["place"].pop("rng"),
+                "odd rng": lambda d: d["place"]["rng"].update(torch=torch.ones(3)),
+    "odd python rng": lambda d: d["place"]["rng"].update(python=(1, 2)),
+                "odd figures": lambda d: d["place"].update(table=torch.ones(2, 5)),
+    "odd batch": lambda d: d["place"].update(batch=100), "callback": lambda d: d["callbacks"][0].__setitem__(1, {}),
+                "other callback": lambda d: d.update(callbacks=[]),
 }
 
 
@@ -129,7 +141,8 @@ def test_a_forged_checkpoint_changes_nothing(tmp_path, what):
     class Break(Callback):
         def before_batch(self, learn):
             if learn.epoch == 1 and learn.batch == 4: raise RuntimeError
-    with pytest.raises(RuntimeError): make([Recall(), Break()]).fit(3, 0.01, checkpoint=tmp_path / "a", save_every=2, show=False)
+    with pytest.raises(RuntimeError):
+        make([Recall(), Break()]).fit(3, 0.01, checkpoint=tmp_path / "a", save_every=2, show=False)
     d = checkpoints.load(tmp_path / "a")
     (FORGED | FORGED_PLACE)[what](d)
     checkpoints.save(tmp_path / "a", d)
@@ -141,7 +154,8 @@ def test_a_forged_checkpoint_changes_nothing(tmp_path, what):
     if what in FORGED:
         with pytest.raises(CheckpointError): learn.load(tmp_path / "a")
     assert all(torch.equal(v, before[k]) for k, v in learn.model.state_dict().items())
-    assert str(learn.opt.state_dict()) == str(opt) and torch.equal(torch.get_rng_state(), dice) and recall.n == n and len(learn.history) == 1
+    assert str(learn.opt.state_dict()) == str(opt) and torch.equal(torch.get_rng_state(),
+                                                                   dice) and recall.n == n and len(learn.history) == 1
 
 
 # Gathered gradients
@@ -154,7 +168,8 @@ def test_a_run_that_gathers_gradients_resumes_to_the_same_weights(tmp_path, ever
         def before_batch(self, learn):
             if learn.training and learn.epoch == 1 and learn.batch == 5: raise RuntimeError
     want = make([Gather()]).fit(3, 0.01, show=False)
-    with pytest.raises(RuntimeError): make([Gather(), Break()]).fit(3, 0.01, checkpoint=tmp_path / "a", save_every=every, show=False)
+    with pytest.raises(RuntimeError):
+        make([Gather(), Break()]).fit(3, 0.01, checkpoint=tmp_path / "a", save_every=every, show=False)
     got = make([Gather()]).fit(3, 0.01, checkpoint=tmp_path / "a", save_every=every, resume=True, show=False)
     for k, v in weights(want).items(): assert torch.equal(v, got.model.state_dict()[k])
     assert got.history.equals(want.history)

@@ -1,4 +1,5 @@
-"""Loss and metrics over shapes and types: equal to the mean worked out by hand, or a refusal; never a silent broadcast."""
+"""Loss and metrics over shapes and types: equal to the mean worked out by hand, or a refusal; never a silent
+broadcast."""
 import copy
 from functools import partial
 
@@ -47,11 +48,13 @@ def own_numpy(p, y): return np.mean(p.double().numpy() > y.double().numpy())
 
 ELEMENTWISE = {"absolute": absolute, "compared": compared, "l1": F.l1_loss, "mse": F.mse_loss, "huber": F.huber_loss}
 BY_HAND = {"absolute": lambda p, y: abs(p - y), "compared": lambda p, y: float(p > y), "l1": lambda p, y: abs(p - y),
-           "mse": lambda p, y: (p - y) ** 2, "huber": lambda p, y: (p - y) ** 2 / 2 if abs(p - y) < 1 else abs(p - y) - 0.5}
+           "mse": lambda p, y: (p - y) ** 2, "huber": lambda p,
+           y: (p - y) ** 2 / 2 if abs(p - y) < 1 else abs(p - y) - 0.5}
 SHAPES = ["(n,)", "(n, 1)", "(n, k)"]
 
 
-@given(st.lists(st.integers(1, 5), min_size=1, max_size=3), st.integers(2, 5), st.sampled_from(SHAPES), st.sampled_from(SHAPES),
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=3), st.integers(2, 5), st.sampled_from(SHAPES),
+       st.sampled_from(SHAPES),
        st.sampled_from(FLOATS), st.sampled_from(TARGETS), st.sampled_from(sorted(ELEMENTWISE)), st.booleans(),
        st.sampled_from(["alone", "tuple", "dict"]), st.integers(0, 99))
 @settings(max_examples=250, deadline=None)
@@ -71,7 +74,8 @@ def test_a_mean_by_hand_or_a_refusal(sizes, k, of_pred, of_y, dtype, target, nam
         assert not alike or target == torch.bool or "type" in str(e), f"refused though the shapes agree: {e}"
         return
     assert all(p.shape == y.shape for p, y in pairs), f"{of_pred} and {of_y} were spread over each other: {found}"
-    hand = [BY_HAND[name](a, b) for p, y in pairs for a, b in zip(p.double().flatten().tolist(), y.double().flatten().tolist())]
+    hand = [BY_HAND[name](a, b) for p, y in pairs for a,
+            b in zip(p.double().flatten().tolist(), y.double().flatten().tolist())]
     np.testing.assert_allclose(found, np.mean(hand), rtol=1e-6 if dtype == target == torch.float64 else 5e-2, atol=2e-2)
 
 
@@ -92,7 +96,8 @@ def test_whole_numbers_are_refused_as_floats_are(dtype):
     learn = Learner(nn.Linear(3, 1), DataLoaders.from_arrays((x, y)), F.mse_loss, device="cpu")
     with pytest.raises(ValueError): learn.fit(1, 0.01, show=False)
     if dtype == torch.int64:
-        Learner(nn.Linear(3, 1), DataLoaders.from_arrays((x, y[:, None])), F.mse_loss, device="cpu").fit(1, 0.01, show=False)
+        Learner(nn.Linear(3, 1), DataLoaders.from_arrays((x, y[:, None])), F.mse_loss,
+                device="cpu").fit(1, 0.01, show=False)
 
 
 def test_accuracy_of_one_logit_is_no_share_of_class_0():
@@ -110,7 +115,8 @@ def test_accuracy_of_one_logit_is_no_share_of_class_0():
     assert accuracy(scores, y, ignore_index=-100) == 1
 
 
-@pytest.mark.parametrize("value, words", [(torch.ones(3), r"float32 \(3,\)"), (None, "NoneType"), ("high", "a str"), (1j, "complex")])
+@pytest.mark.parametrize("value, words", [(torch.ones(3), r"float32 \(3,\)"), (None, "NoneType"), ("high", "a str"),
+                                          (1j, "complex")])
 def test_a_metric_must_give_one_number(value, words):
     def metric(p, y): return value
     pairs = [(torch.ones(3), torch.ones(3))]
@@ -118,7 +124,8 @@ def test_a_metric_must_give_one_number(value, words):
         Learner(Given(), DataLoaders(pairs, pairs), F.mse_loss, metrics=[metric], device="cpu").validate()
 
 
-@pytest.mark.parametrize("value", [3, 0.5, True, np.float32(2), np.int64(3), torch.tensor(True), torch.tensor([4]), torch.tensor(2, dtype=torch.float16)])
+@pytest.mark.parametrize("value", [3, 0.5, True, np.float32(2), np.int64(3), torch.tensor(True), torch.tensor([4]),
+                                   torch.tensor(2, dtype=torch.float16)])
 def test_numbers_of_every_kind(value):
     def metric(p, y): return value
     pairs = [(torch.ones(3), torch.ones(3))]
@@ -127,8 +134,10 @@ def test_numbers_of_every_kind(value):
 
 
 # Weights of a mean
-LOSSES = {"function": F.cross_entropy, "partial": partial(F.cross_entropy, ignore_index=0), "module": nn.CrossEntropyLoss(ignore_index=2),
-          "weighted": nn.CrossEntropyLoss(torch.tensor([0.3, 1.0, 4.0])), "both": partial(F.cross_entropy, ignore_index=1, weight=torch.tensor([1.0, 2, 3])),
+LOSSES = {"function": F.cross_entropy, "partial": partial(F.cross_entropy, ignore_index=0),
+          "module": nn.CrossEntropyLoss(ignore_index=2),
+          "weighted": nn.CrossEntropyLoss(torch.tensor([0.3, 1.0, 4.0])),
+          "both": partial(F.cross_entropy, ignore_index=1, weight=torch.tensor([1.0, 2, 3])),
           "nll": nn.NLLLoss(ignore_index=1)}
 
 
@@ -152,7 +161,8 @@ def test_a_batch_in_which_nothing_counts_is_named():
 def test_a_loss_of_ones_own_may_say_what_it_ignores():
     def own(p, y): return F.cross_entropy(p, y, ignore_index=7)
     own.ignore_index = 7
-    assert counter(own)(torch.tensor([1, 7, 7])) == 1 and counter(partial(own, ignore_index=1))(torch.tensor([1, 7, 7])) == 2
+    assert counter(own)(torch.tensor([1, 7, 7])) == 1 and counter(partial(own,
+                                                                          ignore_index=1))(torch.tensor([1, 7, 7])) == 2
 
 
 # Names
@@ -162,7 +172,8 @@ def test_two_metrics_of_one_name_are_two_columns():
     learn = Learner(Given(), DataLoaders(pairs, pairs), F.mse_loss, device="cpu",
                     metrics=[lambda p, y: 1.0, lambda p, y: 2.0, loss, partial(absolute), absolute])
     found = learn.fit(1, 0.0, show=False).history.iloc[0].to_dict()
-    assert found == {"train_loss": 1, "valid_loss": 1, "<lambda>": 1, "<lambda>_2": 2, "loss_2": 3, "absolute": 1, "absolute_2": 1}
+    assert found == {"train_loss": 1, "valid_loss": 1, "<lambda>": 1, "<lambda>_2": 2, "loss_2": 3, "absolute": 1,
+                     "absolute_2": 1}
 
 
 # Loaders
@@ -193,8 +204,10 @@ def test_predict_takes_what_a_model_is_asked_about():
     x, y = torch.randn(64, 3), torch.randn(64, 1)
     learn = Learner(nn.Linear(3, 1), DataLoaders.from_arrays((x, y), (x, y), bs=10), F.mse_loss, device="cpu")
     want = learn.model(x).detach()
-    asked = {"tensor": x, "array": x.numpy(), "valid": None, "tensor-only": DataLoader(x, 10), "of one": DataLoader(torch.utils.data.TensorDataset(x), 10),
-             "pairs": list(zip(x.split(7), y.split(7))), "list of tensors": list(x.split(7)), "loader": DataLoaders.from_arrays((x, y)).valid or [(x, y)],
+    asked = {"tensor": x, "array": x.numpy(), "valid": None, "tensor-only": DataLoader(x, 10),
+             "of one": DataLoader(torch.utils.data.TensorDataset(x), 10),
+             "pairs": list(zip(x.split(7), y.split(7))), "list of tensors": list(x.split(7)),
+             "loader": DataLoaders.from_arrays((x, y)).valid or [(x, y)],
              "two rows a batch": list(x.split(2))}
     for name, given_ in asked.items(): torch.testing.assert_close(learn.predict(given_), want, msg=name)
     for wrong in ("text", 3, [(x, y, y)], (x, x[:3]), torch.tensor(1.0), []):
@@ -233,17 +246,21 @@ def test_outputs_that_are_trees(kind):
     ("is an optimizer that is made already", dict(opt_fn=torch.optim.Adam([nn.Parameter(torch.ones(1))]))),
     ("LBFGS", dict(opt_fn=torch.optim.LBFGS)), ("must make an optimizer", dict(opt_fn="adam")),
     ("is a class", dict(loss_fn=nn.CrossEntropyLoss)), ("must be callable", dict(loss_fn=None)),
-    ("must be a list", dict(metrics=accuracy)), ("is a class", dict(model=nn.Linear)), ("must be an nn.Module", dict(model=print)),
-    ("take 'cpu'", dict(device="gpu")), *([] if torch.cuda.is_available() else [("no NVIDIA GPU", dict(device="cuda:0"))]),
+    ("must be a list", dict(metrics=accuracy)), ("is a class", dict(model=nn.Linear)),
+                                           ("must be an nn.Module", dict(model=print)),
+    ("take 'cpu'", dict(device="gpu")), *([] if torch.cuda.is_available()
+                                          else [("no NVIDIA GPU", dict(device="cuda:0"))]),
 ])
 def test_parts_that_do_not_fit_are_named(words, change):
-    parts = dict(model=nn.Linear(3, 1), dls=DataLoaders([(torch.ones(2, 3), torch.ones(2, 1))]), loss_fn=F.mse_loss) | change
+    parts = dict(model=nn.Linear(3, 1), dls=DataLoaders([(torch.ones(2, 3), torch.ones(2, 1))]),
+                 loss_fn=F.mse_loss) | change
     with pytest.raises((ValueError, TypeError), match=words): Learner(**parts)
 
 
 def test_a_copy_of_a_fitted_learner_trains_on_alike():
     x, y = torch.randn(30, 3), torch.randn(30, 1)
-    learn = Learner(nn.Linear(3, 1), DataLoaders.from_arrays((x, y), (x, y), bs=8), F.mse_loss, device="cpu").fit(2, 0.01, show=False)
+    learn = Learner(nn.Linear(3, 1), DataLoaders.from_arrays((x, y), (x, y), bs=8), F.mse_loss,
+                    device="cpu").fit(2, 0.01, show=False)
     other = copy.deepcopy(learn)
     learn.fit(2, 0.01, show=False)
     assert len(other.history) == 2 and not torch.equal(other.model.weight, learn.model.weight)

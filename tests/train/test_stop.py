@@ -11,7 +11,8 @@ from lessonkit.learner import EVENTS, Callback, DataLoaders, Learner, Stop
 # Two epochs of three batches and one of validation; the stop comes in the second batch of the first epoch.
 # (event, level): steps of the optimizer, epochs in the history, losses in the log, calls of after_batch, of after_pass
 WHOLE = (6, 2, 6, 8, 4)
-TABLE = {("before_fit", "fit"): (0, 0, 0, 0, 0), ("before_epoch", "fit"): (0, 0, 0, 0, 0), ("before_pass", "pass"): (3, 2, 3, 5, 4),
+TABLE = {("before_fit", "fit"): (0, 0, 0, 0, 0), ("before_epoch", "fit"): (0, 0, 0, 0, 0),
+         ("before_pass", "pass"): (3, 2, 3, 5, 4),
          ("before_pass", "fit"): (0, 0, 0, 0, 1), ("after_pass", "pass"): WHOLE, ("after_pass", "fit"): (3, 0, 3, 3, 1),
          ("after_epoch", "fit"): (3, 1, 3, 4, 2), ("after_fit", "fit"): WHOLE}
 TABLE |= {(e, "batch"): (5, 2, 5, 8, 4) for e in ("before_batch", "after_pred", "after_loss")}
@@ -83,7 +84,8 @@ def test_an_error_is_not_swallowed_by_one_who_leaves():
     class Leave(Callback):
         def after_pass(self, learn): raise Stop("fit")
     def broken(pred, y): raise KeyboardInterrupt
-    learn = Learner(nn.Linear(3, 1), DataLoaders([(torch.ones(2, 3), torch.ones(2, 1))]), broken, cbs=[Leave()], device="cpu")
+    learn = Learner(nn.Linear(3, 1), DataLoaders([(torch.ones(2, 3), torch.ones(2, 1))]), broken, cbs=[Leave()],
+                    device="cpu")
     with pytest.raises(KeyboardInterrupt): learn.fit(1, 0.1, show=False)
 
 
@@ -97,9 +99,11 @@ def test_a_step_that_is_left_out_drops_its_gradients():
     batches = [(a / 100, b / 100) for a, b in batches]
     def trained(batches, cbs, precision):
         torch.manual_seed(0)
-        return Learner(nn.Linear(3, 1), DataLoaders(batches), F.mse_loss, torch.optim.SGD, cbs=cbs, precision=precision, device="cpu").fit(1, 0.1, show=False).model.weight
+        return Learner(nn.Linear(3, 1), DataLoaders(batches), F.mse_loss, torch.optim.SGD, cbs=cbs,
+                       precision=precision, device="cpu").fit(1, 0.1, show=False).model.weight
     for precision in (None, "bf16", "fp16"):
-        torch.testing.assert_close(trained(batches, [Skip], precision), trained([batches[0], batches[2]], [], precision))
+        torch.testing.assert_close(trained(batches, [Skip], precision),
+                                   trained([batches[0], batches[2]], [], precision))
 
 
 def test_all_have_their_turn_at_the_end_of_an_epoch(tmp_path, capsys):
@@ -107,7 +111,8 @@ def test_all_have_their_turn_at_the_end_of_an_epoch(tmp_path, capsys):
     class Enough(Callback):
         def after_epoch(self, learn): raise Stop("fit")
     batches = [(torch.ones(2, 3), torch.ones(2, 1))]
-    Learner(nn.Linear(3, 1), DataLoaders(batches), F.mse_loss, cbs=[Enough()], device="cpu").fit(3, 0.1, checkpoint=tmp_path / "a")
+    Learner(nn.Linear(3, 1), DataLoaders(batches), F.mse_loss, cbs=[Enough()],
+            device="cpu").fit(3, 0.1, checkpoint=tmp_path / "a")
     assert (tmp_path / "a").exists() and len(capsys.readouterr().out.splitlines()) == 2
 
 
@@ -116,7 +121,8 @@ def test_validation_may_be_left_out_of_some_epochs():
         def before_pass(self, learn):
             if not learn.training and learn.epoch % 2: raise Stop("pass")
     batches = [(torch.ones(2, 3), torch.ones(2, 1))]
-    learn = Learner(nn.Linear(3, 1), DataLoaders(batches, batches), F.mse_loss, cbs=[Seldom()], device="cpu").fit(4, 0.1, show=False)
+    learn = Learner(nn.Linear(3, 1), DataLoaders(batches, batches), F.mse_loss, cbs=[Seldom()],
+                    device="cpu").fit(4, 0.1, show=False)
     assert learn.history.valid_loss.isna().tolist() == [False, True, False, True]
 
 
