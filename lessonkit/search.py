@@ -197,7 +197,8 @@ def search(
     A fit that fails, or whose process dies (with `n_jobs` of 2 or more), is a row with NaN as its score and the error
     in words. Runs wherever joblib does: processes, or the workers of a Dask or Ray cluster, by
     `joblib.parallel_config(...)` around the call. A journal is written by the calling process alone; a fit is recorded
-    when its line has ended, and a recorded fit is never done again. Of several scores the others are columns `score_NAME`."""
+    when its line has ended, and a recorded fit is never done again. Of several scores the others are columns
+    `score_NAME`."""
     model, scores = _seeded(model, seed), _scores(score)
     settings, data = _settings(model, settings, seed), _data(train, valid)
     if n_jobs == 0: raise ValueError("n_jobs=0; give 1 or more, or -1 for all cores")

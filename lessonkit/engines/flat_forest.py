@@ -88,7 +88,7 @@ class Tree:
     left: np.ndarray  # the node for `x <= cut`; -1 at a leaf
     right: np.ndarray
     feature: np.ndarray  # the column of X that is asked
-    cut: np.ndarray  # float64: the largest value that goes left
+    threshold: np.ndarray  # float64: `x <= threshold` goes left, x rounded to float32 where the kind rounds
     nan_left: np.ndarray  # bool: where a missing value goes
     answers: Callable  # (nodes, votes) → (n, n_out): what these nodes answer, or add
 
@@ -102,7 +102,7 @@ def _tree(forest, tree, own) -> Tree:
     t = tree.tree_
     answers = lambda nodes, votes: leaf_answers(forest, tree, t.value[nodes], votes)
     feature = t.feature if own is None else np.asarray(own)[np.maximum(t.feature, 0)]
-    return Tree(t.children_left, t.children_right, feature, last_left(t.threshold),
+    return Tree(t.children_left, t.children_right, feature, t.threshold,
                 t.missing_go_to_left.astype(bool), answers)
 
 # %% ../../nbs/engines/flat_forest.ipynb #flat-boosted
@@ -137,7 +137,7 @@ def _boosted(forest) -> list[Tree]:
             t = tree.tree_
             value = _mean_from_below(t.children_left, t.children_right, forest.learning_rate * t.value[:, 0, 0],
                                      t.weighted_n_node_samples)
-            trees.append(Tree(t.children_left, t.children_right, t.feature, last_left(t.threshold),
+            trees.append(Tree(t.children_left, t.children_right, t.feature, t.threshold,
                               t.missing_go_to_left.astype(bool), _adds(value, k, n_out)))
     return trees
 
@@ -193,13 +193,14 @@ class FlatForest:
         left = self._join("left")
         self.left = np.where(left < 0, -1, left + shift)
         self.right = self._join("right") + shift
-        self.feature, self.cut, self.nan_left = map(self._join, ("feature", "cut", "nan_left"))
+        self.feature, self.nan_left, self.cut = map(self._join, ("feature", "nan_left", "threshold"))
+        if self.single: self.cut = last_left(self.cut)
         if features is not None: self.feature = np.asarray(features)[np.maximum(self.feature, 0)]
         self.divisor, self.base = (len(self.trees), 0.0) if self.averages else (1, self._base())
 
     def one_target(self) -> "FlatForest":  # itself
         "Raises TypeError for a forest that predicts several targets."
-        if self.classes is None and self.values(self.start[:1]).shape[1] > 1:
+        if self.classes is None and self.trees[0].answers(np.zeros(1, int), False).shape[1] > 1:
             raise TypeError("forest predicts several targets at once; fit one for each")
         return self
 
@@ -235,7 +236,7 @@ class FlatForest:
         zero, sums = np.zeros((1, self.n_features)), 0.0
         for tree in self.trees:
             node = 0
-            while tree.left[node] >= 0: node = (tree.left if 0 <= tree.cut[node] else tree.right)[node]
+            while tree.left[node] >= 0: node = (tree.left if 0 <= tree.threshold[node] else tree.right)[node]
             sums = sums + tree.answers(np.array([node]), False)[0]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="X does not have valid feature names")

@@ -1,4 +1,4 @@
-"""What lesson 10 promises of `tree_boxes` and `forest_field`, for models, weights, columns and numbers it has not seen."""
+"""What lesson 10 promises of `tree_boxes` and `forest_field`, for models, weights and numbers it has not seen."""
 import math
 import subprocess
 import sys
@@ -15,7 +15,8 @@ from sklearn.multioutput import MultiOutputRegressor
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 
-from lessonkit.bagging import best_split, entropy, forest_field, gain, grow, last_left, oob_curve, path, tree_answers, tree_boxes, variance
+from lessonkit.bagging import (best_split, entropy, forest_field, gain, grow, last_left, oob_curve, path, tree_answers,
+                               tree_boxes, variance)
 from lessonkit.explorers.bagging_data import grown, own_forest, redrawn, two_columns
 
 BOUNDS = (-4.0, 4.0, -4.0, 4.0)
@@ -141,7 +142,7 @@ def test_several_outputs(model):
                                    RandomForestClassifier(40, min_samples_leaf=8, bootstrap=False),
                                    ExtraTreesClassifier(40, min_samples_leaf=8),
                                    RandomForestClassifier(40), BaggingClassifier(n_estimators=40)],
-                                   ids=lambda m: f"{type(m).__name__}{'' if getattr(m, 'bootstrap', 0) else ', all rows'}")
+                                   ids=lambda m: type(m).__name__ + ("" if getattr(m, "bootstrap", 0) else ", all"))
 def test_sample_weights(model):
     "Weights over twelve powers of ten: proportions as small as 1e-9 are as right as large ones."
     X, y = noisy()
@@ -161,7 +162,7 @@ def test_any_unit(scale):
 
 
 def test_numbers_of_both_signs():
-    "They may cancel: then scikit-learn's own sum is only as good as its largest term, the field's is right to the last digits."
+    "They may cancel: scikit-learn's own sum is then only as good as its largest term, the field's is right."
     X, _ = noisy()
     y = np.random.default_rng(0).normal(size=len(X))
     model = RandomForestRegressor(50, min_samples_leaf=2, random_state=0).fit(X, y)
@@ -192,7 +193,7 @@ def test_a_constant_column(column):
 
 @pytest.mark.parametrize("center, step", [(0.1, 1e-8), (1e6, 0.07), (-3.3, 3e-7), (1e-30, 1e-37)])
 def test_float32_rounding(center, step):
-    "Columns whose neighbors are a float32 step apart, or nearer: cuts lie between float32 numbers, and points between cuts."
+    "Columns whose neighbors are a float32 step apart, or nearer: cuts lie between float32 numbers."
     rng = np.random.default_rng(0)
     X = center + step * rng.integers(-20, 20, (300, 2))
     y = rng.integers(0, 2, 300)
@@ -274,7 +275,7 @@ BAGGED = {"some columns": dict(max_features=3), "drawn columns": dict(max_featur
 
 @pytest.mark.parametrize("options", BAGGED.values(), ids=list(BAGGED))
 def test_a_bagging_whose_trees_see_other_columns(options):
-    "Each tree by itself: its rectangles tile the plane, also where it has neither of the two columns, and hold what it says."
+    "Each tree by itself: its rectangles tile the plane, and hold what it says."
     X, y = load_wine(return_X_y=True)
     model = BaggingClassifier(DecisionTreeClassifier(), 15, random_state=0, **options).fit(X, y)
     held, columns, bounds = X[3], (6, 9), (0.3, 5.1, 1.0, 13.0)
@@ -382,7 +383,8 @@ models = [ExtraTreesClassifier(100, random_state=0).fit(X, rng.integers(0, class
 models.append(ExtraTreesRegressor(100, random_state=0).fit(X, rng.normal(size=1500)))
 points = rng.uniform(-3, 3, (2000, 2))
 for model in models:
-    cuts = [len(np.unique(np.concatenate([t.tree_.threshold[t.tree_.feature == j] for t in model.estimators_]))) for j in (0, 1)]
+    inner = [t.tree_ for t in model.estimators_]
+    cuts = [len(np.unique(np.concatenate([t.threshold[t.feature == j] for t in inner]))) for j in (0, 1)]
     assert cuts[0] * cuts[1] > 1e8, cuts
     tracemalloc.start()
     field = forest_field(model, (-3, 3, -3, 3))
@@ -395,7 +397,7 @@ for model in models:
     i, j = rng.integers(0, len(y), 5000), rng.integers(0, len(x), 5000)
     asked = np.stack([x[j], y[i]], 1)
     right = model.predict_proba(asked) if hasattr(model, "classes_") else model.predict(asked)[:, None]
-    assert np.allclose(field.values[i, j], right, rtol=1e-12, atol=1e-14), "not the forest's answer at the pixels' centers"
+    assert np.allclose(field.values[i, j], right, rtol=1e-12, atol=1e-14), "not its answer at the centers"
     print(field.exact, peak / 2**20, took)
 """
 
@@ -485,7 +487,7 @@ OWN = {"random forest": RandomForestClassifier(12), "extra-trees": ExtraTreesCla
 
 @each(OWN)
 def test_one_tree_of_your_own_forest_is_drawn_anew(model):
-    "What the explorer computes is the forest's, before and after one of its trees has another draw; the forest given stays as it is."
+    "What the explorer computes is the forest's, before and after a tree has another draw; the forest given stays."
     X, y = load_wine(return_X_y=True)
     numbers = not hasattr(model, "predict_proba")
     model.set_params(random_state=0).fit(X, y)

@@ -17,7 +17,7 @@ sizes = dict(n=st.integers(2, 400), bs=st.integers(1, 12), bptt=st.integers(1, 4
 @given(**sizes)
 @settings(max_examples=300, deadline=None)
 def test_contract(n, bs, bptt, random_bptt, seed, epoch):
-    "Joined again, the windows are the rows; each row is its stretch of the stream; y is one token on; nothing is empty."
+    "Joined again, the windows are the rows; each row is its part of the stream; y is one token on."
     tokens = np.random.default_rng(seed).integers(0, 1000, n)
     if n < bs + 1:
         with pytest.raises(ValueError, match="too few"): LMBatches(tokens, bs=bs)
@@ -66,3 +66,23 @@ print((psutil.Process().memory_info().rss - before) / 2**20)
     grown = float(subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, capture_output=True,
                                  text=True).stdout)
     assert grown < 20, f"{grown:.0f} MB more, for a stream of 153 MB"
+
+
+@pytest.mark.parametrize("tokens, words", [("text", "is a text"), (b"bytes", "is a text"), (["a", "b"], "holds texts"),
+                                           (None, "NoneType"), (5, "int"),
+                                           ({"a": 1}, "dict"), (torch.tensor(3), "1-D"), (np.float64(2), "1-D"),
+                                           ([1.5, 2], "whole numbers"),
+                                           ([[1, 2]], "1-D")])
+def test_what_is_no_stream_is_refused_in_words(tokens, words):
+    with pytest.raises((TypeError, ValueError), match=words): LMBatches(tokens, bs=1)
+
+
+def test_it_prints_on_any_terminal():
+    for batches in (LMBatches(range(100), bs=4), LMBatches(range(1000), bs=4, random_bptt=True)):
+        assert repr(batches).encode("cp1252") and repr(batches).isascii()
+
+
+@pytest.mark.parametrize("name", ["bs", "bptt", "seed"])
+@pytest.mark.parametrize("value", [-1, 1.5, np.nan, True, "8"])
+def test_sizes_are_whole_numbers(name, value):
+    with pytest.raises((TypeError, ValueError), match=name): LMBatches(range(100), **{"bs": 2, name: value})

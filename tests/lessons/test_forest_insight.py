@@ -1,4 +1,4 @@
-"""What lesson 11 promises of its encoder, importances, contributions and curves, for tables and models it has not seen."""
+"""What lesson 11 promises of its encoder, importances, contributions and curves, for tables it has not seen."""
 import datetime
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn import inspection
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 from sklearn.ensemble import (BaggingClassifier, BaggingRegressor, ExtraTreesClassifier, ExtraTreesRegressor,
-                              GradientBoostingRegressor, RandomForestClassifier,
+                              RandomForestClassifier,
                               RandomForestRegressor)
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import get_scorer
@@ -282,8 +282,9 @@ def test_curves_of_one_of_several_classes_and_their_own_grid():
     model = RandomForestClassifier(10, random_state=0).fit(X, y)
     curves = [ice(model, X, "petal length (cm)", output=c) for c in range(3)]
     np.testing.assert_allclose(sum(curves), 1)
-    assert curves[0].shape[0] == 150 and curves[0].shape[1] <= 43 and set(curves[0].columns) <= set(X["petal length (cm)"])
-    assert curves[0].columns.min() == X["petal length (cm)"].min() and curves[0].columns.max() == X["petal length (cm)"].max()
+    grid, lengths = curves[0].columns, X["petal length (cm)"]
+    assert curves[0].shape[0] == 150 and len(grid) <= 43 and set(grid) <= set(lengths)
+    assert grid.min() == lengths.min() and grid.max() == lengths.max()
     with pytest.raises(ValueError, match="say which class"): partial_dependence(model, X, "petal length (cm)")
     with pytest.raises(ValueError, match="feature='petal'"): ice(model, X, "petal", output=0)
     with pytest.raises(ValueError, match="no rows"): ice(model, X[:0], "petal length (cm)", output=0)
@@ -370,7 +371,8 @@ def test_other_columns_than_fitted_are_refused_by_name():
 # ── the module ──
 
 def test_it_needs_neither_shap_nor_a_picture():
-    code = "import sys; sys.modules['shap'] = None; import lessonkit.forest_insight; assert not {'matplotlib.pyplot', 'ipywidgets', 'plotly'} & set(sys.modules)"
+    code = ("import sys; sys.modules['shap'] = None; import lessonkit.forest_insight; "
+            "assert not {'matplotlib.pyplot', 'ipywidgets', 'plotly'} & set(sys.modules)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

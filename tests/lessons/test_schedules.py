@@ -1,4 +1,4 @@
-"""What lesson 05 promises of schedules, for shapes and positions it has not tried; and PyTorch's schedulers, step by step."""
+"""What lesson 05 promises of schedules, for positions it has not tried; and PyTorch's schedulers, step by step."""
 import math
 
 import numpy as np
@@ -73,8 +73,8 @@ def test_text_of_whatever_way_it_was_called(f):
 def test_scalars_arrays_tensors():
     f = one_cycle(0.1)
     grid = np.linspace(0, 1, 12).reshape(3, 4)
-    assert f(grid).shape == (3,
-                             4) and f(grid).dtype == np.float64 and type(f(0.5)) is type(f(np.float32(0.5))) is float and f([]).shape == (0,)
+    assert f(grid).shape == (3, 4) and f(grid).dtype == np.float64 and f([]).shape == (0,)
+    assert type(f(0.5)) is type(f(np.float32(0.5))) is float
     np.testing.assert_array_equal(f(grid), [[f(p) for p in row] for row in grid.tolist()])
     np.testing.assert_array_equal(f(torch.tensor(grid)), f(grid))
     np.testing.assert_array_equal(sched_const(0.3)(grid), np.full((3, 4), 0.3))
@@ -211,3 +211,12 @@ def test_training_follows_it_and_leaves_no_trace():
     torch.testing.assert_close(run.snapshots[1].state_dict(), run.model.state_dict())
     assert not torch.equal(run.snapshots[0][0].weight, run.model[0].weight)
     assert run.history.loss.iloc[-1] < 0.8 * run.history.loss.iloc[0]
+
+
+@pytest.mark.parametrize("kwargs, words", [
+    (dict(lr=-1.0), "lr"), (dict(lr=np.nan), "lr"), (dict(lr=lambda pos: np.nan), "lr at position 0"),
+    (dict(lr=lambda pos: 0.1 - pos), "lr at position"), (dict(lr=0.1, momentum=-0.5), "momentum"),
+    (dict(lr=0.1, bs=0), "bs=0"),
+    (dict(lr=0.1, n_step=0), "n_step=0"), (dict(lr=0.1, bs=np.nan), "bs must be a whole number")])
+def test_training_refuses_nonsense_by_name(kwargs, words):
+    with pytest.raises((TypeError, ValueError), match=words): schedules.train_by(**{"n_step": 20, **kwargs})

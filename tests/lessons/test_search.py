@@ -1,4 +1,4 @@
-"""What lesson 12 promises of `search`: killed and resumed it loses and repeats nothing, and errors say what to change."""
+"""What lesson 12 promises of `search`: killed and resumed it loses nothing, and errors say what to change."""
 import io
 import json
 import os
@@ -86,7 +86,7 @@ def recorded(journal: Path) -> list[int]:
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="kill -9 of a process group: POSIX")
 @pytest.mark.parametrize("luck", range(3))
 def test_killed_half_way_and_resumed(tmp_path, luck):
-    "kill -9 of parent and workers at random moments: recorded fits are never done again, all others are, and the table is whole."
+    "kill -9 of parent and workers at random moments: recorded fits are never done again, all others are."
     program, journal, count, out = (tmp_path / n for n in ("program.py", "search.jsonl", "count", "out.json"))
     program.write_text(PROGRAM)
     count.touch()
@@ -179,7 +179,8 @@ def test_a_journal_of_something_else_is_refused(tmp_path):
 
 def test_two_searches_on_one_journal(tmp_path):
     path = tmp_path / "j.jsonl"
-    code = "import sys, time; from lessonkit.engines.journal import Journal\nwith Journal(sys.argv[1], {}): print('in', flush=True); time.sleep(60)"
+    code = ("import sys, time; from lessonkit.engines.journal import Journal\n"
+            "with Journal(sys.argv[1], {}): print('in', flush=True); time.sleep(60)")
     other = subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE, text=True,
                              cwd=TESTS.parents[1])
     try:
@@ -195,7 +196,8 @@ def test_a_journal_knows_any_data_again(tmp_path, part):
     code = f"""
 import sys; import numpy as np, pandas as pd; from scipy import sparse
 from lessonkit.engines.journal import digest as _digest
-print(_digest(dict(table=pd.DataFrame(dict(a=[1, 2], b=["x" * n for n in (1, 2)], c=pd.Categorical(["p", "q"]))), strings=np.array(["a", None, "ccc"], object),
+print(_digest(dict(table=pd.DataFrame(dict(a=[1, 2], b=["x" * n for n in (1, 2)], c=pd.Categorical(["p", "q"]))),
+                   strings=np.array(["a", None, "ccc"], object),
                    sparse=sparse.csr_matrix(np.eye(3)), list=["one text", "another"])[{part!r}]))"""
     run = lambda: subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
                                  cwd=TESTS.parents[1]).stdout
@@ -302,8 +304,8 @@ def test_grid_and_sample(space, seed):
 def test_distributions():
     settings = sample({"a": stats.loguniform(1e-6, 1), "b": stats.randint(1, 4), "c": ["x"]}, 300, seed=1)
     a, b = (np.array([s[k] for s in settings]) for k in "ab")
-    assert abs(np.median(np.log10(a)) + 3) < .5 and set(b) == {1, 2,
-                                                               3} and type(settings[0]["a"]) is float and type(settings[0]["b"]) is int
+    assert abs(np.median(np.log10(a)) + 3) < .5 and set(b) == {1, 2, 3}
+    assert type(settings[0]["a"]) is float and type(settings[0]["b"]) is int
     assert settings == sample({"a": stats.loguniform(1e-6, 1), "b": stats.randint(1, 4), "c": ["x"]}, 300, seed=1)
 
 

@@ -2,6 +2,7 @@
 import pickle
 import subprocess
 import sys
+import unicodedata
 import time
 from collections import Counter
 from functools import partial
@@ -19,7 +20,8 @@ PIECES = ["n't", "'s", 'don', 'a', 'aa', 'A', 'AA', 'O', 'oo', '...', '.', '!', 
           '  ', '\n', '&amp;', '&', 'lt;', '<br />',
     '<', 'br', '>', 'xxbos', 'xxrep', 'xxwrep', 'xxup', '3', '5', '1,000', '1.5', ',', 'no', 'NO', 'No', 'İ', 'ß', 'é',
     'e\u0301', '‘', '’', '“', '\x96', 'Σ', 'mcD',
-    'very', 'I', 'III', '\u037e', '$', '%', '#', 'N', 'n', '中', '🙂', '\x00', '\ud800']
+    'very', 'I', 'III', '\u037e', '$', '%', '#', 'N', 'n', '中', '🙂', '\x00', '\ud800', 'कि', 'त्', 'مَ',
+    '\u200d', '\u200c', '\ufe0f', '👩\u200d👧', '👍🏽', '🇮🇳', '\u0301', 'ก็']
 pieces = st.lists(st.sampled_from(PIECES), max_size=25)
 texts = st.one_of(st.text(max_size=60), pieces.map(''.join), pieces.map(' '.join),
                   st.text(alphabet='aAbn\'t .\\"-o(),5', max_size=50))
@@ -196,5 +198,42 @@ def test_memory_is_that_of_the_numbers(english):
 
 
 def test_import_brings_no_torch_and_no_widgets():
-    code = 'import sys, lessonkit.tokens; print(*{"torch", "ipywidgets", "anywidget", "matplotlib", "pandas"} & set(sys.modules))'
+    heavy = '{"torch", "ipywidgets", "anywidget", "matplotlib", "pandas"}'
+    code = f'import sys, lessonkit.tokens; print(*{heavy} & set(sys.modules))'
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.split() == []
+
+
+# ── writing systems whose words have marks ──
+
+WHOLE = {
+    "Hindi": "किताबें पढ़ना अच्छा लगता है और बच्चों को कहानियाँ सुनाना भी",
+    "Arabic with vowel signs": "كِتَابٌ جَمِيلٌ فِي الْمَدْرَسَةِ وَالطَّالِبُ يَقْرَأُ",
+    "Bengali": "আমি বাংলায় গান গাই এবং নদীর ধারে হাঁটতে ভালোবাসি",
+    "Tamil": "நான் புத்தகம் படிக்கிறேன்", "Hebrew with points": "שָׁלוֹם עֲלֵיכֶם",
+    "Persian with joiners": "می\u200cخواهم کتاب\u200cها",
+    "Sinhala with joiners": "ක්\u200dරියා ශ්\u200dරී", "Vietnamese, decomposed": "tie\u0302\u0301ng Vie\u0323\u0302t",
+    "Burmese words": "မြန်မာ စာ",
+    "emoji of several": "👩\u200d👩\u200d👧\u200d👦 👍🏽 🏳️\u200d🌈 👩🏽\u200d🚀 🇮🇳 3️⃣ ❤️ 🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"}
+
+
+@pytest.mark.parametrize("what", WHOLE)
+def test_words_with_marks_stay_whole(what):
+    words = WHOLE[what].split()
+    assert tokenize_words(" ".join(words), rules=False) == words
+    tokens = tokenize_words(" ".join(words))
+    assert tokenize_words(detokenize(tokens)) == tokens
+    assert not [t for t in tokens if unicodedata.category(t[0])[0] == "M"], "a mark stands alone"
+    for word in words:
+        assert tokenize_words(f"«{word}», ({word})!", rules=False) == ["«", word, "»", ",", "(", word, ")", "!"]
+
+
+def test_signs_beside_words_with_marks_stay_apart():
+    assert tokenize_words("क्या? हाँ, १२३ अच्छे।", rules=False) == ["क्या", "?", "हाँ", ",", "१२३", "अच्छे", "।"]
+    assert tokenize_words("🙂🙂👍🏽!", rules=False) == ["🙂", "🙂", "👍🏽", "!"]
+    assert tokenize_words("wasn’t naïve café’s") == tokenize_words("wasn't naïve café's")
+
+
+def test_where_words_need_a_dictionary_nothing_is_lost():
+    for text in ("แมวกินปลา", "猫吃鱼"):
+        assert "".join(tokenize_words(text, rules=False)) == text
+    assert "train_bpe" in tokenize_words.__doc__
