@@ -33,32 +33,33 @@ def agree(name, x, model, last):
         assert gap < 1e-5
 
 
+def measured(name, side):
+    "A table's rows for one net: all classes' maps of 8 pictures."
+    model, _, classes = load_net(name)
+    last, n = model.trunk[-1], len(classes)
+    x = torch.randn(8, 3, side, side, generator=torch.Generator().manual_seed(0))
+    agree(name, x, model, last)
+
+    def plain():
+        with torch.no_grad(): return model(x)
+
+    def captum_all():
+        gradients = peer("captum.attr").LayerGradCam(model, last)
+        return [gradients.attribute(x, k) for k in range(n)]
+
+    def torchcam_all():
+        with peer("torchcam.methods").CAM(model, last, fc_layer="head") as extractor, torch.no_grad():
+            out = model(x)
+            return [extractor(k, out, normalized=False) for k in range(n)]
+
+    seconds = interleave({"lessonkit": lambda: cam(model, x), "a plain forward pass": plain,
+                          "captum's Grad-CAM": captum_all if peer("captum.attr") else None,
+                          "torchcam's CAM": torchcam_all if peer("torchcam.methods") else None})
+    milliseconds = {who: s and [t * 1e3 for t in s] for who, s in seconds.items()}
+    demanded = {"a plain forward pass": 1 / 1.2, "captum's Grad-CAM": 1.5}
+    return rows("cam", f"{name}: all {n} classes' maps, 8 pictures", "ms", milliseconds, False, demanded)
+
+
 def run():
     "A table's rows for both nets that come with the course."
-    found = []
-    for name, side in (("cifar-net", 32), ("dogscats-net", 96)):
-        model, _, classes = load_net(name)
-        last, n = model.trunk[-1], len(classes)
-        x = torch.randn(8, 3, side, side, generator=torch.Generator().manual_seed(0))
-        agree(name, x, model, last)
-
-        def plain():
-            with torch.no_grad(): return model(x)
-
-        def captum_all():
-            gc = peer("captum.attr").LayerGradCam(model, last)
-            return [gc.attribute(x, k) for k in range(n)]
-
-        def torchcam_all():
-            with peer("torchcam.methods").CAM(model, last, fc_layer="head") as extractor, torch.no_grad():
-                out = model(x)
-                return [extractor(k, out, normalized=False) for k in range(n)]
-
-        who = {"lessonkit": lambda: cam(model, x), "a plain forward pass": plain,
-               "captum's Grad-CAM": captum_all if peer("captum.attr") else None,
-               "torchcam's CAM": torchcam_all if peer("torchcam.methods") else None}
-        seconds = interleave(who)
-        demanded = {"a plain forward pass": 1 / 1.2, "captum's Grad-CAM": 1.5}
-        found += rows("cam", f"{name}: all {n} classes' maps, 8 pictures", "ms",
-                      {k: s and [t * 1e3 for t in s] for k, s in seconds.items()}, False, demanded)
-    return found
+    return measured("cifar-net", 32) + measured("dogscats-net", 96)
