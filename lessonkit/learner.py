@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .course.exercises import register
 from .losses import accuracy as accuracy_of
 from .schedules import cycle_ends, sgdr
 from .train import checkpoints

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .course.exercises import register
 from .engines.vocab import BOS, MAJ, PAD, REP, SPECIALS, UNK, UP, WREP, Vocab, in_order
 
 if TYPE_CHECKING: import tokenizers
