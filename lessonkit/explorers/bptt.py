@@ -14,10 +14,10 @@ import numpy as np
 import traitlets as T
 
 from ..bptt import LMBatches, order_losses, torn
-from ..widgets.explorer import Explorer
+from ..widgets.old.explorer import Explorer
 from .bptt_scene import HEIGHT, ROWS, WIDTH, draw, sentence
-from ..widgets.controls import Stepper, in_row
-from ..widgets.scene import Scene
+from ..widgets.old.controls import Stepper, in_row
+from ..widgets.old.scene import Scene
 from .stream import Stream
 
 # %% ../../nbs/explorers/bptt.ipynb #xb-class

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..bptt import LMBatches, torn
-from ..widgets.scene import Scene
+from ..widgets.old.scene import Scene
 
 # %% ../../nbs/explorers/bptt_scene.ipynb #xp-columns
 def visited_columns(

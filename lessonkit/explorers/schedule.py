@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 import traitlets as T
 
-from ..widgets.explorer import Explorer
-from ..widgets.controls import in_row
-from ..widgets.scene import Scene
+from ..widgets.old.explorer import Explorer
+from ..widgets.old.controls import in_row
+from ..widgets.old.scene import Scene
 from .schedule_scene import HEIGHT, WIDTH, draw, sentence
 from ..schedules import (Schedule, clr, combine_scheds, one_cycle, one_cycle_momentum, sched_const, sched_cos,
                                  sched_exp, sched_lin, sgdr, stlr, train_by)

@@ -8,7 +8,7 @@ __all__ = ['WIDTH', 'HEIGHT', 'LEFT', 'ROOM', 'TOP', 'FOOT', 'percent', 'piece',
 # %% ../../nbs/explorers/schedule_scene.ipynb #xss-imports
 import numpy as np
 
-from ..widgets.scene import Scene
+from ..widgets.old.scene import Scene
 from ..schedules import SNAP, Schedule
 
 # %% ../../nbs/explorers/schedule_scene.ipynb #xss-motion

@@ -14,9 +14,9 @@ import ipywidgets as W
 import numpy as np
 import traitlets as T
 
-from ..widgets.explorer import Explorer
-from ..widgets.controls import Stepper, in_row
-from ..widgets.scene import Scene
+from ..widgets.old.explorer import Explorer
+from ..widgets.old.controls import Stepper, in_row
+from ..widgets.old.scene import Scene
 from .sgd_scene import CELLS, HEIGHT, MAP, WIDTH, draw, map_codes, sentence
 from ..sgd import OPTIMIZERS, Descent, as_points, descend, largest_stable_lr, make_points
 

@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 
-from ..widgets.scene import Scene
+from ..widgets.old.scene import Scene
 from ..sgd import SGD, Momentum, largest_stable_lr, line, loss_surface, mse
 
 # %% ../../nbs/explorers/sgd_scene.ipynb #xg-clip

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 import traitlets as T
 
-from ..widgets.explorer import Explorer
-from ..widgets.controls import in_row
-from ..widgets.scene import Scene
+from ..widgets.old.explorer import Explorer
+from ..widgets.old.controls import in_row
+from ..widgets.old.scene import Scene
 from .softmax_scene import LIMIT, OTHER, WIDTH, draw, height, sentence
 from ..losses import PerClass, per_class
 

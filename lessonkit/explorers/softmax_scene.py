@@ -9,7 +9,7 @@ __all__ = ['WIDTH', 'TOP', 'ROW', 'FOOT', 'LIMIT', 'CELL', 'CLASS_INKS', 'PANELS
 # %% ../../nbs/explorers/softmax_scene.ipynb #xq-imports
 import numpy as np
 
-from ..widgets.scene import Scene
+from ..widgets.old.scene import Scene
 from ..losses import PerClass
 
 # %% ../../nbs/explorers/softmax_scene.ipynb #xq-layout

@@ -35,7 +35,7 @@ ipywidgets.VBox(_pair)
 # A chart beside the sliders: plotly's library, which a page gets once, is then not counted as the explorer's.
 CHART = """
 import plotly.graph_objects
-from lessonkit.widgets.figure import FigureView
+from lessonkit.widgets.old.figure import FigureView
 ipywidgets.VBox([*_pair, FigureView(plotly.graph_objects.Figure(layout=dict(width=100, height=60)))])
 """
 PICTURE = "canvas.lk-canvas, .lk-figure"  # what an explorer is drawn on
