@@ -24,7 +24,7 @@ def plot_scene(
     import matplotlib.pyplot as plt
 
     if ax is None: ax = plt.figure(figsize=(scene.width / 100, scene.height / 100), dpi=100, facecolor=INKS["page"][int(dark)]).add_axes((0, 0, 1, 1))
-    inks = scene.ink_table(dark)
+    inks = scene.finish().ink_table(dark)
     px = ax.get_position().width * ax.figure.get_figwidth() * 72 / scene.width  # points a pixel of the scene takes
     for order, item in enumerate(scene.items, start=2):
         for artist in _PAINT[item["kind"]](ax, item, inks, dark, px, order) or ():
