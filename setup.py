@@ -1,4 +1,5 @@
-"""Packaging: everything is read from settings.ini; the wheel also carries the lessons, so that `lessonkit lab` needs no checkout."""
+"""Packaging: everything is read from settings.ini; the wheel also carries the lessons, so that `lessonkit lab`
+needs no checkout."""
 import shutil
 from configparser import ConfigParser
 from pathlib import Path
@@ -50,7 +51,8 @@ setup(
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
     python_requires=f">={cfg['min_python']}",
-    packages=find_namespace_packages(include=["lessonkit", "lessonkit.*"], exclude=["*.__pycache__"]),  # static folders count as packages
+    # static folders count as packages
+    packages=find_namespace_packages(include=["lessonkit", "lessonkit.*"], exclude=["*.__pycache__"]),
     package_data={"lessonkit": ["static/**", "weights/*"]},
     install_requires=needs("requirements"),
     extras_require=extras,

@@ -1,7 +1,8 @@
-"""`forest_field` (lesson 10) against scikit-learn's, mlxtend's and dtreeviz's pictures of a boundary: 100 trees, 500 points.
+"""`forest_field` (lesson 10) against scikit-learn's, mlxtend's and dtreeviz's pictures of a boundary: 100 trees, 500
+points.
 
-The peers ask the forest at the points of a grid and draw; what is timed of them here includes their drawing, for they offer nothing less
-(dtreeviz takes one tree at a time). So the asking alone is timed as well."""
+The peers ask the forest at the points of a grid and draw; what is timed of them here includes their drawing, for they
+offer nothing less (dtreeviz takes one tree at a time). So the asking alone is timed as well."""
 import matplotlib
 
 matplotlib.use("Agg")
@@ -72,7 +73,9 @@ def check_same(forest):
 
 def measure(what, contestants, demanded, **kw):
     seconds = interleave(contestants, **kw)
-    return rows("bagging", what, "ms", {who: s and [t * 1e3 for t in s] for who, s in seconds.items()}, False, demanded=demanded)
+    return rows(
+        "bagging", what, "ms", {who: s and [t * 1e3 for t in s] for who, s in seconds.items()}, False, demanded=demanded
+    )
 
 
 def run():

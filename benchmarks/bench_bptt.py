@@ -1,4 +1,5 @@
-"""`LMBatches` (lesson 32) against fastai's LMDataLoader and against slices by hand: tokens a second of a full pass, and memory."""
+"""`LMBatches` (lesson 32) against fastai's LMDataLoader and against slices by hand: tokens a second of a full
+pass, and memory."""
 import numpy as np
 import torch
 
@@ -31,26 +32,39 @@ def check_same(stream, theirs):
     "The same windows from everyone, or the comparison means nothing."
     want = list(LMBatches(stream, BS, BPTT))
     for batches in [by_hand(stream)] + ([theirs] if theirs else []):
-        for (x, y), (a, b) in zip(batches, want, strict=True): assert torch.equal(torch.as_tensor(x), a) and torch.equal(torch.as_tensor(y), b)
+        for (x, y), (a, b) in zip(batches, want, strict=True):
+            assert torch.equal(torch.as_tensor(x), a) and torch.equal(torch.as_tensor(y), b)
 
 
 def speed(stream):
-    "Ours and the slices are made anew for every pass; fastai's loaders stand ready, on plain tensors, the kind they read fastest."
+    """Ours and the slices are made anew for every pass; fastai's loaders stand ready, on plain tensors, the kind
+    they read fastest."""
     documents = stream.split(250)  # about as long as a film review
     one, many = fastai_loader([stream]), fastai_loader(list(documents))
     check_same(stream, one)
     check_same(stream, many)
     fastai_one, fastai_many = f"{FASTAI}, one document", f"{FASTAI}, {len(documents):,} documents"
-    seconds = interleave({
-        OURS: lambda: read(LMBatches(stream, BS, BPTT)),
-        f"{OURS}, each window copied": lambda: read((x.contiguous(), y.contiguous()) for x, y in LMBatches(stream, BS, BPTT)),
-        HAND: lambda: read(by_hand(stream)),
-        fastai_one: one and (lambda: read(one)),
-        fastai_many: many and (lambda: read(many)),
-    })
+    seconds = interleave(
+        {
+            OURS: lambda: read(LMBatches(stream, BS, BPTT)),
+            f"{OURS}, each window copied": lambda: read(
+                (x.contiguous(), y.contiguous()) for x, y in LMBatches(stream, BS, BPTT)
+            ),
+            HAND: lambda: read(by_hand(stream)),
+            fastai_one: one and (lambda: read(one)),
+            fastai_many: many and (lambda: read(many)),
+        }
+    )
     n = LMBatches(stream, BS, BPTT).x_rows.numel()
     figures = {who: s and [n / t / 1e6 for t in s] for who, s in seconds.items()}
-    return rows("bptt", f"a pass over {_m(N)} tokens, bs {BS}, bptt {BPTT}", "M tokens/s", figures, True, demanded={fastai_one: 100, fastai_many: 100})
+    return rows(
+        "bptt",
+        f"a pass over {_m(N)} tokens, bs {BS}, bptt {BPTT}",
+        "M tokens/s",
+        figures,
+        True,
+        demanded={fastai_one: 100, fastai_many: 100},
+    )
 
 
 def memory(stream):
@@ -64,10 +78,16 @@ def memory(stream):
         via_torch: lambda: LMBatches(stream.clone(), BS, BPTT),
         via_numpy: lambda: LMBatches(np.array(stream.numpy()), BS, BPTT),
     }
-    peaks = {who: [peak_bytes(lambda: read(make())) / 1e6] for who, make in makers.items()}
+    peaks = {who: [peak_bytes(lambda: read(make())) / 1e6]  # noqa: B023 (called at once)
+             for who, make in makers.items()}
     for who in (via_torch, via_numpy):
-        if peaks[who][0] * 1e6 < stream.nbytes: raise RuntimeError(f"{who}: only {peaks[who][0]:.3g} MB seen of a copy of {stream.nbytes / 1e6:.3g} MB: peak_bytes is blind")
-    if n == N: peaks[FASTAI] = [peak_bytes(lambda: read(fastai_loader([stream]))) / 1e6] if peer("fastai.text.data") else None
+        if peaks[who][0] * 1e6 < stream.nbytes:
+            raise RuntimeError(
+                f"{who}: only {peaks[who][0]:.3g} MB seen of a copy of {stream.nbytes / 1e6:.3g} MB: "
+                "peak_bytes is blind"
+            )
+    if n == N:
+        peaks[FASTAI] = [peak_bytes(lambda: read(fastai_loader([stream]))) / 1e6] if peer("fastai.text.data") else None
     return rows("bptt", f"peak memory beyond the {stream.nbytes / 1e6:,.0f} MB of {_m(n)} tokens", "MB", peaks, False,
                 demanded={via_torch: 50, via_numpy: 50})
 

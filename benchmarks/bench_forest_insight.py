@@ -1,7 +1,8 @@
 """`path_contributions` (lesson 11) against shap's TreeExplainer: 200 rows, 50 trees of depth 8.
 
-Both take predictions apart into exact sums, and not the same ones (lesson 11 tells why): shap's do not depend on the order of a tree's
-questions, which is more work. Making the explainer, as making ours, is part of the time; asking one that is made is timed as well."""
+Both take predictions apart into exact sums, and not the same ones (lesson 11 tells why): shap's do not depend on the
+order of a tree's questions, which is more work. Making the explainer, as making ours, is part of the time; asking one
+that is made is timed as well."""
 import numpy as np
 from sklearn.datasets import make_regression
 from sklearn.ensemble import RandomForestRegressor
@@ -25,7 +26,14 @@ def check_exact(forest, X, bias, values):
 
 def measure(what, ours, theirs, demanded):
     seconds = interleave({OURS: ours, SHAP: theirs}, repeats=7)
-    return rows("forest_insight", what, "ms", {who: s and [t * 1e3 for t in s] for who, s in seconds.items()}, False, demanded=demanded)
+    return rows(
+        "forest_insight",
+        what,
+        "ms",
+        {who: s and [t * 1e3 for t in s] for who, s in seconds.items()},
+        False,
+        demanded=demanded,
+    )
 
 
 def run():
@@ -37,4 +45,9 @@ def run():
     if shap: check_exact(forest, X, explainer.expected_value, explainer.shap_values(X))
     table = measure("200 rows, 50 trees of depth 8, exact sums", lambda: path_contributions(forest, X),
                     shap and (lambda: shap.TreeExplainer(forest).shap_values(X)), {SHAP: 10})
-    return table + measure("the same, ready made before", lambda: paths.contributions(X), shap and (lambda: explainer.shap_values(X)), {SHAP: 10})
+    return table + measure(
+        "the same, ready made before",
+        lambda: paths.contributions(X),
+        shap and (lambda: explainer.shap_values(X)),
+        {SHAP: 10},
+    )

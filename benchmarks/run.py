@@ -1,8 +1,8 @@
 """Measures lessonkit against its peers, side by side, and prints one table.
 
-A benchmark is a file `bench_NAME.py` here, with `PEERS`, the packages it compares with, and `run()`, which returns rows made by
-`side_by_side.rows`. The peers are no dependencies of lessonkit: the first run makes an environment for them, .venv-bench.
-"""
+A benchmark is a file `bench_NAME.py` here, with `PEERS`, the packages it compares with, and `run()`, which returns
+rows made by `side_by_side.rows`. The peers are no dependencies of lessonkit: the first run makes an environment for
+them, .venv-bench. """
 import argparse
 import datetime
 import hashlib
@@ -24,19 +24,22 @@ HEAD = "| bench | what | who | median | from – to | unit | ours is better by |
 
 # The environment
 def prepare():
-    "Makes .venv-bench, or brings it up to date: lessonkit with its pinned set, then the peers, as far as they can be had."
+    """Makes .venv-bench, or brings it up to date: lessonkit with its pinned set, then the peers, as far as they
+    can be had."""
     sources = [ROOT / name for name in ("settings.ini", "constraints.txt", "benchmarks/requirements.txt")]
     want, ready = hashlib.sha256(b"".join(p.read_bytes() for p in sources)).hexdigest(), VENV / ".ready"
     if PYTHON.exists() and ready.exists() and ready.read_text(encoding="utf-8") == want: return
 
     print(f"Preparing {VENV.name}, the environment of the peers: some minutes, this once.", flush=True)
     subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
-    if not pip("-c", ROOT / "constraints.txt", "-e", ROOT): sys.exit("lessonkit itself could not be installed; pip says why above.")
+    if not pip("-c", ROOT / "constraints.txt", "-e", ROOT):
+        sys.exit("lessonkit itself could not be installed; pip says why above.")
     lines = [line.split("#")[0].strip() for line in sources[-1].read_text(encoding="utf-8").splitlines()]
     peers = [line for line in lines if line]
     if pip("--no-deps", *peers): ready.write_text(want, encoding="utf-8")
     else:
-        failed = [p for p in peers if not pip("--no-deps", p)]  # one that fails keeps no other away; the next run tries again
+        # one that fails keeps no other away; the next run tries again
+        failed = [p for p in peers if not pip("--no-deps", p)]
         print(f"Not to be had: {', '.join(failed)}. The table says so where they are missing.", flush=True)
 
 
@@ -56,7 +59,9 @@ def line(row: dict) -> str:
     median, span = number(row["median"]) or "not installed", ""
     if row["low"] != row["high"]: span = f"{number(row['low'])} – {number(row['high'])}"
     ratio, demanded = (f"{number(row[k])} ×" if row[k] else "" for k in ("ratio", "demanded"))
-    return f"| {row['bench']} | {row['what']} | {row['who']} | {median} | {span} | {row['unit']} | {ratio} | {demanded} |"
+    return (
+        f"| {row['bench']} | {row['what']} | {row['who']} | {median} | {span} | {row['unit']} | {ratio} | {demanded} |"
+    )
 
 
 def missed(rows: list[dict]) -> list[str]:
@@ -82,12 +87,24 @@ def update(table: dict[str, list[str]], about: dict[str, str]):
     before, rest = README.read_text(encoding="utf-8").split(BEGIN)
     old, after = rest.split(END)
     for text in old.splitlines():
-        name = text.split("|")[1].strip() if text.startswith("| ") else text[2:].split(":")[0] if text.startswith("- ") else None
+        name = (
+            text.split("|")[1].strip()
+            if text.startswith("| ")
+            else text[2:].split(":")[0]
+            if text.startswith("- ")
+            else None
+        )
         if name in about or not (HERE / f"bench_{name}.py").exists(): continue
         if text.startswith("|"): table.setdefault(name, []).append(text)
         else: about[name] = text
     rule = "|---|---|---|--:|--:|---|--:|--:|"
-    body = [HEAD, rule, *(t for name in sorted(table) for t in table[name]), "", *(about[name] for name in sorted(about))]
+    body = [
+        HEAD,
+        rule,
+        *(t for name in sorted(table) for t in table[name]),
+        "",
+        *(about[name] for name in sorted(about)),
+    ]
     README.write_text("\n".join([before + BEGIN, *body, END + after]), encoding="utf-8", newline="\n")
 
 
@@ -109,13 +126,18 @@ def measure(names: list[str], args: list[str]) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="run.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="run.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     known = sorted(p.stem.removeprefix("bench_") for p in HERE.glob("bench_*.py"))
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which benchmarks to run: {', '.join(known)}; all unless said")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"which benchmarks to run: {', '.join(known)}; all unless said"
+    )
     parser.add_argument("--update", action="store_true", help="write the table into benchmarks/README.md")
     parser.add_argument("--check", action="store_true", help="exit with 1 where ours is not as much better as demanded")
     args = parser.parse_args()
-    if unknown := sorted(set(args.names) - set(known)): parser.error(f"there is no benchmark {', '.join(unknown)}; there is {', '.join(known)}")
+    if unknown := sorted(set(args.names) - set(known)):
+        parser.error(f"there is no benchmark {', '.join(unknown)}; there is {', '.join(known)}")
 
     if Path(sys.prefix).resolve() == VENV.resolve(): return measure(args.names or known, sys.argv[1:])
     prepare()

@@ -1,4 +1,5 @@
-"""What the benchmarks share: time several ways of doing one thing in turns, see the peak of what one of them allocates, make rows of the table."""
+"""What the benchmarks share: time several ways of doing one thing in turns, see the peak of what one of them
+allocates, make rows of the table."""
 import json
 import statistics
 import sys
@@ -46,7 +47,8 @@ def interleave(
         calls[who] = max(1, round(at_least / _time(f, 1)))
     for r in range(repeats):
         order = list(calls)
-        for who in order[r % len(order):] + order[: r % len(order)]: seconds[who].append(_time(contestants[who], calls[who]))
+        for who in order[r % len(order) :] + order[: r % len(order)]:
+            seconds[who].append(_time(contestants[who], calls[who]))
     return seconds
 
 
@@ -60,7 +62,8 @@ def _time(f: Callable, n: int) -> float:
 def peak_bytes(
     f: Callable,  # takes nothing; called three times: to warm up, for torch, for NumPy and Python
 ) -> int:  # bytes above what was allocated before the call
-    "The most that `f()` holds at a time: torch's own account of its CPU memory, plus tracemalloc's of NumPy and Python."
+    """The most that `f()` holds at a time: torch's own account of its CPU memory, plus tracemalloc's of NumPy and
+    Python."""
     f()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as prof: f()
     with TemporaryDirectory() as folder:
@@ -91,12 +94,25 @@ def rows(
 ) -> list[dict]:  # a row each, with `ratio`: how many times better ours is, by the medians
     "Rows of the table."
     demanded = demanded or {}
-    if unknown := demanded.keys() - figures.keys(): raise ValueError(f"demanded names {sorted(unknown)}, who are not among {list(figures)}")
+    if unknown := demanded.keys() - figures.keys():
+        raise ValueError(f"demanded names {sorted(unknown)}, who are not among {list(figures)}")
     ours, table = statistics.median(next(iter(figures.values()))), []
     for who, f in figures.items():
-        row = dict(bench=bench, what=what, who=who, unit=unit, median=None, low=None, high=None, ratio=None, demanded=demanded.get(who))
+        row = dict(
+            bench=bench,
+            what=what,
+            who=who,
+            unit=unit,
+            median=None,
+            low=None,
+            high=None,
+            ratio=None,
+            demanded=demanded.get(who),
+        )
         if f is not None:
             median = statistics.median(f)
-            row |= dict(median=median, low=min(f), high=max(f), ratio=ours / median if more_is_better else median / ours)
+            row |= dict(
+                median=median, low=min(f), high=max(f), ratio=ours / median if more_is_better else median / ours
+            )
         table.append(row)
     return table

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TREES', 'BAGS', 'FORESTS', 'patches', 'sample_patches', 'path', 'last_left', 'members', 'tree_boxes', 'variance',
            'entropy', 'gain', 'best_split', 'Node', 'grow', 'bootstrap', 'Field', 'centers', 'forest_field',
-           'tree_answers', 'oob_curve', 'bias_variance', 'tree_fields', 'information_gain', 'oob_error']
+           'tree_answers', 'oob_curve', 'bias_variance', 'tree_fields']
 
 # %% ../nbs/10_bagging.ipynb #bg-imports
 from collections.abc import Callable, Sequence
@@ -19,8 +19,6 @@ from sklearn.ensemble import (BaggingClassifier, BaggingRegressor, ExtraTreesCla
                               ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor)
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils.validation import check_is_fitted
-
-from .course.exercises import register
 
 # %% ../nbs/10_bagging.ipynb #bg-picture
 def patches(
@@ -490,45 +488,3 @@ def tree_fields(
     for y, x, sign in [(y0, x0, 1), (y1, x1, 1), (y0, x1, -1), (y1, x0, -1)]:
         np.add.at(leaf, (tree, y, x), sign * number)
     return nodes.values(node)[leaf.cumsum(1).cumsum(2)[:, :side, :side]]
-
-# %% ../nbs/10_bagging.ipynb #bg-exercise-code
-def information_gain(y, left):
-    "Bits that the question takes away: `y` (n,) classes, `left` (n,) bool, true where the answer is yes."
-    def bits(part):
-        p = np.bincount(part) / len(part)
-        return -(p[p > 0] * np.log2(p[p > 0])).sum()
-    share = left.mean()
-    return bits(y) - share * bits(y[left]) - (1 - share) * bits(y[~left])
-
-
-def oob_error(answers, drawn, y):
-    "Mean squared out-of-bag error: `answers` (n_trees, n), `drawn` (n_trees, n) row numbers, `y` (n,)."
-    out = np.ones(answers.shape, bool)
-    for unseen, rows in zip(out, drawn): unseen[rows] = False
-    asked = out.any(0)
-    mean = (answers * out).sum(0)[asked] / out.sum(0)[asked]
-    return ((mean - y[asked]) ** 2).mean()
-
-
-def _questions():
-    rng = np.random.default_rng(0)
-    for n, classes in [(8, 2), (30, 3), (50, 7), (4, 2)]:
-        y, left = rng.integers(0, classes, n), np.arange(n) < n // 3 + 1
-        yield y, rng.permutation(left)
-    yield np.array([0, 0, 2, 2]), np.array([True, True, False, False])
-
-
-def _bags():
-    rng = np.random.default_rng(0)
-    for trees, n in [(3, 6), (8, 40), (1, 10)]:
-        yield rng.normal(size=(trees, n)), rng.integers(0, n, (trees, n)), rng.normal(size=n)
-
-
-register("bagging/information-gain", information_gain, _questions,
-         prompt="How many bits does a question take away? `information_gain(y, left)`, with numpy alone.",
-         hints=["The entropy of a node is minus the sum of p · log2(p) over its classes.", "A class that a side does not have adds nothing: leave out p = 0.",
-                "Each side's entropy counts by its share of the rows."])
-register("bagging/out-of-bag", oob_error, _bags,
-         prompt="The error for nothing: `oob_error(answers, drawn, y)` asks about each row only the trees that did not draw it.",
-         hints=["Make a table of bools first, (n_trees, n): true where the tree has not drawn the row.", "A row that every tree has drawn has nobody to ask: leave it out of the mean.",
-                "Average the trees' answers for each row first, and square the error after."]);

@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['DATE_PARTS', 'TableEncoder', 'permutation_importance', 'Contributions', 'Paths', 'path_contributions', 'waterfall',
-           'class_index', 'ice', 'partial_dependence', 'tree_spread', 'error_by_spread', 'permutation_loss',
-           'contributions_of', 'two_orders']
+           'class_index', 'ice', 'partial_dependence', 'tree_spread', 'error_by_spread']
 
 # %% ../nbs/11_forest_insight.ipynb #fi-imports
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from .bagging import _answers, members, tree_answers
-from .course.exercises import register
 
 # %% ../nbs/11_forest_insight.ipynb #fi-encoder
 DATE_PARTS = ("year", "month", "day", "day_of_week", "day_of_year", "days")  # days: since 1970-01-01
@@ -420,58 +418,3 @@ def error_by_spread(
     parts = np.array_split(np.argsort(spread, kind="stable"), bins)
     return pd.DataFrame({"rows": [len(p) for p in parts], "spread": [spread[p].mean() for p in parts],
                          "error": [error[p].mean() for p in parts]}, pd.RangeIndex(1, bins + 1, name="group"))
-
-# %% ../nbs/11_forest_insight.ipynb #fi-exercise-code
-def permutation_loss(predict, X, y, columns, order):
-    "How much the mean squared error grows when `columns` of X (n, p) come in the order `order` (n,)."
-    shuffled = X.copy()
-    shuffled[:, columns] = X[order][:, columns]
-    return ((predict(shuffled) - y) ** 2).mean() - ((predict(X) - y) ** 2).mean()
-
-
-def contributions_of(left, right, feature, threshold, value, x):
-    "(p,): what each column of the row x (p,) changed, on its way down one tree given by its arrays."
-    node, changed = 0, np.zeros(len(x))
-    while left[node] >= 0:
-        child = left[node] if x[feature[node]] <= threshold[node] else right[node]
-        changed[feature[node]] += value[child] - value[node]
-        node = child
-    return changed
-
-
-def two_orders(nothing, only_a, only_b, both):
-    "Shapley values of two columns a and b, from the answers with nothing, one or both of them known."
-    a = ((only_a - nothing) + (both - only_b)) / 2
-    return a, both - nothing - a
-
-
-def _shuffles():
-    rng = np.random.default_rng(0)
-    for columns in ([0], [1, 2], [0, 1, 2]):
-        X = rng.normal(size=(30, 3))
-        yield (lambda X: X[:, 0] + X[:, 1] * X[:, 2]), X, X[:, 0] + rng.normal(size=30), columns, rng.permutation(30)
-
-
-def _small_trees():
-    left, right = np.array([1, -1, 3, -1, -1]), np.array([2, -1, 4, -1, -1])
-    feature, threshold = np.array([0, -2, 1, -2, -2]), np.array([.5, -2, 2, -2, -2])
-    value = np.array([10., 4, 16, 12, 20])
-    for x in ([0., 5], [1, 2], [1, 3], [.5, 0]): yield left, right, feature, threshold, value, np.array(x)
-    yield left, right, np.array([1, -2, 1, -2, -2]), threshold, value, np.array([0., 1])
-    yield left[1:2], right[1:2], feature[1:2], threshold[1:2], value[:1], np.array([1., 1])
-
-
-def _lamps(): yield from [(25., 50., 50., 100.), (0., 1., 0., 1.), (3., 2., 7., 11.)]
-
-
-register("forest-insight/permutation", permutation_loss, _shuffles,
-         prompt="What is a group of columns worth? `permutation_loss(predict, X, y, columns, order)`: the growth of the mean squared error.",
-         hints=["Leave X as it is: work on a copy.", "All the columns of the group come in the same order, so that they still fit each other.",
-                "Error after minus error before; it is negative where shuffling helped by luck."])
-register("forest-insight/path", contributions_of, _small_trees,
-         prompt="Take one answer of one tree apart: `contributions_of(left, right, feature, threshold, value, x)`, with arrays as in scikit-learn's `tree_`; `left` is -1 at a leaf.",
-         hints=["Start at node 0 and keep the node you are at.", "The change belongs to the column that the node you leave asks about.",
-                "A column may be asked more than once on a path: add up."])
-register("forest-insight/two-orders", two_orders, _lamps,
-         prompt="Average over both orders: `two_orders(nothing, only_a, only_b, both)` gives the pair (a, b).",
-         hints=["If a comes first, it is worth only_a - nothing.", "If b comes first, a is worth both - only_b.", "The two values must add up to both - nothing."]);

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['EVENTS', 'PRECISIONS', 'accuracy', 'Averages', 'n_targets', 'Callback', 'Stop', 'in_order', 'Loop', 'Learner',
-           'Snapshots', 'GradClip', 'average', 'freeze', 'gradient_norms', 'DataLoaders', 'CheckpointError']
+           'Snapshots', 'GradClip', 'DataLoaders', 'CheckpointError']
 
 # %% ../nbs/06_learner.ipynb #learner-imports
 import contextlib
@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from .train import processes
 from .train.checkpoints import CheckpointError
-from .course.exercises import register
 from .train.loaders import DataLoaders, readable
 from .train.resuming import Checkpoint, Saved
 from .train.training import (Progress, check_groups, check_loss, check_targets, describe,
@@ -564,73 +563,3 @@ class GradClip(Callback):
     def after_backward(self, learn):
         "All gradients times the same factor."
         nn.utils.clip_grad_norm_(learn.params, self.max_norm)
-
-# %% ../nbs/06_learner.ipynb #learner-exercise-code
-def average(metric, preds, ys):
-    "The metric over all rows, as a float, from its values on the batches alone. `preds` and `ys`: lists of tensors."
-    sizes = [len(y) for y in ys]
-    return sum(float(metric(p, y)) * n for p, y, n in zip(preds, ys, sizes)) / sum(sizes)
-
-
-def freeze(groups, n):
-    "Trains `groups[n:]` and freezes the rest, by `requires_grad` of their parameters; `n` may be negative. Returns nothing."
-    last = groups[n:]
-    for group in groups:
-        trained = any(group is g for g in last)
-        for p in group: p.requires_grad_(trained)
-
-
-def gradient_norms():
-    "A callback whose list `norms` gets the length of the whole gradient, a float, at each training step, in time to clip it."
-
-    class Norms(Callback):
-        def __init__(self): self.norms = []
-
-        def after_backward(self, learn):
-            squares = sum(p.grad.pow(2).sum() for p in learn.model.parameters() if p.grad is not None)
-            self.norms.append(float(squares) ** 0.5)
-
-    return Norms()
-
-
-def _ragged():
-    g = torch.Generator().manual_seed(0)
-    for sizes in [(4, 4, 1), (5,), (16, 3), (2, 2, 2)]:
-        yield accuracy, [torch.randn(n, 3, generator=g) for n in sizes], [torch.randint(3, (n,), generator=g) for n in sizes]
-
-
-def _groups():
-    for n in (0, 1, 2, -1, -2):
-        yield [[nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(1), requires_grad=False)], [nn.Parameter(torch.ones(3), requires_grad=False)], [nn.Parameter(torch.ones(1))]], n
-
-
-def _norms_of(cb) -> list[float]:
-    g = torch.Generator().manual_seed(0)
-    net, x, y = nn.Linear(3, 1), torch.randn(8, 3, generator=g), torch.randn(8, 1, generator=g)
-    with torch.no_grad():
-        for p in net.parameters(): p.fill_(0.5)
-    learn = Learner(net, DataLoaders([(x, y)] * 3, [(x, y)]), nn.functional.mse_loss, torch.optim.SGD, cbs=[cb, GradClip(0.1)], device="cpu")
-    return list(learn.fit(2, 0.1, show=False).cbs[0].norms)
-
-
-def _same_norms(want, got) -> str:
-    "Both callbacks in the same short run; what they noted must agree."
-    if got is None: return "expected a callback, got None (is there a `return`?)"
-    try: a, b = _norms_of(want), _norms_of(got)
-    except Exception as e: return f"in a short fit your callback stopped with {type(e).__name__}: {e}"
-    if len(a) != len(b): return f"expected {len(a)} norms in a fit of {len(a)} training steps, got {len(b)}"
-    if not np.allclose(a, [float(v) for v in b], rtol=1e-4):
-        return f"expected norms {np.round(a, 4).tolist()}, got {np.round([float(v) for v in b], 4).tolist()}: of all parameters together, and at which moment?"
-    return ""
-
-
-register("learner/ragged", average, _ragged,
-         prompt="Average a metric over ragged batches: `average(metric, preds, ys)` gives its value over all rows, calling it once a batch.",
-         hints=["How many rows does each batch have?", "A value counts as often as its batch has rows.", "Weighted sum over the sum of weights."])
-register("learner/freeze", freeze, _groups,
-         prompt="Write `freeze(groups, n)`, the heart of `freeze_to`: `groups` is a list of lists of parameters.",
-         hints=["`p.requires_grad_(True)` or `(False)`.", "Those that are trained must be switched on, too: they may have been frozen before.", "`groups[n:]` understands negative numbers."])
-register("learner/callback", gradient_norms, [()], compare=_same_norms,
-         prompt="Write a callback that notes the length of the gradient at every training step: `gradient_norms()` returns it, with a list `norms`.",
-         hints=["Which moment comes after the gradients are known and before anything is done with them?", "All parameters together: the root of the sum of all squares.",
-                "A class with `__init__` (an empty list) and one method."]);

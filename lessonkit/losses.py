@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['binary_cross_entropy', 'sigmoid', 'log_sigmoid', 'binary_cross_entropy_with_logits', 'softmax', 'logsumexp',
-           'log_softmax', 'nll', 'cross_entropy', 'accuracy', 'cross_entropy_grad', 'PerClass', 'per_class',
-           'binary_loss', 'categorical_loss', 'safe_softmax']
+           'log_softmax', 'nll', 'cross_entropy', 'accuracy', 'cross_entropy_grad', 'PerClass', 'per_class']
 
 # %% ../nbs/02_losses.ipynb #losses-imports
 import math
@@ -13,8 +12,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-
-from .course.exercises import register
 
 # %% ../nbs/02_losses.ipynb #losses-helpers
 def _floats(name: str, x) -> Tensor:
@@ -241,65 +238,3 @@ def per_class(
     elif mode == "sigmoid": p, loss = sigmoid(x), binary_cross_entropy_with_logits(x, y, "none")
     else: raise ValueError(f"mode={mode!r} does not exist: take 'softmax' or 'sigmoid'")
     return PerClass(p, loss, (p - y) / temperature)
-
-# %% ../nbs/02_losses.ipynb #losses-exercise-code
-def binary_loss(p, y):
-    "Mean binary cross-entropy of two lists of numbers: `p`, probabilities of yes, and `y`, the truth, each 1 or 0."
-    total = 0.0
-    for pi, yi in zip(p, y):
-        if yi == 1: total -= math.log(pi)
-        else: total -= math.log(1 - pi)
-    return total / len(p)
-
-
-def categorical_loss(p, y):
-    """Mean categorical cross-entropy, one number.
-
-    `p`: (n, n_class) probabilities, some of them 0; `y`: (n, n_class) one-hot rows. The true class never has 0."""
-    yes_half = torch.where(y == 1, -p.log(), 0.0)
-    return yes_half.sum(1).mean().item()
-
-
-def safe_softmax(x):
-    "Softmax along the last axis of (n, n_class) activations, which may be as large as ±1000."
-    exps = (x - x.amax(-1, keepdim=True)).exp()
-    return exps / exps.sum(-1, keepdim=True)
-
-
-def _yes_no():
-    g = torch.Generator().manual_seed(0)
-    for n in (1, 4, 50):
-        yield (torch.rand(n, generator=g) * 0.9 + 0.05).tolist(), torch.randint(2, (n,), generator=g).tolist()
-    yield [1.0, 0.0, 0.5], [1, 0, 1]
-
-
-def _rows():
-    g = torch.Generator().manual_seed(0)
-    for n, n_class in ((1, 2), (4, 3), (32, 10)):
-        p, t = torch.rand(n, n_class, generator=g) + 0.1, torch.randint(n_class, (n,), generator=g)
-        yield p / p.sum(1, keepdim=True), torch.eye(n_class)[t]
-    yield torch.tensor([[0.0, 1.0, 0.0], [0.5, 0.0, 0.5]]), torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
-
-
-def _activations():
-    g = torch.Generator().manual_seed(0)
-    for n, n_class, scale in ((1, 3, 1), (4, 5, 10), (2, 4, 1000)): yield (torch.randn(n, n_class, generator=g) * scale,)
-    yield (torch.tensor([[-1000.0, -1001.0, -1002.0], [1000.0, 0.0, -1000.0]]),)
-
-
-register("losses/binary-if", binary_loss, _yes_no,
-         prompt="Binary cross-entropy with an `if`: the mean over two lists of numbers, with Python and `math.log` alone.",
-         hints=["One answer at a time: `for pi, yi in zip(p, y)`.",
-                "What probability was given to what really was there? If the truth is 1 it is pi, and otherwise?",
-                "Add up minus the logarithms, and divide by how many there are. "
-                "Never take a logarithm that is not needed: it may be that of 0."])
-register("losses/categorical", categorical_loss, _rows,
-         prompt="Categorical from binary: keep the “yes” half of binary cross-entropy for each class, add over the classes, average over the rows.",
-         hints=["The “yes” half is y times minus log p.",
-                "0 times the logarithm of 0 is nan: ask with `torch.where` instead of multiplying.",
-                "`.sum(1)` adds over the classes, `.mean()` averages over the rows."])
-register("losses/softmax", safe_softmax, _activations,
-         prompt="Softmax that does not overflow, along the last axis, without the library's softmax.",
-         hints=["Exponentials, divided by their sum.",
-                "Only differences count: which number may be subtracted from a row, so that no exponential is above 1?",
-                "`x.amax(-1, keepdim=True)` is each row's maximum, as a column that fits x."]);

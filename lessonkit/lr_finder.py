@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['DATA_BYTES', 'SLIDE_WINDOW', 'SLIDE_AGREE', 'RULES', 'no_trace', 'Record', 'run_steps', 'smooth', 'Suggestion',
            'minimum', 'steep', 'falling', 'valley', 'slide', 'LRFind', 'lr_find', 'rates', 'find_over_seeds',
-           'spread_over_seeds', 'try_rates', 'exponential_rates', 'debiased']
+           'spread_over_seeds', 'try_rates']
 
 # %% ../nbs/07_lr_finder.ipynb #lrf-imports
 import math
@@ -21,7 +21,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from .train import checkpoints
-from .course.exercises import register
 from .train.remember import Remembered
 from .learner import Callback, DataLoaders, Learner, Stop
 
@@ -321,32 +320,3 @@ def try_rates(
     for i, r in enumerate(lrs):
         if not stopped: run_steps(learn, [r] * n_step, lambda losses: show(i, losses))
     return table
-
-# %% ../nbs/07_lr_finder.ipynb #lrf-exercise-code
-def exponential_rates(start, end, n):
-    "`n` rates from `start` to `end`, both included, as an array; each is the one before times the same factor."
-    return start * (end / start) ** (np.arange(n) / (n - 1))
-
-
-def debiased(losses, beta):
-    """The debiased forgetting mean of `losses` after each step, as an array.
-
-    The mean starts at 0 and keeps `beta` of itself at each step; then it is divided by the sum of the losses' weights."""
-    mean, out = 0.0, []
-    for n, loss in enumerate(losses, 1):
-        mean = beta * mean + (1 - beta) * loss
-        out.append(mean / (1 - beta**n))
-    return np.array(out)
-
-
-def _curves():
-    rng = np.random.default_rng(0)
-    return [(rng.normal(2, 1, n), beta) for n, beta in [(1, 0.9), (5, 0.5), (40, 0.98), (7, 0.0)]]
-
-
-register("lr-finder/rates", exponential_rates, [(1e-5, 10.0, 7), (1e-7, 10.0, 100), (0.1, 0.2, 2)],
-         prompt="The rates of a finder: `exponential_rates(start, end, n)`, without `np.geomspace`.",
-         hints=["After all n − 1 steps the factor must have made `end` out of `start`.", "The factor of i steps is (end / start) ** (i / (n − 1))."])
-register("lr-finder/debias", debiased, _curves,
-         prompt="Smoothing that is right from the first loss on: `debiased(losses, beta)`.",
-         hints=["Begin with the plain forgetting mean of this lesson.", "After n losses their weights sum to 1 − beta ** n.", "The first value must be the first loss itself."]);

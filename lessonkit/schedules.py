@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SNAP', 'digits', 'small_net', 'Schedule', 'schedule', 'sched_const', 'sched_lin', 'sched_cos', 'sched_exp',
            'sched_poly', 'combine_scheds', 'clr', 'stlr', 'one_cycle', 'one_cycle_momentum', 'Run', 'train_by',
-           'cycle_ends', 'sgdr', 'wsd', 'restart_positions']
+           'cycle_ends', 'sgdr']
 
 # %% ../nbs/05_schedules.ipynb #sched-imports
 import inspect
@@ -20,8 +20,6 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from .course.exercises import register
 
 # %% ../nbs/05_schedules.ipynb #sched-digits
 @cache
@@ -363,51 +361,3 @@ def sgdr(
     ends = cycle_ends(n_cycle, cycle_len, cycle_mult)
     pcts = np.diff(ends, prepend=0) / ends[-1]
     return combine_scheds(pcts, [sched_cos(lr, lr_min)] * n_cycle)
-
-# %% ../nbs/05_schedules.ipynb #sched-exercise-code
-def wsd(lr, up, down):
-    """A schedule: a line from 0 to `lr` over the first `up` of the way, then `lr`, and a line to 0 over the last `down`.
-
-    Returns the function of position; `up` + `down` is below 1."""
-    pieces = [sched_lin(0, lr), sched_const(lr), sched_lin(lr, 0)]
-    return combine_scheds([up, 1 - up - down, down], pieces)
-
-
-def restart_positions(n_cycle, cycle_mult):
-    """The positions, between 0 and 1, at which SGDR jumps back up: a list of `n_cycle` - 1 numbers.
-
-    Each cycle is `cycle_mult` times as long as the one before it."""
-    lengths = [cycle_mult**i for i in range(n_cycle)]
-    return [sum(lengths[: i + 1]) / sum(lengths) for i in range(n_cycle - 1)]
-
-
-def _same_curve(want, got):
-    "Compares two functions of position where it matters."
-    if not callable(got): return f"expected a function of position, got {_kind_of(got)}: return what `combine_scheds` returns, or a function you define inside"
-    for pos in np.unique(np.concatenate([np.linspace(0, 1, 41), want.joints])).tolist():
-        try: value = float(got(pos))
-        except Exception as e: return f"at position {pos:.3g} it stopped with {type(e).__name__}: {e}"
-        if not np.isclose(value, want(pos), rtol=1e-5, atol=1e-7): return f"at position {pos:.3g}: expected {want(pos):.4g}, got {value:.4g}"
-    return ""
-
-
-def _kind_of(value) -> str: return "None (is there a `return`?)" if value is None else f"a {type(value).__name__}"
-
-
-def _same_places(want, got):
-    "Compares positions, in a list, tuple or array."
-    if got is None or isinstance(got, (str, dict)) or not hasattr(got, "__len__"): return f"expected a list of positions, got {_kind_of(got)}"
-    if len(got) != len(want): return f"expected {len(want)} positions, got {len(got)}: the last cycle's end, at 1, is no restart"
-    for i, (a, b) in enumerate(zip(want, got)):
-        if not np.isclose(a, float(b), atol=1e-6): return f"restart {i + 1}: expected {a:.4f}, got {float(b):.4f}"
-    return ""
-
-
-register("schedules/warmup-stable-decay", wsd, [(0.1, 0.1, 0.2), (1.0, 0.05, 0.9), (0.003, 0.3, 0.3)], compare=_same_curve,
-         prompt="A shape that large language models are trained with: warm up, stay, decay. `wsd(lr, up, down)` returns the function of position.",
-         hints=["Three pieces: a line, a constant, a line.", "`sched_const` is the piece that stays; its share is what the other two leave.",
-                "combine_scheds([up, …, down], [sched_lin(0, lr), …, …])"])
-register("schedules/restarts", restart_positions, [(3, 2), (1, 2), (4, 1), (5, 3), (2, 1.5)], compare=_same_places,
-         prompt="Where does SGDR restart? `restart_positions(n_cycle, cycle_mult)` gives the positions between 0 and 1, in plain Python.",
-         hints=["In units of the first cycle, the lengths are 1, m, m², …", "A cycle ends where the lengths so far add up to; divide by the sum of all.",
-                "For three cycles and m = 2: lengths 1, 2, 4, so 1/7 and 3/7."]);

@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['FAR', 'OPTIMIZERS', 'make_points', 'line', 'mse', 'mse_grad', 'as_points', 'fit_line', 'loss_surface', 'mse_hessian',
-           'largest_stable_lr', 'Optimizer', 'SGD', 'Momentum', 'Descent', 'descend', 'RMSProp', 'Adam', 'Grouped',
-           'gradient_step', 'adam_step', 'nesterov']
+           'largest_stable_lr', 'Optimizer', 'SGD', 'Momentum', 'Descent', 'descend', 'RMSProp', 'Adam', 'Grouped']
 
 # %% ../nbs/01_sgd.ipynb #sgd-imports
 from collections.abc import Callable
@@ -14,8 +13,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-
-from .course.exercises import register
 
 # %% ../nbs/01_sgd.ipynb #sgd-points
 def make_points(
@@ -300,60 +297,3 @@ class Grouped(torch.optim.Optimizer):
                 if p.grad is None: continue
                 grad = p.grad + group["weight_decay"] * p
                 p -= group["lr"] * self.rule.direction(grad, self.state[p])
-
-# %% ../nbs/01_sgd.ipynb #sgd-exercise-code
-def gradient_step(a, b, c, x, y, lr):
-    "(a, b, c) after one step down the mean squared error of the parabola a x² + b x + c on points x, y (arrays)."
-    r = a * x**2 + b * x + c - y
-    return a - lr * 2 * (r * x**2).mean(), b - lr * 2 * (r * x).mean(), c - lr * 2 * r.mean()
-
-
-def adam_step(p, grad, mean, square, t, lr):
-    """One step of Adam as a pure function: the new (p, mean, square).
-
-    All arrays of one shape; t counts from 1; betas (0.9, 0.999), eps 1e-8. What is passed in stays as it is."""
-    mean = 0.9 * mean + 0.1 * grad
-    square = 0.999 * square + 0.001 * grad**2
-    size = np.sqrt(square / (1 - 0.999**t)) + 1e-8
-    return p - lr * mean / (1 - 0.9**t) / size, mean, square
-
-
-def nesterov(p, grads, lr, momentum):
-    """The array `p` after one step for each array in the list `grads`, with Nesterov's momentum.
-
-    Each step goes along the gradient plus `momentum` times the fading sum that already holds this gradient."""
-    total = np.zeros_like(p)
-    for grad in grads:
-        total = momentum * total + grad
-        p = p - lr * (grad + momentum * total)
-    return p
-
-
-def _parabolas():
-    rng = np.random.default_rng(0)
-    return [(*rng.normal(size=3), rng.normal(size=n), rng.normal(size=n), lr) for n, lr in [(5, 0.1), (1, 0.5), (40, 0.01)]]
-
-
-def _adam_states():
-    rng = np.random.default_rng(1)
-    for t, shape in [(1, (3,)), (2, (2, 4)), (500, (1,))]:
-        seen = np.zeros(shape) if t == 1 else rng.normal(size=shape)
-        yield rng.normal(size=shape), rng.normal(size=shape), seen, seen**2 + (t > 1), t, 0.05
-
-
-def _gradients():
-    rng = np.random.default_rng(2)
-    return [(rng.normal(size=3), list(rng.normal(size=(n, 3))), 0.1, m) for n, m in [(1, 0.9), (6, 0.9), (4, 0.0), (5, 0.5)]]
-
-
-register("sgd/gradient-step", gradient_step, _parabolas,
-         prompt="One gradient step by hand, now for a parabola: derive the three derivatives on paper, then write them with numpy.",
-         hints=["Only the residual changes: r = a x² + b x + c − y.", "What stands beside a parameter in r is what its residuals are multiplied by.",
-                "All three derivatives are taken at the old a, b and c."])
-register("sgd/adam-step", adam_step, _adam_states,
-         prompt="Adam's step as a pure function on arrays, with nothing kept between calls.",
-         hints=["First the two running means, then their corrected forms, then the step.", "Return the running means as they are; only the step uses the corrected ones.",
-                "eps is added to the root, not under it."])
-register("sgd/nesterov", nesterov, _gradients,
-         prompt="Nesterov's momentum, as `torch.optim.SGD(…, nesterov=True)` has it: look ahead along the sum.",
-         hints=["Update the fading sum first, as in `Momentum`.", "The direction is not the sum, but the gradient plus momentum times the sum."]);

@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['UNK', 'PAD', 'BOS', 'REP', 'WREP', 'UP', 'MAJ', 'SPECIALS', 'tokenize_chars', 'clean_text', 'tokenize_words',
-           'detokenize', 'Vocab', 'count_pairs', 'merge_pair', 'learn_merges', 'train_bpe', 'numericalize_docs',
-           'apply_merges', 'vocab_for_share', 'docs_to_stream']
+           'detokenize', 'Vocab', 'count_pairs', 'merge_pair', 'learn_merges', 'train_bpe', 'numericalize_docs']
 
 # %% ../nbs/30_tokens.ipynb #imports
 import html
@@ -20,8 +19,6 @@ from itertools import chain, groupby, islice, pairwise, repeat
 from pathlib import Path
 
 import numpy as np
-
-from .course.exercises import register
 
 # %% ../nbs/30_tokens.ipynb #tokenize-chars
 def tokenize_chars(
@@ -409,64 +406,3 @@ def numericalize_docs(
         stream[at:at + len(b)] = final[b]
         at += len(b)
     return stream, vocab
-
-# %% ../nbs/30_tokens.ipynb #ex-reference
-def apply_merges(word: str, merges: list[tuple[str, str]]) -> tuple[str, ...]:
-    "Cuts `word` into sub-words: begin with its characters, then make each merge in turn."
-    symbols = tuple(word)
-    for pair in merges: symbols = merge_pair(symbols, pair)
-    return symbols
-
-
-def vocab_for_share(counts: dict[str, int], share: float) -> int:
-    "The least number of different tokens, the most frequent first, that make up at least `share` of the text."
-    ordered = sorted(counts.values(), reverse=True)
-    return int(np.argmax(np.cumsum(ordered) >= share * sum(ordered))) + 1
-
-
-def docs_to_stream(docs: list[list[str]], stoi: dict[str, int]) -> np.ndarray:
-    "All documents, lists of tokens, as one int64 array of numbers: 'xxbos' before each, 'xxunk' for what `stoi` does not hold."
-    ids = []
-    for doc in docs: ids += [stoi['xxbos'], *(stoi.get(t, stoi['xxunk']) for t in doc)]
-    return np.array(ids, dtype=np.int64)
-
-# %% ../nbs/30_tokens.ipynb #ex-register
-def _merge_inputs():
-    rng = np.random.default_rng(0)
-    merges = learn_merges({'low': 5, 'lower': 2, 'newest': 6, 'widest': 3}, 12)
-    yield from ((word, merges[:n]) for word, n in [('lowest', 12), ('newer', 12), ('sleet', 3), ('low', 0), ('', 5)])
-    for _ in range(20):
-        words = [''.join(rng.choice(list('abc'), rng.integers(1, 9))) for _ in range(6)]
-        yield words[0], learn_merges(Counter(words[1:]), 5)
-
-
-def _share_inputs():
-    rng = np.random.default_rng(0)
-    yield {'the': 6, 'cat': 3, 'sat': 1}, .5
-    yield {'cat': 1, 'the': 6, 'sat': 4}, .6
-    for _ in range(20):
-        counts = {f'w{i}': int(c) for i, c in enumerate(rng.zipf(1.5, rng.integers(1, 50)).clip(max=1000))}
-        counts['w0'] += sum(counts.values()) % 10 == 0
-        yield counts, float(rng.choice([.1, .7, .9, 1.]))
-
-
-def _stream_inputs():
-    rng = np.random.default_rng(0)
-    stoi = {'xxunk': 0, 'xxpad': 1, 'xxbos': 2, 'a': 3, 'b': 4}
-    yield [['a', 'b'], ['b', 'zebra']], stoi
-    yield [[]], {'xxbos': 7, 'a': 3, 'xxunk': 5}
-    for _ in range(20): yield [list(rng.choice(list('abcd'), rng.integers(0, 6)).tolist()) for _ in range(rng.integers(1, 5))], stoi
-
-
-register('apply_merges', apply_merges, _merge_inputs,
-    prompt='Cut a new word with merges that were learned before, as the library did with *lowest*.',
-    hints=['Begin with tuple(word), the single characters.', 'merge_pair(symbols, pair) makes one merge wherever it fits.',
-        'The order of the merges matters: one loop over them.'])
-register('vocab_for_share', vocab_for_share, _share_inputs,
-    prompt='How many tokens must a vocabulary hold to know, say, 90 % of a text?',
-    hints=['Sort the counts, the largest first.', 'np.cumsum adds them up.',
-        'Look for the first place where the sum reaches share * total; the number of tokens is that place + 1.'])
-register('docs_to_stream', docs_to_stream, _stream_inputs,
-    prompt='Documents to one stream of numbers, unknown tokens included.',
-    hints=["Each document begins with stoi['xxbos'], an empty one too.", 'A dictionary has .get(key, what to give if it is missing).',
-        'np.array(a_list, dtype=np.int64) at the end.']);

@@ -14,13 +14,19 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "lessonkit"
-MODULES = sorted(".".join(p.relative_to(ROOT).with_suffix("").parts) for p in PACKAGE.rglob("*.py") if p.stem not in ("__init__", "_modidx"))
+MODULES = sorted(
+    ".".join(p.relative_to(ROOT).with_suffix("").parts)
+    for p in PACKAGE.rglob("*.py")
+    if p.stem not in ("__init__", "_modidx")
+)
 NOTEBOOKS = sorted(p for p in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
 WIDGETS = {"ipywidgets", "anywidget", "plotly", "IPython"}
 
 
 def cells(nb: Path) -> list[str]:
-    return ["".join(c["source"]) for c in json.loads(nb.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "code"]
+    return [
+        "".join(c["source"]) for c in json.loads(nb.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "code"
+    ]
 
 
 def exports(nb: Path) -> str | None:
@@ -34,7 +40,9 @@ NUMBER = {exports(nb): int(nb.name[:2]) for nb in NOTEBOOKS if re.match(r"\d\d_"
 
 
 def imported(module: str, source: str) -> set[str]:
-    "The lessonkit modules that `source`, a part of `module`, imports at any depth of its code, `from . import x` among them."
+    """The lessonkit modules that `source`, a part of `module`, imports at any depth of its code, `from .
+
+    import x` among them."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import): found |= {a.name for a in node.names}
@@ -51,7 +59,8 @@ def source(module: str) -> str: return (ROOT / Path(*module.split("."))).with_su
 def may_import(module: str, other: str) -> bool:
     "Whether the floors allow `module` to import `other`."
     rooms = [m.split(".")[1] for m in (module, other)]
-    if "widgets" in rooms and rooms[0] not in ("widgets", "explorers"): return False  # beside the lessons, above the ground
+    # beside the lessons, above the ground
+    if "widgets" in rooms and rooms[0] not in ("widgets", "explorers"): return False
     if rooms == ["train", "course"]: return False
     floor = {"train": 0, "course": 0, "widgets": 1, "exercises": 2, "explorers": 2}
     here, there = (floor.get(room, 1) for room in rooms)
@@ -61,12 +70,19 @@ def may_import(module: str, other: str) -> bool:
 
 
 def fresh(code: str) -> str:
-    done = subprocess.run([sys.executable, "-W", "error::SyntaxWarning", "-c", code], capture_output=True, text=True, timeout=120, cwd=ROOT / "tests")
+    done = subprocess.run(
+        [sys.executable, "-W", "error::SyntaxWarning", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=ROOT / "tests",
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_every_module_is_found(): assert {"lessonkit.bptt", "lessonkit.course.cli", "lessonkit.explorers.bptt"} <= set(MODULES)
+def test_every_module_is_found():
+    assert {"lessonkit.bptt", "lessonkit.course.cli", "lessonkit.explorers.bptt"} <= set(MODULES)
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -77,17 +93,28 @@ def test_imports_in_a_fresh_process_and_has_what_it_says(module):
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_only_go_down(module):
     up = sorted(other for other in imported(module, source(module)) if not may_import(module, other))
-    assert not up, f"{module} imports {up}: course is below lessons, a lesson below those with larger numbers, explorers are on top"
+    assert not up, (
+        f"{module} imports {up}: course is below lessons, a lesson below those with larger numbers, "
+        f"explorers are on top"
+    )
 
 
 def test_the_rule_finds_what_it_forbids():
     assert imported("lessonkit.course.x", "def f():\n    from ..bptt import LMBatches") == {"lessonkit.bptt"}
     assert imported("lessonkit.tokens", "from . import bptt") == {"lessonkit.bptt"}
-    assert not may_import("lessonkit.course.datasets", "lessonkit.bptt") and not may_import("lessonkit.bptt", "lessonkit.explorers.bptt")
+    assert not may_import("lessonkit.course.datasets", "lessonkit.bptt") and not may_import(
+        "lessonkit.bptt", "lessonkit.explorers.bptt"
+    )
     assert not may_import("lessonkit.tokens", "lessonkit.bptt") and may_import("lessonkit.bptt", "lessonkit.tokens")
-    assert may_import("lessonkit.explorers.bptt", "lessonkit.bptt") and may_import("lessonkit.explorers.bptt", "lessonkit.widgets.explorer")
-    assert not may_import("lessonkit.widgets.scene", "lessonkit.bptt") and not may_import("lessonkit.bptt", "lessonkit.widgets.scene")
-    assert not may_import("lessonkit.train.loaders", "lessonkit.course.runs") and may_import("lessonkit.course.runs", "lessonkit.train.loaders")
+    assert may_import("lessonkit.explorers.bptt", "lessonkit.bptt") and may_import(
+        "lessonkit.explorers.bptt", "lessonkit.widgets.explorer"
+    )
+    assert not may_import("lessonkit.widgets.scene", "lessonkit.bptt") and not may_import(
+        "lessonkit.bptt", "lessonkit.widgets.scene"
+    )
+    assert not may_import("lessonkit.train.loaders", "lessonkit.course.runs") and may_import(
+        "lessonkit.course.runs", "lessonkit.train.loaders"
+    )
 
 
 @pytest.mark.parametrize("module", sorted(NUMBER))
@@ -97,23 +124,28 @@ def test_lessons_load_no_widget_library(module):
 
 @pytest.mark.parametrize("nb", NOTEBOOKS, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_notebooks_import_by_absolute_names(nb):
-    "A relative import would fail in a notebook; nbdev makes them relative in the module. Lessons may show explorers, but not export that."
+    """A relative import would fail in a notebook; nbdev makes them relative in the module.
+
+    Lessons may show explorers, but not export that."""
     module = exports(nb)
     for text in cells(nb):
         assert not re.search(r"^\s*from +\.", text, re.M), text
-        if module and re.search(r"^#\| *exporti?s?\b", text, re.M): assert all(may_import(module, o) for o in imported(module, text)), text
+        if module and re.search(r"^#\| *exporti?s?\b", text, re.M):
+            assert all(may_import(module, o) for o in imported(module, text)), text
 
 
 @pytest.mark.parametrize("nb", NOTEBOOKS, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_each_notebook_has_its_module_where_it_belongs(nb):
-    "nbs/NN_topic.ipynb is lessonkit/topic.py, nbs/course/topic.ipynb is lessonkit/course/topic.py; and each has been exported."
+    """nbs/NN_topic.ipynb is lessonkit/topic.py, nbs/course/topic.ipynb is lessonkit/course/topic.py; and each has
+    been exported."""
     folder, topic = nb.relative_to(ROOT / "nbs").parts[:-1], re.sub(r"^\d\d_", "", nb.stem)
     expected = ".".join(["lessonkit", *folder, topic])
     if exports(nb) is None: assert nb.name == "index.ipynb"
     else: assert exports(nb) == expected and expected in MODULES
 
 
-def public(module: str) -> list: return [(name, getattr(importlib.import_module(module), name)) for name in importlib.import_module(module).__all__]
+def public(module: str) -> list:
+    return [(name, getattr(importlib.import_module(module), name)) for name in importlib.import_module(module).__all__]
 
 
 def bare(name: str, o) -> bool:
@@ -134,4 +166,6 @@ def test_every_public_name_has_a_docstring(module):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_every_module_says_what_it_is_for(module):
-    assert ast.get_docstring(ast.parse(source(module))), f"{module} has no docstring: the `> line` under its notebook's title makes it"
+    assert ast.get_docstring(ast.parse(source(module))), (
+        f"{module} has no docstring: the `> line` under its notebook's title makes it"
+    )

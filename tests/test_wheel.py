@@ -1,4 +1,5 @@
-"""The wheel: built, looked into, installed with all it needs in an empty environment, and used there from an empty folder.
+"""The wheel: built, looked into, installed with all it needs in an empty environment, and used there from an empty
+folder.
 
 Takes a few minutes, most of them for installing torch; `make unit` leaves it out."""
 import json
@@ -21,7 +22,15 @@ BIN, EXE = ("Scripts", ".exe") if os.name == "nt" else ("bin", "")
 
 
 def run(*command, cwd: Path, seconds: int = 900, code: int = 0, **env: str) -> str:
-    done = subprocess.run([str(c) for c in command], cwd=cwd, capture_output=True, text=True, encoding="utf-8", timeout=seconds, env=os.environ | env)
+    done = subprocess.run(
+        [str(c) for c in command],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=seconds,
+        env=os.environ | env,
+    )
     assert done.returncode == code, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout
 
@@ -30,7 +39,11 @@ def run(*command, cwd: Path, seconds: int = 900, code: int = 0, **env: str) -> s
 def wheel(tmp_path_factory) -> Path:
     "Built from a copy, so that nothing an earlier build left behind can get in."
     source, out = tmp_path_factory.mktemp("source") / "lessonkit", tmp_path_factory.mktemp("dist")
-    copytree(ROOT, source, ignore=ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "shots", "lessons", "shared"))
+    copytree(
+        ROOT,
+        source,
+        ignore=ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "shots", "lessons", "shared"),
+    )
     run(sys.executable, "-m", "build", "--wheel", "--outdir", out, source, cwd=out)
     built, = out.glob("*.whl")
     return built
@@ -42,8 +55,17 @@ class Installed:
     def __init__(self, wheel: Path, at: Path):
         self.venv, self.folder = at / "venv", at / "work"
         self.folder.mkdir()
-        self.env = {"PYTHONNOUSERSITE": "1", "PYTHONPATH": "", "PYTHONUTF8": "1", "LESSONKIT_DATA": str(at / "data"), "LESSONKIT_REAL": ""}
-        self.env |= {f"JUPYTER_{k}_DIR": str(at / "jupyter" / k) for k in ("CONFIG", "DATA", "RUNTIME")} | {"JUPYTER_PATH": "", "IPYTHONDIR": str(at / "ipython")}
+        self.env = {
+            "PYTHONNOUSERSITE": "1",
+            "PYTHONPATH": "",
+            "PYTHONUTF8": "1",
+            "LESSONKIT_DATA": str(at / "data"),
+            "LESSONKIT_REAL": "",
+        }
+        self.env |= {f"JUPYTER_{k}_DIR": str(at / "jupyter" / k) for k in ("CONFIG", "DATA", "RUNTIME")} | {
+            "JUPYTER_PATH": "",
+            "IPYTHONDIR": str(at / "ipython"),
+        }
         run(sys.executable, "-m", "venv", self.venv, cwd=at)
         self.bin("python", "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", wheel, seconds=1800)
 
@@ -68,7 +90,10 @@ def copies(there) -> Path:
 
 def test_the_wheel_holds_the_package_its_lessons_and_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as z: names = set(z.namelist())
-    assert {n.split("/")[0] for n in names} == {"lessonkit", next(n for n in names if n.endswith("/METADATA")).split("/")[0]}
+    assert {n.split("/")[0] for n in names} == {
+        "lessonkit",
+        next(n for n in names if n.endswith("/METADATA")).split("/")[0],
+    }
     assert {n for n in names if n.endswith(".py")} == set(MODULES)
     assert {n for n in names if n.endswith(".ipynb")} == {f"lessonkit/lessons/{n}" for n in LESSONS} and LESSONS
     for folder in ("static", "weights"):
@@ -86,8 +111,18 @@ def test_the_lessons_in_it_are_those_of_the_checkout(wheel):
 def test_a_learner_needs_no_nbdev(wheel):
     with zipfile.ZipFile(wheel) as z:
         lines = z.read(next(n for n in z.namelist() if n.endswith("/METADATA"))).decode().splitlines()
-    needed = {re.match(r"[\w.-]+", line.removeprefix("Requires-Dist: "))[0] for line in lines if line.startswith("Requires-Dist:") and "extra ==" not in line}
-    assert {"torch", "jupyterlab", "anywidget", "ipywidgets"} <= needed and not needed & {"nbdev", "fastcore", "execnb", "ghapi", "pytest"}
+    needed = {
+        re.match(r"[\w.-]+", line.removeprefix("Requires-Dist: "))[0]
+        for line in lines
+        if line.startswith("Requires-Dist:") and "extra ==" not in line
+    }
+    assert {"torch", "jupyterlab", "anywidget", "ipywidgets"} <= needed and not needed & {
+        "nbdev",
+        "fastcore",
+        "execnb",
+        "ghapi",
+        "pytest",
+    }
 
 
 # where it is installed
@@ -95,7 +130,14 @@ def test_a_learner_needs_no_nbdev(wheel):
 def test_it_is_the_installed_one_and_alone(there):
     assert Path(there.python("import lessonkit; print(lessonkit.__file__)").strip()).is_relative_to(there.venv)
     packages = {p["name"].lower() for p in json.loads(there.bin("python", "-m", "pip", "list", "--format", "json"))}
-    assert "lessonkit" in packages and not packages & {"nbdev", "fastcore", "execnb", "pytest", "torchvision", "torchtext"}
+    assert "lessonkit" in packages and not packages & {
+        "nbdev",
+        "fastcore",
+        "execnb",
+        "pytest",
+        "torchvision",
+        "torchtext",
+    }
     assert there.bin("python", "-m", "pip", "check")
 
 
@@ -115,21 +157,29 @@ def test_each_module_imports_on_its_own(there, path):
 
 def test_the_command_is_there(there):
     assert "lessonkit lab" in there.bin("lessonkit", "--help")
-    assert there.bin("lessonkit", "--version").split()[1] == there.python("import lessonkit; print(lessonkit.__version__)").strip()
+    assert (
+        there.bin("lessonkit", "--version").split()[1]
+        == there.python("import lessonkit; print(lessonkit.__version__)").strip()
+    )
 
 
 def test_the_doctor_finds_it_usable(there):
     report = json.loads(there.bin("lessonkit", "doctor", "--json"))
-    assert report["ok"] and f"{len(LESSONS)} in " in next(c for c in report["checks"] if c["name"] == "lessons")["found"]
+    assert (
+        report["ok"] and f"{len(LESSONS)} in " in next(c for c in report["checks"] if c["name"] == "lessons")["found"]
+    )
 
 
 def test_data_and_recorded_results_can_be_asked_for(there):
     assert "nietzsche: " in there.bin("lessonkit", "data")
-    there.python("from lessonkit.course.runs import checkout, recorded; assert checkout() is None; recorded('no such run')")
+    there.python(
+        "from lessonkit.course.runs import checkout, recorded; assert checkout() is None; recorded('no such run')"
+    )
 
 
 def test_a_real_run_is_not_written_into_the_package(there):
-    code = "import os; os.environ['LESSONKIT_REAL'] = '1'; from lessonkit.course import runs; runs.record('x', loss=1.); assert runs.recorded('x') is None"
+    code = "import os; os.environ['LESSONKIT_REAL'] = '1'; from lessonkit.course import runs"
+    code += "; runs.record('x', loss=1.); assert runs.recorded('x') is None"
     assert "x: loss 1" in there.python(code)
 
 
@@ -140,7 +190,17 @@ def test_lab_copies_the_lessons(copies):
 
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_a_copy_runs_from_top_to_bottom(there, copies, lesson):
-    there.bin("jupyter", "nbconvert", "--to", "notebook", "--execute", "--output", f"ran-{lesson}", copies / lesson, seconds=600)
+    there.bin(
+        "jupyter",
+        "nbconvert",
+        "--to",
+        "notebook",
+        "--execute",
+        "--output",
+        f"ran-{lesson}",
+        copies / lesson,
+        seconds=600,
+    )
     ran = json.loads((copies / f"ran-{lesson}").read_text(encoding="utf-8"))
     done = [c for c in ran["cells"] if c["cell_type"] == "code" and "".join(c["source"]).strip()]
     assert done and all(c["execution_count"] for c in done)

@@ -23,11 +23,15 @@ STATIC = ("text/plain", "image/png", "text/markdown")
 
 
 def smaller(png: str) -> str:
-    "A picture with a palette of 256 colors instead of 16 million: no eye sees it, and two of three bytes go. base64 in and out."
+    """A picture with a palette of 256 colors instead of 16 million: no eye sees it, and two of three bytes go.
+
+    base64 in and out."""
     image = Image.open(io.BytesIO(base64.b64decode(png)))
     if image.mode == "P": return png.strip()
     out = io.BytesIO()
-    image.convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(out, "png", optimize=True)
+    image.convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
+        out, "png", optimize=True
+    )
     return min(png, base64.encodebytes(out.getvalue()).decode(), key=len).strip()
 
 
@@ -67,7 +71,8 @@ def write(nb, path: Path):
     if path.read_text(encoding="utf-8") != text: path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def tracked() -> list[Path]: return sorted(p for p in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
+def tracked() -> list[Path]:
+    return sorted(p for p in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
 
 
 def cmd_strip(paths):
@@ -111,12 +116,15 @@ def cmd_readme(_):
         if cell.cell_type == "code" and "#| echo: false" in cell.source: cell.metadata["tags"] = ["no-input"]
         cell.source = "\n".join(line for line in cell.source.splitlines() if not line.startswith("#| "))
     config = Config(TagRemovePreprocessor={"enabled": True, "remove_input_tags": {"no-input"}})
-    text, found = MarkdownExporter(config=config).from_notebook_node(nb, resources={"output_files_dir": "nbs/images", "unique_key": "index"})
+    text, found = MarkdownExporter(config=config).from_notebook_node(
+        nb, resources={"output_files_dir": "nbs/images", "unique_key": "index"}
+    )
     for name, data in found["outputs"].items():
         (ROOT / name).parent.mkdir(exist_ok=True)
         (ROOT / name).write_bytes(data)
     head = "<!-- written by `make readme` from nbs/index.ipynb -->\n\n"
-    text = re.sub(r"\]\((\d\d_)", r"](nbs/\1", text).replace("](../", "](").replace("![png](", "![an explorer](")  # links, from where README stands
+    # links, from where README stands
+    text = re.sub(r"\]\((\d\d_)", r"](nbs/\1", text).replace("](../", "](").replace("![png](", "![an explorer](")
     text = re.sub(r"\n\s*\n\s*\n+", "\n\n", "\n".join(line.rstrip() for line in text.strip().splitlines()))
     (ROOT / "README.md").write_text(head + text + "\n", encoding="utf-8", newline="\n")
 
@@ -125,7 +133,11 @@ if __name__ == "__main__":
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("what", choices=["strip", "readme", "outputs"])
     ap.add_argument("notebooks", nargs="*", type=Path)
-    ap.add_argument("--real", action="store_true", help="first the long runs, on the real data sets, for what they record (LESSONKIT_REAL=1)")
+    ap.add_argument(
+        "--real",
+        action="store_true",
+        help="first the long runs, on the real data sets, for what they record (LESSONKIT_REAL=1)",
+    )
     a = ap.parse_intermixed_args()
     paths = [p.resolve() for p in a.notebooks]
     if a.what == "strip": cmd_strip(paths)

@@ -55,18 +55,12 @@ def find_lesson(
 # %% ../../nbs/course/lab.ipynb #for-learner
 def for_learner(
     text: str, # a lesson's notebook, as JSON
-    module: str, # the module that the lesson exports: 'lessonkit.bptt'
-) -> str: # the same notebook without answers
-    "A lesson as a learner gets it: cells marked `#| solution` give way to an import of the module that has them."
-    nb, cells, hidden = json.loads(text), [], 0
-    for cell in nb['cells']:
-        if cell['cell_type'] == 'code' and re.search(r'^#\| *solution\b', ''.join(cell['source']), re.M):
-            hidden += 1
-            if hidden > 1: continue
-            cell = cell | {'source': [f'import {module}  # has the exercises'], 'outputs': [], 'execution_count': None}
-        cells.append(cell)
-    if not hidden: return text
-    return json.dumps(nb | {'cells': cells}, indent=1, ensure_ascii=False, sort_keys=True) + '\n'
+) -> str: # the same notebook without its last section
+    "A lesson as a learner gets it: without the section `## Checks`, which is for its authors."
+    nb = json.loads(text)
+    starts = [i for i, c in enumerate(nb['cells']) if re.match(r'## Checks *(\n|$)', ''.join(c['source']))]
+    if not starts: return text
+    return json.dumps(nb | {'cells': nb['cells'][:starts[-1]]}, indent=1, ensure_ascii=False, sort_keys=True) + '\n'
 
 # %% ../../nbs/course/lab.ipynb #prints
 def _prints(data: bytes) -> dict | None:
@@ -156,7 +150,7 @@ def lay(
 
     told = {}
     for name, source in lesson_files().items():
-        text = for_learner(source.read_text(encoding='utf-8'), f"lessonkit.{name.split('_', 1)[1]}")
+        text = for_learner(source.read_text(encoding='utf-8'))
         said = _lay_one(folder / source.name, text.encode(), note, name in reset)
         if said: told[name] = said
     _write(folder / NOTE, (json.dumps(note, indent=1, sort_keys=True) + '\n').encode())

@@ -41,13 +41,19 @@ class Server:
         self.url = f"http://127.0.0.1:{port}"
         folders = dict(JUPYTER_CONFIG_DIR="config", JUPYTER_DATA_DIR="data", JUPYTER_RUNTIME_DIR="runtime",
                        JUPYTERLAB_SETTINGS_DIR="settings", JUPYTERLAB_WORKSPACES_DIR="workspaces",
-                       IPYTHONDIR="ipython", LESSONKIT_DATA="no-data")  # no data: the embedded samples, everywhere alike
+                       # no data: the embedded samples, everywhere alike
+                       IPYTHONDIR="ipython", LESSONKIT_DATA="no-data")
         env = os.environ | {k: str(home / v) for k, v in folders.items()}
         options = dict(ip="127.0.0.1", port=port, port_retries=0, root_dir=self.root, open_browser=False,
                        allow_root=True, disable_check_xsrf=True)
         args = [f"--ServerApp.{k}={v}" for k, v in options.items()]
-        args += ["--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True", "--JupyterNotebookApp.expose_app_in_browser=True",
-                 "--LabApp.extension_manager=readonly", "--LabApp.news_url=None"]
+        args += [
+            "--IdentityProvider.token=",
+            "--LabApp.expose_app_in_browser=True",
+            "--JupyterNotebookApp.expose_app_in_browser=True",
+            "--LabApp.extension_manager=readonly",
+            "--LabApp.news_url=None",
+        ]
         with self.log.open("w", encoding="utf-8") as log:
             self.process = subprocess.Popen([sys.executable, "-m", "jupyter", "lab", *args], env=env, cwd=self.root,
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)

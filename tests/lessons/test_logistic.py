@@ -24,7 +24,11 @@ def test_each_epoch_reads_each_row_once_with_its_target(n, bs, shuffle, seed):
     batches = Batches(x, -x, bs=bs, shuffle=shuffle, seed=seed)
     for _ in range(3):
         pairs = list(batches)
-        assert len(pairs) == len(batches) and [len(a) for a, _ in pairs[:-1]] == [bs] * (len(pairs) - 1) and 1 <= len(pairs[-1][0]) <= bs
+        assert (
+            len(pairs) == len(batches)
+            and [len(a) for a, _ in pairs[:-1]] == [bs] * (len(pairs) - 1)
+            and 1 <= len(pairs[-1][0]) <= bs
+        )
         got = torch.cat([a for a, _ in pairs])
         assert torch.equal(got.sort().values, x) and torch.equal(torch.cat([b for _, b in pairs]), -got)
         if not shuffle: assert torch.equal(got, x)
@@ -85,7 +89,10 @@ def test_training_equals_the_library_s(n, n_in, n_out, bs, seed):
 def test_confusion_counts_every_answer(n, n_class, seed):
     labels, said = torch.randint(n_class, (2, n), generator=torch.Generator().manual_seed(seed))
     table = confusion(labels, said, n_class)
-    expected = [[sum(a == r and b == c for a, b in zip(labels.tolist(), said.tolist())) for c in range(n_class)] for r in range(n_class)]
+    expected = [
+        [sum(a == r and b == c for a, b in zip(labels.tolist(), said.tolist())) for c in range(n_class)]
+        for r in range(n_class)
+    ]
     assert table.tolist() == expected
 
 

@@ -1,4 +1,5 @@
-"""What lesson 01 promises of its gradients, its optimizers and its edge, for points, settings and starts it has not seen."""
+"""What lesson 01 promises of its gradients, its optimizers and its edge, for points, settings and starts it has
+not seen."""
 from functools import partial
 
 import numpy as np
@@ -8,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lessonkit.learner import DataLoaders, Learner
-from lessonkit.sgd import OPTIMIZERS, SGD, Adam, Grouped, Momentum, RMSProp, descend, fit_line, largest_stable_lr, loss_surface, make_points, mse, mse_grad, mse_hessian
+from lessonkit.sgd import (OPTIMIZERS, SGD, Adam, Grouped, Momentum, RMSProp, descend, fit_line, largest_stable_lr,
+                           loss_surface, make_points, mse, mse_grad, mse_hessian)
 
 O = torch.optim
 number = st.floats(-5, 5)
@@ -28,28 +30,47 @@ def test_gradient_and_hessian_are_autograds(seed, n, a, b):
 
 PAIRS = {
     "SGD": (lambda p, lr, wd, b: SGD(p, lr, wd=wd), lambda p, lr, wd, b: O.SGD(p, lr, weight_decay=wd)),
-    "momentum": (lambda p, lr, wd, b: Momentum(p, lr, b, wd=wd), lambda p, lr, wd, b: O.SGD(p, lr, momentum=b, weight_decay=wd)),
-    "RMSProp": (lambda p, lr, wd, b: RMSProp(p, lr, alpha=b, wd=wd), lambda p, lr, wd, b: O.RMSprop(p, lr, alpha=b, weight_decay=wd)),
-    "Adam": (lambda p, lr, wd, b: Adam(p, lr, (b, 0.99), wd=wd), lambda p, lr, wd, b: O.Adam(p, lr, betas=(b, 0.99), weight_decay=wd)),
+    "momentum": (
+        lambda p, lr, wd, b: Momentum(p, lr, b, wd=wd),
+        lambda p, lr, wd, b: O.SGD(p, lr, momentum=b, weight_decay=wd),
+    ),
+    "RMSProp": (
+        lambda p, lr, wd, b: RMSProp(p, lr, alpha=b, wd=wd),
+        lambda p, lr, wd, b: O.RMSprop(p, lr, alpha=b, weight_decay=wd),
+    ),
+    "Adam": (
+        lambda p, lr, wd, b: Adam(p, lr, (b, 0.99), wd=wd),
+        lambda p, lr, wd, b: O.Adam(p, lr, betas=(b, 0.99), weight_decay=wd),
+    ),
 }
 
 
 @pytest.mark.parametrize("name", PAIRS)
-@given(seed=st.integers(0, 2**31), lr=st.floats(1e-4, 0.1), wd=st.sampled_from([0, 1e-3, 0.1, 0.3]), beta=st.floats(0.1, 0.99))
+@given(
+    seed=st.integers(0, 2**31),
+    lr=st.floats(1e-4, 0.1),
+    wd=st.sampled_from([0, 1e-3, 0.1, 0.3]),
+    beta=st.floats(0.1, 0.99),
+)
 @settings(max_examples=15, deadline=None)
 def test_every_optimizer_is_torchs_step_by_step(name, seed, lr, wd, beta):
-    "The same gradients given to both, drawn at random; a parameter without one stays where it is; the rate changes on the way."
+    """The same gradients given to both, drawn at random; a parameter without one stays where it is; the rate
+    changes on the way."""
     g = torch.Generator().manual_seed(seed)
     start = [torch.randn(s, generator=g, dtype=torch.float64) for s in [(3, 2), (4,), ()]]
     ours, theirs = ([p.clone() for p in start] for _ in range(2))
     idle = torch.ones(2)
     one, other = (make(params, lr, wd, beta) for make, params in zip(PAIRS[name], (ours + [idle], theirs)))
     for i in range(50):
-        for p, q in zip(ours, theirs): p.grad = torch.randn(p.shape, generator=g, dtype=torch.float64); q.grad = p.grad.clone()
-        if i == 25: one.lr = other.param_groups[0]["lr"] = lr / 3
+        for p, q in zip(ours, theirs):
+            p.grad = torch.randn(p.shape, generator=g, dtype=torch.float64)
+            q.grad = p.grad.clone()
+        if i == 25:
+            one.lr = other.param_groups[0]["lr"] = lr / 3
         kept = [p.grad.clone() for p in ours]
         one.step(), other.step()
-        for p, q in zip(ours, theirs): torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-6)
+        for p, q in zip(ours, theirs):
+            torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-6)
         assert all(torch.equal(p.grad, k) for p, k in zip(ours, kept)), "a step must leave the gradient as it is"
     assert torch.equal(idle, torch.ones(2)) and idle.grad is None
     one.zero_grad()
@@ -76,7 +97,9 @@ def test_the_edge_is_where_it_is_said_to_be(seed, shift, momentum):
     x = x + shift
     edge, best = largest_stable_lr(x, momentum), np.polyfit(x, y, 1)
     far = best + np.linalg.eigh(mse_hessian(x))[1][:, -1]  # one unit away, in the steepest direction
-    inside, outside = (descend(x, y, Momentum, lr=s * edge, momentum=momentum, start=far, n=2500).params for s in (0.97, 1.03))
+    inside, outside = (
+        descend(x, y, Momentum, lr=s * edge, momentum=momentum, start=far, n=2500).params for s in (0.97, 1.03)
+    )
     assert np.abs(inside[-1] - best).max() < 1e-6 and len(inside) == 2501
     assert np.abs(outside[-1]).max() > 1e6 and np.isfinite(outside).all()
 
@@ -88,7 +111,9 @@ def test_a_path_that_runs_away_ends_before_it_is_no_number():
 
 def test_hand_written_loop_and_optimizer_take_the_same_path():
     x, y = make_points()
-    np.testing.assert_allclose(descend(x, y, lr=0.2, start=(1, -2)).params, fit_line(x, y, lr=0.2, n=80, start=(1, -2)), rtol=1e-10)
+    np.testing.assert_allclose(
+        descend(x, y, lr=0.2, start=(1, -2)).params, fit_line(x, y, lr=0.2, n=80, start=(1, -2)), rtol=1e-10
+    )
 
 
 def test_lists_and_whole_numbers_are_points_too():
@@ -112,11 +137,13 @@ def _learner(opt_fn, dtype=torch.float64):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_learner_takes_them_with_rates_by_group_and_resumes(name, tmp_path):
-    "50 steps with decay and a rate a group, as torch's; cut in two by a checkpoint, in a new learner, bit for bit the same."
+    """50 steps with decay and a rate a group, as torch's; cut in two by a checkpoint, in a new learner, bit for
+    bit the same."""
     ours = partial(Grouped, kind=OPTIMIZERS[name])
     run = lambda learn, n, **kw: learn.fit(n, [1e-3, 1e-2], wd=0.1, show=False, **kw)
     whole, theirs = run(_learner(ours), 13), run(_learner(TWINS[name]), 13)
-    for p, q in zip(whole.model.parameters(), theirs.model.parameters()): torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-6)
+    for p, q in zip(whole.model.parameters(), theirs.model.parameters()):
+        torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-6)
     cut = _learner(ours)
     class Enough(Exception): pass
     class Cut:

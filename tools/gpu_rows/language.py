@@ -1,0 +1,393 @@
+"""The rows imdb-forward and imdb-backward: an AWD-LSTM language model and a ULMFiT classifier, each direction.
+
+Shapes are (batch, time, …); losses are nats; a "token" may be a mark (capitals, repeats), a "word" is not. A row fits
+its epochs to its time, and after each phase writes what it has."""
+import hashlib
+import io
+import json
+import lzma
+import math
+import time
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from itertools import islice, pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .machine import CUDA, DEVICE, MAX_FILES, Run, clock
+
+UNK, PAD, BOS, N_SPECIALS = 0, 1, 2, 7  # as lessonkit.tokens.SPECIALS; 3 to 6 are the marks
+MAX_BYTES = 15_900_000  # of a file of weights
+LM_DROPS, CLASSIFIER_DROPS = (.02, .05, .05, .05, .1), (.025, .2, .15, .2, .25)  # words, input, hidden, output, weights
+
+
+@dataclass(frozen=True)
+class Size:
+    "How big a run is. The defaults are the real one."
+    vocab: int = 29_952  # tokens known: 117 * 256, so that the softmax's matrix product has whole tiles
+    emb: int = 512  # with `hidden`: multiples of 128, at most 1024, for cuDNN's persistent kernel
+    hidden: tuple = (1024, 1024, 512)  # the last as wide as the embedding, whose weights the softmax shares
+    bs: int = 128  # rows read side by side; a multiple of 8, at most 128, for the same kernel
+    bptt: int = 72  # tokens a window of the language model
+    max_epochs: float = 12  # of the language model
+    lm_lr: float = 5e-3  # Adam's, at the top of one-cycle
+    lm_tokens: int | None = None  # training tokens of the language model; None: all
+    n_labelled: int | None = None  # reviews to train the classifier, and as many to test it; None: all 25,000
+    max_len: int | None = None  # last tokens of a review that are read; None: all
+    chunk: int = 288  # tokens the classifier reads between two cuts of the gradient
+    reach: int = 1440  # last tokens of a batch that keep what the backward pass needs: bounds the memory
+
+
+TINY = Size(200, 16, (24, 24, 16), 8, 16, 1, 1e-2, 1_500, 24, 30, 16, 32)
+
+
+class Data:
+    "A pack on the device: `tokens` (n,) int64, one review after the other; on the CPU, what each review is for."
+
+    def __init__(self, folder: Path, size: Size, device: torch.device):
+        if not (found := sorted(folder.rglob("tokens.xz"))):
+            raise FileNotFoundError(f"no tokens.xz in {folder}: run `tools/gpu.py pack imdb-forward` first")
+        path, rng = found[0].parent, np.random.default_rng(0)
+        about, docs = json.loads((path / "pack.json").read_text("utf-8")), np.load(path / "docs.npz")
+        self.facts, part = about["facts"], docs["part"]
+        tokens = np.frombuffer(lzma.decompress((path / "tokens.xz").read_bytes()), "<u2").astype(np.int64)
+        self.tokens = torch.from_numpy(np.where(tokens < size.vocab, tokens, UNK)).to(device)
+        self.lengths, self.label = torch.from_numpy(docs["lengths"].astype(np.int64)), docs["label"].astype(np.int64)
+        self.starts = self.lengths.cumsum(0) - self.lengths
+        train, valid = rng.permutation(np.flatnonzero(docs["lm"] == 1)), np.flatnonzero(docs["lm"] == 2)
+        if size.lm_tokens: train = train[: int((self.lengths[train].cumsum(0) < size.lm_tokens).sum()) + 1]
+        self.lm_docs = {1: train, 2: valid[: len(train) // 9 + 1]}
+        self.train, self.test = (np.sort(rng.permutation(np.flatnonzero(part == p))[: size.n_labelled]) for p in (0, 2))
+
+    def backward(self) -> "Data":
+        "The same reviews, each read from its end."
+        other, n = object.__new__(Data), len(self.tokens)
+        other.__dict__ |= self.__dict__ | {"tokens": self.tokens.flip(0), "starts": n - self.starts - self.lengths}
+        return other
+
+    def stream(self, docs: np.ndarray) -> Tensor:
+        "The reviews `docs`, joined in this order: (n,) int64."
+        starts, lengths = (t[torch.from_numpy(docs)].to(self.tokens.device) for t in (self.starts, self.lengths))
+        shift = torch.repeat_interleave(starts - (lengths.cumsum(0) - lengths), lengths)
+        return self.tokens[shift + torch.arange(len(shift), device=shift.device)]
+
+    def batches(self, docs: np.ndarray, bs: int, max_len: int | None):
+        "Yields (x (b, longest) int64, padded at the end; which of `docs` they are), without waiting for the GPU."
+        lengths = self.lengths.numpy()[docs].clip(max=max_len)
+        first = self.starts.numpy()[docs] + self.lengths.numpy()[docs] - lengths
+        n, s = (torch.from_numpy(a).to(self.tokens.device)[:, None] for a in (lengths, first))
+        for rows in (slice(i, i + bs) for i in range(0, len(docs), bs)):
+            t = torch.arange(int(lengths[rows].max()), device=self.tokens.device)
+            x = self.tokens[(s[rows] + t).clamp(max=len(self.tokens) - 1)]
+            yield x.masked_fill(t >= n[rows], PAD), rows
+
+
+class Encoder(nn.Module):
+    """AWD-LSTM's encoder (Merity, Keskar & Socher 2018): an embedding, and one nn.LSTM a layer.
+    Dropped recurrent weights go to `torch.lstm`, which nn.LSTM itself calls: the raw ones stay ordinary parameters.
+    Under CUDA's autocast a call's weights, dropped or not, are cast to fp16 into one flat buffer, as cuDNN wants it."""
+
+    def __init__(self, size: Size, drops: tuple[float, ...]):
+        super().__init__()
+        self.emb, self.drops = nn.Embedding(size.vocab, size.emb), drops
+        nn.init.uniform_(self.emb.weight, -.1, .1)
+        self.rnns = nn.ModuleList(nn.LSTM(i, o, batch_first=True) for i, o in pairwise((size.emb, *size.hidden)))
+
+    def draw(self, bs: int) -> dict | None:
+        """Draws all masks of a window or batch, None in eval mode: 'words' (vocab, 1), whole embeddings; 'inputs' and
+        'output' (bs, 1, width), constant in time (Gal & Ghahramani 2016); 'weights', the matrices after DropConnect."""
+        if not self.training: return None
+        words, first, between, output, weight = self.drops
+        keep = lambda p, *shape: torch.empty(shape, device=self.emb.weight.device).bernoulli_(1 - p).div_(1 - p)
+        return {"words": keep(words, self.emb.num_embeddings, 1),
+                "inputs": [keep(between if i else first, bs, 1, r.input_size) for i, r in enumerate(self.rnns)],
+                "output": keep(output, bs, 1, self.rnns[-1].hidden_size),
+                "weights": [F.dropout(r.weight_hh_l0, weight) for r in self.rnns]}
+
+    def forward(self, x: Tensor, state: list | None = None, draw: dict | None = None) -> tuple[Tensor, list]:
+        "x (b, t) int64 → the last layer's outputs (b, t, width); the state to go on from: h, c (1, b, width) a layer."
+        out, states = self.emb(x), []
+        if draw: out = out * draw["words"][x]
+        for i, r in enumerate(self.rnns):
+            if draw: out = out * draw["inputs"][i].to(out.dtype)
+            hc = state[i] if state else [torch.zeros(1, len(x), r.hidden_size, device=x.device, dtype=out.dtype)] * 2
+            weights = [r.weight_ih_l0, draw["weights"][i] if draw else r.weight_hh_l0, r.bias_ih_l0, r.bias_hh_l0]
+            out, *hc = torch.lstm(out, hc, weights, True, 1, 0., self.training, False, True)
+            states.append(hc)
+        return out, states
+
+
+class LanguageModel(nn.Module):
+    "The encoder, and a softmax that shares the embedding's weights (Press & Wolf 2017)."
+
+    def __init__(self, size: Size, drops: tuple[float, ...] = LM_DROPS):
+        super().__init__()
+        self.encoder, self.bias = Encoder(size, drops), nn.Parameter(torch.zeros(size.vocab))
+
+    def forward(self, x: Tensor, state: list | None = None, draw: dict | None = None):
+        "x (b, t) → activations (b, t, vocab), the encoder's outputs before and after dropout, state."
+        raw, state = self.encoder(x, state, draw)
+        out = raw * draw["output"].to(raw.dtype) if draw else raw
+        return F.linear(out, self.encoder.emb.weight, self.bias), raw, out, state
+
+
+class TextClassifier(nn.Module):
+    """Reads a review chunk by chunk; classifies last, maximum and mean of the outputs (Howard & Ruder 2018, 3.3).
+    Padding never changes an answer: a review's own tokens are moved to the left, and only their outputs are pooled."""
+
+    def __init__(self, encoder: Encoder, n_class: int = 2, chunk: int = 288, reach: int = 1440, n_head: int = 50):
+        super().__init__()
+        self.encoder, self.chunk, self.reach, n = encoder, chunk, reach, 3 * encoder.rnns[-1].hidden_size
+        self.head = nn.Sequential(nn.BatchNorm1d(n), nn.Dropout(.2), nn.Linear(n, n_head), nn.ReLU(),
+                                  nn.BatchNorm1d(n_head), nn.Dropout(.1), nn.Linear(n_head, n_class))
+
+    def groups(self) -> list: return [list(m.parameters()) for m in (self.encoder.emb, *self.encoder.rnns, self.head)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        "x (b, t) int64, PAD anywhere → activations (b, n_class), float32."
+        real = x != PAD
+        x, n = x.gather(1, (~real).byte().argsort(dim=1, stable=True)), real.sum(1, keepdim=True).clamp(min=1)
+        learns = torch.is_grad_enabled() and any(p.requires_grad for p in self.encoder.parameters())
+        draw, state, total, last = self.encoder.draw(len(x)), None, 0., 0.
+        top = torch.full((), -math.inf, device=x.device)
+        for i in range(0, x.shape[1], self.chunk):
+            piece = x[:, i : i + self.chunk]
+            with torch.set_grad_enabled(learns and i + self.chunk > x.shape[1] - self.reach):
+                out, state = self.encoder(piece, state, draw)
+            out, state = out.float(), [[s.detach() for s in hc] for hc in state]
+            t = torch.arange(i, i + piece.shape[1], device=x.device)
+            here, end = (t < n)[..., None], (t == n - 1)[..., None]
+            total, last = total + (out * here).sum(1), last + (out * end).sum(1)
+            top = torch.maximum(top, out.masked_fill(~here, -math.inf).amax(1))
+        with torch.autocast(x.device.type, enabled=False): return self.head(torch.cat([last, top, total / n], 1))
+
+
+def autocast(run: Run):
+    "Half precision on a GPU: fp16, since PyTorch takes cuDNN's persistent LSTM kernel for no other. Off with --safe."
+    return torch.autocast("cuda", torch.float16) if CUDA and not run.safe else nullcontext()
+
+
+def one_cycle(pos: float, up: float = .25, low: float = 1 / 25, end: float = 1e-5) -> float:
+    "The rate's share of its peak at `pos` in [0, 1]: half a cosine up, half a cosine down (Smith 2018)."
+    a, b, way = (low, 1., pos / up) if pos < up else (1., end, min((pos - up) / (1 - up), 1.))
+    return a + (b - a) * (1 - math.cos(math.pi * way)) / 2
+
+
+class Stepper:
+    "One optimizer step from a loss: scale, backward, unscale, clip, step. Nothing in it waits for the GPU."
+
+    def __init__(self, run: Run, groups: list, lrs: list[float], wd: float, clip: float):
+        self.tops, self.clip = lrs, clip
+        self.params, half = [p for g in groups for p in g], CUDA and not run.safe
+        groups = [{"params": g} for g in groups]
+        self.opt = torch.optim.AdamW(groups, betas=(.7, .99), weight_decay=wd, fused=half or None)
+        self.scaler = torch.amp.GradScaler(DEVICE.type, enabled=half)
+
+    def __call__(self, loss: Tensor, factor: float):
+        for g, top in zip(self.opt.param_groups, self.tops): g["lr"] = top * factor
+        self.opt.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.opt)  # before clipping: the limit is for gradients of true size
+        nn.utils.clip_grad_norm_(self.params, self.clip)
+        self.scaler.step(self.opt)  # fused: reads on the GPU whether to skip; another optimizer would wait for that
+        self.scaler.update()
+
+
+def windows(stream: Tensor, bs: int, bptt: int, rng=None):
+    """The stream as `bs` rows, window by window: x and y (bs, ≤ bptt). A last window of one token is left out.
+    With `rng`, cut as the original's loader cuts: N(bptt, 5) wide, one in twenty N(bptt / 2, 5), at least 5."""
+    n, i = (len(stream) - 1) // bs, 0
+    x, y = stream[: bs * n].view(bs, n), stream[1 : bs * n + 1].view(bs, n)
+    while i < n - 1:
+        w = max(5, int(rng.normal(bptt if rng.random() < .95 else bptt / 2, 5))) if rng else bptt
+        yield x[:, i : i + w], y[:, i : i + w]
+        i += w
+
+
+@torch.no_grad()
+def evaluate_lm(run: Run, lm: LanguageModel, stream: Tensor, size: Size, limit: int | None = None) -> dict:
+    "Nats a token; perplexity a token and a word (the marks' nats count, marks do not). `limit`: so many windows only."
+    total, n, marks, state = torch.zeros((), dtype=torch.float64, device=stream.device), 0, 0, None
+    for x, y in islice(windows(stream, size.bs, size.bptt), limit):
+        with autocast(run):
+            act, _, _, state = lm.eval()(x, state)
+            total += F.cross_entropy(act.flatten(0, 1), y.flatten(), reduction="sum")
+        n, marks = n + y.numel(), marks + ((y >= 3) & (y < N_SPECIALS)).sum()
+    nll = total.item() / n
+    return {"nll": nll, "perplexity": math.exp(nll), "word_perplexity": math.exp(nll * n / (n - int(marks)))}
+
+
+def lm_steps(run: Run, size: Size, data: Data, lm: LanguageModel, stepper: Stepper, factor):
+    "Trains on and on, the reviews in a new order each epoch; yields (steps done, running loss) until `factor` is None."
+    rng, done, mean = np.random.default_rng(0), 0, None
+    while True:
+        state = None
+        for x, y in windows(data.stream(rng.permutation(data.lm_docs[1])), size.bs, size.bptt):
+            if (f := factor(done)) is None: return
+            with autocast(run):
+                act, raw, out, state = lm(x, state, lm.train().encoder.draw(len(x)))
+                nll = F.cross_entropy(act.flatten(0, 1), y.flatten())
+            raw, state = raw.float(), [[s.detach() for s in hc] for hc in state]
+            ar, tar = out.float().pow(2).mean(), (raw[:, 1:] - raw[:, :-1]).pow(2).mean()
+            stepper(nll + 2 * ar + tar, f)  # alpha 2, beta 1 (Merity, Keskar & Socher 2018, section 4.4)
+            mean, done = nll.detach() if mean is None else mean.lerp(nll.detach(), .02), done + 1
+            yield done, mean
+
+
+def train_lm(run: Run, size: Size, data: Data, seconds: float) -> tuple[LanguageModel, dict, dict]:
+    "Times 200 steps, then trains a new model for as many epochs as `seconds` allow → (model, settings, figures)."
+    valid = data.stream(data.lm_docs[2])
+
+    def fresh():
+        torch.manual_seed(0)
+        lm = LanguageModel(size).to(DEVICE)
+        return lm, Stepper(run, [list(lm.parameters())], [size.lm_lr], wd=.01, clip=.3)
+
+    begin = clock()
+    for n, _ in lm_steps(run, size, data, *fresh(), lambda _: 1e-3):
+        if n == 10: mark = clock()
+        if n == (20 if run.tiny else 210) or (n >= 15 and time.monotonic() - begin > .05 * seconds): break
+    step = (clock() - mark) / (n - 10)
+    speed, per_epoch = size.bs * size.bptt / step, len(list(windows(data.stream(data.lm_docs[1]), size.bs, size.bptt)))
+    docs = data.lengths.numpy()[np.concatenate([data.train] * 4 + [data.test[::2]])]  # about what the classifier costs
+    need = 1.3 * docs.clip(max=size.max_len).sum() / speed + min(15, .1 * seconds)
+    left = min(max(seconds - need, .5 * seconds), .8 * seconds) - (time.monotonic() - begin)
+    n_steps = max(int(min(.95 * left / step, size.max_epochs * per_epoch)), 10)
+    run.log(f"language model: {step * 1e3:.2f} ms a step, {speed:,.0f} tokens/s: {n_steps} steps, {per_epoch} an epoch")
+    (lm, stepper), history, begin = fresh(), [], clock()
+
+    def factor(i):  # steps set the pace, the clock where it runs faster; at the end the rate has fallen either way
+        pos = max(i / n_steps, (time.monotonic() - begin) / left)
+        return one_cycle(pos) if pos < 1 else None
+    for done, mean in lm_steps(run, size, data, lm, stepper, factor):
+        if done % per_epoch == 0 or done == n_steps:
+            history.append([round(done / per_epoch, 2), float(mean), evaluate_lm(run, lm, valid, size, 32)["nll"]])
+            run.log("language model: epoch {:.2f}, train {:.3f}, valid (32 windows) {:.3f}".format(*history[-1]))
+        elif run.due(): run.log(f"language model: epoch {done / per_epoch:.2f}, train {float(mean):.3f}")
+    figures = {"ms_a_step": step * 1e3, "tokens_a_second": speed, "history": history,
+               "loss_scale": stepper.scaler.get_scale(), "peak_GB": torch.cuda.max_memory_allocated() / 1e9}
+    settings = {"epochs": done / per_epoch, "steps": done, "lm_drops": LM_DROPS}
+    return lm, settings, figures | evaluate_lm(run, lm, valid, size)
+
+
+def sortish(lengths: np.ndarray, bs: int, rng) -> np.ndarray:
+    "A new random order in which reviews of like length stand together, `bs` by `bs`: little padding."
+    order, pool, full = rng.permutation(len(lengths)), 50 * bs, len(lengths) // bs * bs
+    pools = [order[i : i + pool] for i in range(0, len(order), pool)]
+    order = np.concatenate([p[np.argsort(-lengths[p], kind="stable")] for p in pools])
+    whole = order[:full].reshape(-1, bs)[rng.permutation(full // bs)].ravel()
+    return np.concatenate([whole, order[full:]]) if len(order) - full > 1 else whole  # BatchNorm needs two rows
+
+
+def train_classifier(run: Run, size: Size, data: Data, encoder: Encoder | None,
+                     seconds: float) -> tuple[TextClassifier, list]:
+    """Head alone, one more layer each phase, then all, a layer's rate 2.6 times below the next → (model, epochs done).
+    `encoder` None: from random weights. Each phase has its share of `seconds`; its rate falls to nothing by then."""
+    begin, spent, n_done = time.monotonic(), 0., []
+    rng, _ = np.random.default_rng(1), torch.manual_seed(1)
+    own, label = Encoder(size, CLASSIFIER_DROPS), torch.from_numpy(data.label).to(DEVICE)
+    if encoder is not None: own.load_state_dict(encoder.state_dict())
+    model = TextClassifier(own, 2, size.chunk, size.reach).to(DEVICE).train()
+    for epochs, n_free, lr, share in [(1, 1, .02, .1), (1, 2, .01, .17), (1, 3, .005, .2), (2, 5, .003, .53)]:
+        groups, step, mean = model.groups(), 0, torch.zeros((), device=DEVICE)
+        for i, g in enumerate(groups):
+            for p in g: p.requires_grad_(i >= len(groups) - n_free)
+        stepper = Stepper(run, groups[-n_free:], [lr / 2.6**i for i in reversed(range(n_free))], wd=.1, clip=1.)
+        total, start, spent = epochs * -(-len(data.train) // size.bs), time.monotonic(), spent + share * seconds
+        for _ in range(epochs):
+            docs = data.train[sortish(data.lengths.numpy()[data.train], size.bs, rng)]
+            y = label[torch.from_numpy(docs).to(DEVICE)]
+            for x, rows in data.batches(docs, size.bs, size.max_len):
+                pos = max(step / total, (time.monotonic() - start) / max(begin + spent - start, 1e-3))
+                if pos >= 1: break
+                with autocast(run): loss = F.cross_entropy(model(x), y[rows])
+                stepper(loss, one_cycle(pos))
+                step, mean = step + 1, mean.lerp(loss.detach(), max(.05, 1 / (step + 1)))
+                if run.due(): run.log(f"classifier: {n_free} free, step {step} of {total}, loss {float(mean):.3f}")
+        n_done.append(round(step / total * epochs, 2))
+        run.log(f"classifier: {n_free} free, {step} of {total} steps done, loss {float(mean):.3f}")
+    return model, n_done
+
+
+@torch.no_grad()
+def predict(run: Run, size: Size, data: Data, model: TextClassifier, docs: np.ndarray) -> np.ndarray:
+    "The probability that each review of `docs` is positive: float32, in their order."
+    order, found = np.argsort(data.lengths.numpy()[docs], kind="stable"), []
+    for x, _ in data.batches(docs[order], size.bs, size.max_len):
+        with autocast(run): found.append(model.eval()(x).softmax(1)[:, 1])
+    return torch.cat(found).cpu().numpy()[np.argsort(order)]
+
+
+def wilson(p: float, n: int) -> list[float]:
+    "The 95 % interval of a share `p` of `n` (Wilson 1927)."
+    z2, half = 1.96**2 / n, 1.96 * math.sqrt(p * (1 - p) / n + (1.96 / 2 / n) ** 2)
+    return [round(float(p + z2 / 2 + sign * half) / (1 + z2), 5) for sign in (-1, 1)]
+
+
+def verdict(p: np.ndarray, data: Data, name: str = "") -> dict:
+    "Accuracy, its 95 % interval and log-loss of the probabilities `p` (n,) for the test reviews."
+    y, q = data.label[data.test], p.astype(float).clip(1e-7, 1 - 1e-7)
+    right, loss = float(((q > .5) == y).mean()), float(-np.where(y == 1, np.log(q), np.log(1 - q)).mean())
+    return {f"{name}accuracy": right, f"{name}interval": wilson(right, len(y)), f"{name}log_loss": loss}
+
+
+def packed_int8(tensors: dict[str, Tensor], most: int = MAX_BYTES) -> list[dict[str, Tensor]]:
+    "A state dict in parts of at most `most` bytes: matrices as int8 with a scale a row ('….scale'), vectors as fp16."
+    parts, used = [{}], 0
+    for k, t in ((k, t.detach().float().cpu()) for k, t in tensors.items()):
+        scale = t.abs().amax(-1, keepdim=True).clamp(min=1e-12) / 127
+        small = {k: t.half()} if t.ndim < 2 else {k: (t / scale).round().to(torch.int8), k + ".scale": scale}
+        used += (more := sum(v.nbytes for v in small.values()))
+        if used > most: parts, used = parts + [{}], more
+        parts[-1] |= small
+    return parts
+
+
+def unpacked(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    "What `packed_int8` took, as float32: a state dict."
+    return {k: v.float() * tensors.get(k + ".scale", 1.) for k, v in tensors.items() if not k.endswith(".scale")}
+
+
+def imdb_row(run: Run, seconds: float):
+    "Language model, its weights; classifier, test probabilities, their mean with the other direction's."
+    begin, size, name = time.monotonic(), TINY if run.tiny else Size(), run.row
+    data = Data(run.data, size, DEVICE)
+    if name == "imdb-backward": data = data.backward()
+    lm, settings, figures = train_lm(run, size, data, seconds)
+    counted = {k: v for k, v in data.facts.items() if size.lm_tokens is None}  # counts, TF-IDF: of the whole
+    run.save(settings=asdict(size) | settings, language_model_seconds=time.monotonic() - begin, **figures, **counted)
+    run.log(f"perplexity {figures['perplexity']:.2f} a token, {figures['word_perplexity']:.2f} a word")
+    parts, start = [save(p) for p in packed_int8(lm.state_dict())], time.monotonic()
+    here = {f.name for f in run.out.iterdir()} | {"figures.json", "log.txt"}
+    names = [f"{name}-{i}.safetensors" for i in range(len(parts))]
+    if len(here | {*names, f"{name}.json", f"{name}-probabilities.npy"}) > MAX_FILES:
+        run.log(f"weights not kept: {len(names)} files more are too many")
+        names = []
+    for f, part in zip(names, parts): run.write(f, part)
+    model, epochs = train_classifier(run, size, data, lm.encoder, .85 * (seconds - (start - begin)))
+    run.save(classifier_epochs=epochs, classifier_drops=CLASSIFIER_DROPS, classifier_seconds=clock() - start)
+    start, p, file = time.monotonic(), predict(run, size, data, model, data.test), io.BytesIO()
+    np.save(file, p)
+    run.write(f"{name}-probabilities.npy", file.getvalue())
+    found, other = verdict(p, data), Path(run.other or run.out / "imdb-forward-probabilities.npy")
+    if name == "imdb-backward" and other.exists() and len(q := np.load(other)) == len(p):
+        found |= verdict((p + q) / 2, data, "both_")
+    run.save(**found, test_seconds=time.monotonic() - start)
+    run.log(found)
+    if not names: return
+    kept = {k: v for part in parts for k, v in load(part).items()}
+    lm.load_state_dict(unpacked(kept))
+    found["kept_perplexity"] = evaluate_lm(run, lm, data.stream(data.lm_docs[2]), size)["perplexity"]  # int8's cost
+    run.save(**found)
+    run.write(f"{name}.json", {
+        "name": name, **run.about, "what": "AWD-LSTM language model: state dict of LanguageModel, by unpacked()",
+        "files": {f: hashlib.sha256(part).hexdigest() for f, part in zip(names, parts)},
+        "widths": [size.emb, *size.hidden], "vocabulary": f"the pack's first {size.vocab} itos",
+        "data": "IMDB (Maas et al. 2011), train and unsup reviews whose text is not in test",
+        "perplexity": figures["perplexity"], **found,
+        "limits": "film reviews, their writers' prejudices" + ("; A TRIAL, NOT A RESULT" if run.tiny else "")})
