@@ -72,7 +72,7 @@ ROWS = [
     Row("bptt", BPTT + "import pydoc_data.topics as t\nBPTTExplorer('\\n'.join(t.topics.values()))", control="step", notebook7=True),
     Row("bptt-20M", BPTT + "import numpy as np\nBPTTExplorer(np.arange(20_000_000) % 251, bs=64, bptt=70)", control="step"),
     Row("softmax", "from lessonkit.explorers.softmax import SoftmaxExplorer\nSoftmaxExplorer()", control="activation", hover=False),
-    Row("schedule", "from lessonkit.explorers.schedule import ScheduleExplorer\nScheduleExplorer('one_cycle', lr=0.13, step=40)", control="step"),
+    Row("schedule", "from lessonkit.explorers.schedule import ScheduleExplorer\nScheduleExplorer('one_cycle', lr=0.13, step=40)", control="step", hover=False),
     Row("sgd", "from lessonkit.explorers.sgd import SGDExplorer\nSGDExplorer()", control="step"),
     Row("bagging", "from lessonkit.explorers.bagging import BaggingExplorer\nBaggingExplorer()", control="first k"),
     Row("bagging-own", OWN_FOREST, control="first k"),
