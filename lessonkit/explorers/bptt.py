@@ -392,7 +392,7 @@ class BPTTExplorer(Explorer):
                  "The last token of a window is chosen. How far back does its gradient reach? And that of the first?",
                  lambda e: last(e, False),
                  lambda r: f"{one(r.place[1] - r.span[0], 'step')} back, to the window's first token. "
-                           "The first token's reaches none: the state holds what came before, but it gets no gradient."),
+                           "The first token's reaches none: the state holds what came before, but gets no gradient."),
             Chip("shuffled windows",
                  "The windows are visited in random order. Where does the state come from that each starts with?",
                  lambda e: last(e, True),
