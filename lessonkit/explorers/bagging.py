@@ -16,9 +16,9 @@ from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomFo
 from ..bagging import sample_patches, tree_answers
 from .bagging_data import Grown, TwoColumns, grown, own_forest, redrawn, two_columns
 from .bagging_scene import CELLS, HEIGHT, STRIP, WIDTH, cividis, class_colors, draw, sentence
-from ..widgets.explorer import Explorer
-from ..widgets.controls import Stepper, in_row
-from ..widgets.scene import Scene
+from ..widgets.old.explorer import Explorer
+from ..widgets.old.controls import Stepper, in_row
+from ..widgets.old.scene import Scene
 
 # %% ../../nbs/explorers/bagging.ipynb #xg-class
 KINDS = ("bagging", "random forest", "extra-trees")

@@ -9,7 +9,7 @@ __all__ = ['WIDTH', 'HEIGHT', 'THUMB', 'STRIP', 'CELLS', 'NOTHING', 'cividis', '
 import numpy as np
 
 from .bagging_data import SIDE
-from ..widgets.scene import OKABE_ITO, Scene
+from ..widgets.old.scene import OKABE_ITO, Scene
 
 # %% ../../nbs/explorers/bagging_scene.ipynb #xq-colors
 WIDTH, HEIGHT = 860, 520  # px

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 import traitlets as T
 
-from ..widgets.explorer import Explorer
-from ..widgets.figure import FigureView
+from ..widgets.old.explorer import Explorer
+from ..widgets.old.figure import FigureView
 from .lr_finder_scene import HEIGHT, RULE_INK, WIDTH, draw, sentence
 from ..learner import Learner
 from ..lr_finder import LRFind, lr_find, spread_over_seeds, try_rates

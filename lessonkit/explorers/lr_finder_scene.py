@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..widgets.figure import ink
+from ..widgets.old.figure import ink
 from ..lr_finder import LRFind
 
 # %% ../../nbs/explorers/lr_finder_scene.ipynb #xls-band

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import traitlets as T
 
-from ..widgets.explorer import Explorer
-from ..widgets.controls import Stepper, in_row
-from ..widgets.scene import Scene
+from ..widgets.old.explorer import Explorer
+from ..widgets.old.controls import Stepper, in_row
+from ..widgets.old.scene import Scene
 from .search_scene import HEIGHT, LINES, WIDTH, Axis, draw, sentence
 from ..search import chosen, parameters
 

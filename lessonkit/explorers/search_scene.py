@@ -10,7 +10,7 @@ __all__ = ['WIDTH', 'HEIGHT', 'SHADES', 'CHOSEN', 'SHADE', 'INKS', 'INK_ID', 'MA
 import numpy as np
 import pandas as pd
 
-from ..widgets.scene import INK_ID, INKS, Scene
+from ..widgets.old.scene import INK_ID, INKS, Scene
 
 # %% ../../nbs/explorers/search_scene.ipynb #xv-colors
 WIDTH, HEIGHT = 860, 560  # px

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import traitlets as T
 
-from ..widgets.explorer import Explorer
-from ..widgets.controls import in_row
-from ..widgets.scene import Scene
+from ..widgets.old.explorer import Explorer
+from ..widgets.old.controls import in_row
+from ..widgets.old.scene import Scene
 from .waterfall_scene import HEIGHT, WIDTH, arrange, draw, sentence
 from ..forest_insight import Paths, TableEncoder, class_index
 

@@ -8,7 +8,7 @@ __all__ = ['WIDTH', 'HEIGHT', 'TOP', 'LEFT', 'RIGHT', 'LINE', 'MORE', 'LESS', 'a
 # %% ../../nbs/explorers/waterfall_scene.ipynb #xw-imports
 import numpy as np
 
-from ..widgets.scene import Scene
+from ..widgets.old.scene import Scene
 
 # %% ../../nbs/explorers/waterfall_scene.ipynb #xw-bars
 WIDTH, HEIGHT = 860, 486  # px

@@ -1,7 +1,7 @@
-// What both drawing surfaces need: the keys typed into one, the theme it stands on, its size. This text stands in front of
-// canvas.js and of figure.js (widgets/canvas, `module`): a widget's module comes as one text, so it cannot import another file.
+// What every surface needs: the theme it stands on, its width, and how the reader's acts reach the kernel. This text stands in front
+// of the others (widgets/canvas, `module`): a widget's module comes as one text, so it cannot import another file.
 
-const KEYS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown", "Enter", " "]);
+const media = (query) => matchMedia(`(${query})`);
 
 // Dark or light is what is really painted behind the element, whoever painted it.
 function isDark(el) {
@@ -9,44 +9,53 @@ function isDark(el) {
     const c = getComputedStyle(e).backgroundColor.match(/[\d.]+/g)?.map(Number) ?? [];
     if (c.length >= 3 && (c[3] ?? 1) > 0.5) return 0.2126 * c[0] + 0.7152 * c[1] + 0.0722 * c[2] < 128;
   }
-  return matchMedia("(prefers-color-scheme: dark)").matches;
+  return media("prefers-color-scheme: dark").matches;
 }
 
-// The element that is drawn on, in `el`: focusable, its keys told to the kernel.
-function surface(tag, kind, model, el) {
-  const host = document.createElement(tag);
-  host.className = `lk-${kind}`;
-  host.tabIndex = 0;
-  host.setAttribute("role", "application");
-  host.setAttribute("aria-roledescription", "interactive picture: arrow keys move the selection");
-  host.addEventListener("keydown", (e) => {
-    if (e.target !== host || !KEYS.has(e.key) || e.ctrlKey || e.metaKey || e.altKey) return;
-    e.preventDefault();
-    e.stopPropagation();
-    model.send({ key: e.key, shift: e.shiftKey });
-  });
-  el.classList.add(`lk-${kind}-host`);
-  el.append(host);
-  return host;
-}
-
-// Keeps the picture's words for a screen reader, and calls `ask` when the page's theme or the width of `el` changes; what it returns ends that.
-function follow(model, host, el, ask) {
-  const describe = () => host.setAttribute("aria-label", model.get("alt") || "");
-  model.on("change:alt", describe);
-  describe();
-  const later = () => { ask(); setTimeout(ask, 400); }; // a theme's style sheet may arrive after its name
-  const themes = new MutationObserver(later), system = matchMedia("(prefers-color-scheme: dark)");
-  for (const e of [document.documentElement, document.body]) themes.observe(e, { attributes: true });
-  system.addEventListener("change", later);
-  let width = el.clientWidth;
-  const size = new ResizeObserver(() => { if (el.clientWidth !== width) { width = el.clientWidth; ask(); } });
-  size.observe(el);
-  return () => {
-    model.off("change:alt", describe);
-    themes.disconnect();
-    size.disconnect();
-    system.removeEventListener("change", later);
+// A list of things to undo: listeners, observers, timers.
+function scope() {
+  const undo = [];
+  return {
+    listen(target, event, f, options) { target.addEventListener(event, f, options); undo.push(() => target.removeEventListener(event, f, options)); },
+    hear(model, event, f) { model.on(event, f); undo.push(() => model.off(event, f)); },
+    defer(f) { undo.push(f); },
+    end() { while (undo.length) undo.pop()(); },
   };
 }
 
+// Calls `ask` when the page's theme, the system's colors, or the width of `el` changes.
+function follow(life, el, ask, resized = () => {}) {
+  let timer = 0, width = el.clientWidth;
+  const later = () => { ask(); clearTimeout(timer); timer = setTimeout(ask, 400); }; // a theme's style sheet may arrive after its name
+  const themes = new MutationObserver(later);
+  for (const e of [document.documentElement, document.body]) themes.observe(e, { attributes: true });
+  for (const query of ["prefers-color-scheme: dark", "forced-colors: active"]) life.listen(media(query), "change", later);
+  const size = new ResizeObserver(() => {
+    if (Math.abs(el.clientWidth - width) < 1) return;
+    width = el.clientWidth;
+    ask();
+    resized(width);
+  });
+  size.observe(el);
+  life.defer(() => { clearTimeout(timer); themes.disconnect(); size.disconnect(); });
+}
+
+// How acts reach the kernel. `move` is for what comes in floods (drag, hover, a slider): the widget protocol keeps one such message in
+// flight and only the newest waiting. `send` is for what must not be lost (click, key, button, the end of a drag).
+function actor(model) {
+  let n = 0, at = 0;
+  return {
+    move(what) { at = performance.now(); model.set("_moved", { ...what, n: ++n }); model.save_changes(); },
+    send(what) { at = performance.now(); model.send(what); },
+    width(w) { if (w > 0 && Math.abs(w - (model.get("_width") || 0)) >= 2) { model.set("_width", Math.round(w)); model.save_changes(); } },
+    get last() { return at; },
+  };
+}
+
+function make(tag, className, parent, attributes = {}) {
+  const e = document.createElement(tag);
+  if (className) e.className = className;
+  for (const [name, value] of Object.entries(attributes)) e.setAttribute(name, value);
+  parent?.append(e);
+  return e;
+}

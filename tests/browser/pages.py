@@ -35,7 +35,7 @@ ipywidgets.VBox(_pair)
 # A chart beside the sliders: plotly's library, which a page gets once, is then not counted as the explorer's.
 CHART = """
 import plotly.graph_objects
-from lessonkit.widgets.figure import FigureView
+from lessonkit.widgets.old.figure import FigureView
 ipywidgets.VBox([*_pair, FigureView(plotly.graph_objects.Figure(layout=dict(width=100, height=60)))])
 """
 PICTURE = "canvas.lk-canvas, .lk-figure"  # what an explorer is drawn on
@@ -184,6 +184,11 @@ class ExplorerPage(NotebookPage):
     @property
     def narration(self) -> str: return self.root.locator(".lk-narration").first.inner_text().strip()
 
+    @property
+    def held(self):
+        "What takes the focus for the picture's own keys."
+        return self.root.locator(".lk-stage[tabindex], canvas[tabindex], .lk-figure[tabindex]").first
+
     def pixels(self) -> np.ndarray: return pixels(self.canvas)
 
     def shot(self, theme: str) -> bytes:
@@ -198,7 +203,7 @@ class ExplorerPage(NotebookPage):
     # what one does to it
     def control(self, label: str):
         "The focusable part of the control with `label` in its description; 'canvas' is the canvas, or the figure."
-        return self.canvas if label == "canvas" else control(self.root, label)
+        return self.held if label == "canvas" else control(self.root, label)
 
     def press(self, label: str, key: str):
         "Presses `key` on a control and waits for the next frame."
@@ -263,7 +268,8 @@ class ExplorerPage(NotebookPage):
 def control(root, label: str):
     "The focusable part of the ipywidget below `root` whose description contains `label`, or of the button that says so."
     labelled = root.locator(".widget-inline-hbox").filter(has=root.page.locator(".widget-label", has_text=label))
-    return labelled.locator("[role=slider], input, select, button").or_(root.locator("button", has_text=label)).first
+    own = root.locator(f"input[aria-label='{label}'], select[aria-label='{label}'], .lk-check:has-text('{label}') input")
+    return labelled.locator("[role=slider], input, select, button").or_(own).or_(root.locator("button", has_text=label)).first
 
 
 def pixels(canvas) -> np.ndarray:
@@ -285,6 +291,6 @@ def assert_opening(explorer: ExplorerPage):
     "Little is sent to open it, the canvas is painted, and a sentence says what is seen."
     assert explorer.open_bytes <= OPEN_BYTES, f"opening {explorer.name} sent {explorer.open_bytes / 1e6:.2f} MB"
     assert len(np.unique(explorer.pixels().reshape(-1, 4), axis=0)) > 1, f"the canvas of {explorer.name} is blank"
-    status = explorer.root.locator(".lk-narration[role=status][aria-live=polite]")
-    assert status.count() == 1, f"{explorer.name} has {status.count()} narrations with role=status and aria-live=polite"
+    status = explorer.root.locator("[role=status][aria-live=polite]")
+    assert status.count() == 1, f"{explorer.name} has {status.count()} elements with role=status and aria-live=polite"
     assert len(explorer.narration.split()) >= 4, f"not a sentence: '{explorer.narration}'"

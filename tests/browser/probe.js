@@ -70,8 +70,8 @@ window.probe = {
 
   // Controls of `root` that a keyboard must reach, numbered so that two walks can be compared.
   controls(root) {
-    const all = root.querySelectorAll('input, select, textarea, button, a[href], [role=slider], canvas[tabindex], .lk-figure[tabindex]');
-    return [...all].filter(e => !e.disabled && e.type !== 'hidden' && e.getClientRects().length)
+    const all = root.querySelectorAll('input, select, textarea, button, a[href], [role=slider], canvas[tabindex], .lk-figure[tabindex], .lk-stage[tabindex], .lk-handle[tabindex], summary');
+    return [...all].filter(e => !e.disabled && e.type !== 'hidden' && e.checkVisibility())
       .map((e, i) => { e.dataset.probe ??= i; return this.name(e); });
   },
 

@@ -8,7 +8,7 @@ from .pages import NotebookPage
 
 SIX = """
 import plotly.graph_objects as go
-from lessonkit.widgets.figure import FigureView, ink, plotly_js
+from lessonkit.widgets.old.figure import FigureView, ink, plotly_js
 def chart(i): return go.Figure(go.Scatter(x=[0, 1, 2, 3], y=[0, i, 1, 2], mode='lines+markers', line_color=ink('fg')), layout=dict(width=400, height=200, dragmode='select'))
 views = [FigureView(chart(i), alt=f'Chart {i}.') for i in range(6)]
 keys, hovers = [], []

@@ -1,0 +1,132 @@
+// The controls of an explorer: a few native inputs, each with a name, a value in words and room for a finger. A slider counts stops,
+// 0 to n; what a stop means is known to the kernel, which hands out the words. So no value is ever written back by the browser.
+
+const words = (spec, i) => {
+  const v = spec.log ? 10 ** (spec.lo + spec.step * i) : spec.lo + spec.step * i;
+  return String(+v.toPrecision(spec.digits)).replace("-", "−");
+};
+
+// Builds `spec` into `box`; returns { show(value), spec }.
+const builders = {
+  slider(spec, box, act, life) {
+    make("span", "lk-name", box).textContent = spec.label;
+    const input = make("input", "", box, { type: "range", min: 0, max: spec.n, step: 1, "aria-label": spec.label }), out = make("output", "lk-value", box);
+    let mine = 0; // until then, what the reader does counts more than what the kernel says
+    const say = (text) => { out.textContent = text; input.setAttribute("aria-valuetext", text); };
+    const go = (i) => { input.value = i; mine = performance.now() + 350; say(words(spec, i)); act.move({ kind: "set", name: spec.name, value: +input.value }); };
+    life.listen(input, "input", () => go(+input.value));
+    life.listen(input, "change", () => { mine = 0; act.send({ kind: "set", name: spec.name, value: +input.value }); });
+    return {
+      input, go,
+      show([i, text]) {
+        if (performance.now() < mine) { if (+input.value === i) say(text); return; }
+        input.value = i;
+        say(text);
+      },
+    };
+  },
+  player(spec, box, act, life, seen) {
+    const button = (text, label) => Object.assign(make("button", "lk-button lk-icon", box, { type: "button", "aria-label": label, title: label }), { textContent: text });
+    const back = button("◂", "one step back"), play = button("▶", "play"), on = button("▸", "one step on");
+    const slider = builders.slider(spec, box, act, life);
+    let timer = 0, shown = -1;
+    const at = () => +slider.input.value;
+    const stop = () => { clearTimeout(timer); timer = 0; play.textContent = "▶"; play.setAttribute("aria-label", "play"); play.title = "play"; };
+    const tick = (waited = 0) => {
+      if (at() >= spec.n) return stop();
+      if (seen() === shown && waited < 20) { timer = setTimeout(tick, 50, waited + 1); return; } // a slow page skips no step
+      shown = seen();
+      slider.go(at() + 1);
+      timer = setTimeout(tick, spec.interval);
+    };
+    life.listen(back, "click", () => { stop(); slider.go(Math.max(0, at() - 1)); });
+    life.listen(on, "click", () => { stop(); slider.go(Math.min(spec.n, at() + 1)); });
+    life.listen(play, "click", () => {
+      if (timer) return stop();
+      if (at() >= spec.n) slider.go(0);
+      play.textContent = "❚❚";
+      play.setAttribute("aria-label", "pause");
+      play.title = "pause";
+      shown = -1;
+      timer = setTimeout(tick, 30);
+    });
+    life.defer(stop);
+    return { show: slider.show, get playing() { return timer !== 0; } };
+  },
+  toggle(spec, box, act, life) {
+    const label = make("label", "lk-check", box), input = make("input", "", label, { type: "checkbox" });
+    label.append(spec.label);
+    life.listen(input, "change", () => act.send({ kind: "set", name: spec.name, value: input.checked }));
+    return { show([v]) { input.checked = v; } };
+  },
+  choice(spec, box, act, life) {
+    make("span", "lk-name", box).textContent = spec.label;
+    const input = make("select", "", box, { "aria-label": spec.label });
+    for (const word of spec.options) make("option", "", input).textContent = word;
+    life.listen(input, "change", () => act.send({ kind: "set", name: spec.name, value: input.selectedIndex }));
+    return { show([i]) { input.selectedIndex = i; } };
+  },
+  field(spec, box, act, life) {
+    make("span", "lk-name", box).textContent = spec.label;
+    const input = make("input", "", box, { type: "number", min: spec.lo, max: spec.hi, step: spec.step, "aria-label": spec.label });
+    life.listen(input, "change", () => { if (input.value !== "" && input.checkValidity()) act.send({ kind: "set", name: spec.name, value: +input.value }); });
+    return { show([v]) { if (document.activeElement !== input || +input.value !== v) input.value = v; } };
+  },
+  button(spec, box, act, life) {
+    const button = make("button", "lk-button", box, { type: "button" });
+    button.textContent = spec.label;
+    life.listen(button, "click", () => act.send({ kind: "press", name: spec.name }));
+    return { show() {} };
+  },
+};
+
+// All controls of the model in `host`, three in sight and the rest under “more”. `seen` counts the pictures that have arrived.
+function controls(model, host, act, life, seen) {
+  let own = scope(), built = new Map(), open = false;
+  function build() {
+    own.end();
+    host.replaceChildren();
+    built = new Map();
+    const specs = model.get("_controls") ?? [], row = make("div", "lk-row", host);
+    let more = null;
+    specs.forEach((spec, i) => {
+      if (i === 3) {
+        const fold = make("details", "lk-more", host);
+        fold.open = open;
+        make("summary", "", fold).textContent = "more";
+        own.listen(fold, "toggle", () => { open = fold.open; });
+        more = make("div", "lk-row", fold);
+      }
+      const box = make("div", `lk-control lk-${spec.kind}`, more ?? row);
+      built.set(spec.name, Object.defineProperties(builders[spec.kind](spec, box, act, own, seen), { box: { value: box }, spec: { value: spec } }));
+    });
+    host.hidden = !specs.length;
+    show();
+  }
+  function show() {
+    const values = model.get("_values") ?? {}, off = new Set(model.get("_off") ?? []);
+    for (const [name, control] of built) {
+      if (values[name]) control.show(values[name]);
+      for (const e of control.box.querySelectorAll("input, select, button")) e.disabled = off.has(name);
+      control.box.classList.toggle("lk-off", off.has(name));
+    }
+  }
+  // Other ends of the same controls: they stay, and with them the one in the reader's hand.
+  function again() {
+    const now = model.get("_controls") ?? [], old = [...built.values()];
+    const same = (a, b) => ["kind", "name", "label"].every((k) => a[k] === b[k]) && String(a.options) === String(b.options);
+    if (now.length !== old.length || !old.every((c, i) => same(c.spec, now[i]))) return build();
+    old.forEach((c, i) => {
+      Object.assign(c.spec, now[i]);
+      for (const e of c.box.querySelectorAll("input[type=range]")) e.max = c.spec.n;
+      for (const e of c.box.querySelectorAll("input[type=number]")) Object.assign(e, { min: c.spec.lo, max: c.spec.hi, step: c.spec.step });
+    });
+    show();
+  }
+  life.hear(model, "change:_controls", again);
+  life.hear(model, "change:_values", show);
+  life.hear(model, "change:_off", show);
+  life.defer(() => own.end());
+  build();
+  return { get playing() { return [...built.values()].some((c) => c.playing); } };
+}

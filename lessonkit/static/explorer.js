@@ -1,0 +1,114 @@
+// The shell of an explorer: what to try, the picture, a few controls, the sentence. `draw` (canvas.js or figure.js) fills the picture in.
+
+// The parts of a sentence that were not said before: what a screen reader is told.
+function changed(before, now) {
+  const parts = (text) => text.split(/(?<=[.;:,])\s+/);
+  const old = new Set(parts(before));
+  return parts(now).filter((p) => !old.has(p)).join(" ");
+}
+
+function shell(model, el) {
+  const life = scope(), act = actor(model);
+  el.classList.add("lk-explorer");
+  const band = make("div", "lk-band", el, { role: "alert" });
+  band.hidden = true;
+  const tries = make("div", "lk-try", el, { role: "group", "aria-label": "questions to try" }), asked = make("div", "lk-ask", el);
+  const stage = make("div", "lk-stage", el, { tabindex: 0, role: "application", "aria-label": model.get("_name") || "picture" });
+  const hint = make("div", "lk-hint", stage);
+  const host = make("div", "lk-controls", el), said = make("div", "lk-narration", el);
+  const live = make("div", "lk-said", el, { role: "status", "aria-live": "polite" }), error = make("div", "lk-error", el, { role: "alert" });
+
+  let pictures = 0;
+  life.hear(model, "change:_scene", () => { pictures++; el.classList.remove("lk-working"); });
+  life.hear(model, "change:_figure", () => { pictures++; el.classList.remove("lk-working"); });
+  const surface = draw(model, stage, act, life), panel = controls(model, host, act, life, () => pictures);
+
+  // ── the sentence; a screen reader hears what changed, at most once a second ──
+  let spoken = model.get("_text") ?? "", speaking = 0;
+  const speak = () => { speaking = 0; const now = model.get("_text") ?? "", news = changed(spoken, now); if (news) live.textContent = news; spoken = now; };
+  const tell = () => {
+    said.textContent = model.get("_text") ?? "";
+    if (!speaking) speaking = setTimeout(speak, panel.playing || surface.busy ? 1000 : 400);
+  };
+  const fail = () => { error.textContent = model.get("_error") ?? ""; error.hidden = !error.textContent; el.classList.remove("lk-working"); };
+  life.hear(model, "change:_text", tell);
+  life.hear(model, "change:_error", fail);
+  said.textContent = spoken;
+  fail();
+  life.defer(() => clearTimeout(speaking));
+
+  // ── what to try: the question first, then the answer ──
+  function chips() {
+    const list = model.get("_chips") ?? [], now = model.get("_asked") ?? {};
+    tries.hidden = !list.length;
+    if (tries.childElementCount !== list.length + 1) {
+      tries.replaceChildren();
+      make("span", "lk-name", tries).textContent = "Try";
+      list.forEach((text, i) => {
+        const b = make("button", "lk-chip", tries, { type: "button" });
+        b.textContent = text;
+        b.onclick = () => { use(); act.send({ kind: "chip", value: (model.get("_asked") ?? {}).i === i ? -1 : i }); };
+      });
+    }
+    [...tries.querySelectorAll("button")].forEach((b, i) => b.setAttribute("aria-pressed", String(now.i === i)));
+    asked.replaceChildren();
+    asked.hidden = !now.question;
+    if (!now.question) return;
+    make("span", "lk-question", asked).textContent = now.question;
+    const show = make("button", "lk-button", asked, { type: "button" }), rest = make("div", "lk-answer", asked);
+    show.textContent = "Show the answer";
+    rest.hidden = true;
+    make("span", "", rest).textContent = now.answer;
+    if (now.code) make("code", "lk-code", rest, { tabindex: 0, "aria-label": "the line of code that makes this state" }).textContent = now.code;
+    show.onclick = () => { rest.hidden = false; show.remove(); live.textContent = now.answer; };
+  }
+  life.hear(model, "change:_chips", chips);
+  life.hear(model, "change:_asked", chips);
+  chips();
+
+  // ── the hint stands on the picture until it is used ──
+  let used = false;
+  const use = () => { used = true; hint.hidden = true; };
+  const advise = () => { // it stands at the top of the panel whose handle it speaks of
+    hint.textContent = model.get("_hint") ?? "";
+    const scene = model.get("_scene"), h = scene?.handles?.find((o) => o.label && o.drag) ?? scene?.handles?.[0];
+    hint.hidden = used || !hint.textContent || (scene?.w && !h);
+    const box = scene?.panels?.[h?.panel]?.box;
+    if (!box || hint.hidden) return;
+    const scale = Math.min(1, (stage.clientWidth || scene.w) / scene.w), half = hint.offsetWidth / 2 + 4;
+    hint.style.left = `${Math.min(Math.max((box[0] + box[2] / 2) * scale, half), Math.max(half, scene.w * scale - half))}px`;
+    hint.style.top = `${(box[1] + 8) * scale}px`;
+  };
+  life.hear(model, "change:_hint", advise);
+  life.hear(model, "change:_scene", advise);
+  life.listen(stage, "pointerdown", use);
+  life.listen(stage, "keydown", (e) => { if (e.key !== "Tab" && e.key !== "Shift") use(); });
+  advise();
+
+  // ── slow answers show that they are worked on; when the kernel goes, so does the color ──
+  const watch = setInterval(() => {
+    const waits = act.last && performance.now() - act.last > 200 && act.last > answered;
+    if (waits && performance.now() - act.last < 30000) el.classList.add("lk-working");
+  }, 100);
+  let answered = 0;
+  life.hear(model, "msg:custom", (m) => { if (m?.done !== undefined) { answered = performance.now(); el.classList.remove("lk-working"); } });
+  life.hear(model, "change", () => { if (performance.now() - act.last > 1) { answered = performance.now(); el.classList.remove("lk-working"); } });
+  life.defer(() => clearInterval(watch));
+  const gone = () => {
+    const lost = model.get("comm_live") === false || model.comm_live === false;
+    el.classList.toggle("lk-gone", lost);
+    band.hidden = !lost;
+    band.textContent = lost ? "The kernel has gone: run this cell again to move the picture." : "";
+  };
+  life.hear(model, "comm_live_update", gone);
+  life.hear(model, "comm:close", gone);
+
+  // What is typed into an explorer is the explorer's: Jupyter would cut a cell at "x", and Notebook 7 keeps the arrow keys
+  // from every slider. Its rule is an attribute on the focused element itself, set here before it looks.
+  life.listen(window, "keydown", (e) => {
+    if (el.contains(e.target)) e.target.toggleAttribute?.("data-lm-suppress-shortcuts", !(e.ctrlKey || e.metaKey || e.altKey || (e.shiftKey && e.key === "Enter")));
+  }, true);
+  return () => life.end();
+}
+
+export default { render: ({ model, el }) => shell(model, el) };

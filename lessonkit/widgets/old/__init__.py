@@ -1,0 +1,1 @@
+"The kit as it was, for explorers that are not ported yet."
