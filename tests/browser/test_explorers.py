@@ -78,7 +78,7 @@ ROWS = [
     Row("bagging-own", OWN_FOREST, control="first k"),
     Row("waterfall", WATERFALL, control="value", hover=False),
     Row("search", SEARCH, control="rank"),
-    Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight"), hover=False, figure=True),
+    Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
 ]
 
 
