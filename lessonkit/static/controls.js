@@ -98,7 +98,7 @@ function controls(model, host, act, life, seen) {
         more = make("div", "lk-row", fold);
       }
       const box = make("div", `lk-control lk-${spec.kind}`, more ?? row);
-      built.set(spec.name, Object.defineProperty(builders[spec.kind](spec, box, act, own, seen), "box", { value: box }));
+      built.set(spec.name, Object.defineProperties(builders[spec.kind](spec, box, act, own, seen), { box: { value: box }, spec: { value: spec } }));
     });
     host.hidden = !specs.length;
     show();
@@ -111,7 +111,19 @@ function controls(model, host, act, life, seen) {
       control.box.classList.toggle("lk-off", off.has(name));
     }
   }
-  life.hear(model, "change:_controls", build);
+  // Other ends of the same controls: they stay, and with them the one in the reader's hand.
+  function again() {
+    const now = model.get("_controls") ?? [], old = [...built.values()];
+    const same = (a, b) => ["kind", "name", "label"].every((k) => a[k] === b[k]) && String(a.options) === String(b.options);
+    if (now.length !== old.length || !old.every((c, i) => same(c.spec, now[i]))) return build();
+    old.forEach((c, i) => {
+      Object.assign(c.spec, now[i]);
+      for (const e of c.box.querySelectorAll("input[type=range]")) e.max = c.spec.n;
+      for (const e of c.box.querySelectorAll("input[type=number]")) Object.assign(e, { min: c.spec.lo, max: c.spec.hi, step: c.spec.step });
+    });
+    show();
+  }
+  life.hear(model, "change:_controls", again);
   life.hear(model, "change:_values", show);
   life.hear(model, "change:_off", show);
   life.defer(() => own.end());

@@ -241,9 +241,9 @@ class Explorer(anywidget.AnyWidget):
         with self.at_once():
             for name, value in state.items(): self.set_trait(name, value)
         answer = chip.answer(self.record()) if callable(chip.answer) else chip.answer
-        self._asked = dict(i=i, question=chip.question, answer=answer, code=self.code(**state))
+        self._asked = dict(i=i, question=chip.question, answer=answer, code=self.code_of(**state))
 
-    def code(
+    def code_of(
         self,
         **state,  # values of traits
     ) -> str:
