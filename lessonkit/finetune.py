@@ -336,16 +336,15 @@ def from_folders(
     """Pictures from class folders, and a table of all files: file, class, `problem` ('' where the picture is in x).
 
     Raises ValueError where there are fewer than two class folders, or a class without a picture."""
-    folder = Path(folder)
-    classes = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    classes = sorted(p.name for p in Path(folder).iterdir() if p.is_dir() and not p.name.startswith("."))
     if len(classes) < 2: raise ValueError(f"{folder} should hold a folder for each class, two at least: {classes}")
     x, y, rows = [], [], []
     for k, name in enumerate(classes):
-        for file in sorted(p for p in (folder / name).iterdir() if p.is_file() and p.name[0] != "."):
+        for file in sorted(p for p in Path(folder, name).iterdir() if p.is_file() and p.name[0] != "."):
             problem = ""
             try: x.append(preprocess(file, size))
             except ValueError as e: problem = str(e).removeprefix(f"{file} ")
             else: y.append(k)
             rows.append((file.name, name, problem))
-        if k not in y: raise ValueError(f"{folder / name} holds no picture that can be read")
+        if k not in y: raise ValueError(f"{Path(folder, name)} holds no picture that can be read")
     return torch.cat(x), torch.tensor(y), classes, pd.DataFrame(rows, columns=["file", "class", "problem"])

@@ -98,10 +98,7 @@ class Loop:
             if not self.batch: raise ValueError(f"{self.side} gave no batch: check the loader's rows, bs and drop_last")
         return self.end_pass(loader)
 
-    def one_batch(
-        self,
-        batch: tuple,  # (x, y)
-    ):
+    def one_batch(self, batch: tuple):  # (x, y)
         "One batch: predict, judge and, in training, learn."
         self.x, self.y = self.backend.send(self.own_share(batch))
         self.events.call("before_batch")
@@ -339,10 +336,10 @@ class Learner:
         return make_optimizer(self.opt_fn, self.groups)
 
     def __repr__(self) -> str:
-        n = sum(p.numel() for p in self.params)
-        trained = sum(p.numel() for p in self.params if p.requires_grad)
-        counts = ((len(self.groups), "group"), (len(self.rows), "epoch"))
-        groups, epochs = (f"{k} {what}{'s' * (k != 1)}" for k, what in counts)
+        n, trained = (sum(p.numel() for p in ps) for ps in (self.params, [p for p in self.params if p.requires_grad]))
+        groups, epochs = (
+            f"{k} {w}{'s' * (k != 1)}" for k, w in ((len(self.groups), "group"), (len(self.rows), "epoch"))
+        )
         return (f"Learner: {type(self.model).__name__} of {n:,} weights, {trained:,} trained, in {groups}, "
                 f"on {self.device}, {epochs} so far")
 

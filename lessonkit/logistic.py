@@ -41,7 +41,8 @@ def normalize(
 def _pictures(images) -> np.ndarray:
     images = np.asarray(images)
     if images.dtype != np.uint8: raise TypeError(f"images must be uint8, 0 to 255, not {images.dtype}")
-    if images.ndim < 2 or not images.size: raise ValueError(f"images must be (n, h, w) with n at least 1, not {images.shape}")
+    if images.ndim < 2 or not images.size:
+        raise ValueError(f"images must be (n, h, w) with n at least 1, not {images.shape}")
     return images
 
 # %% ../nbs/03_logistic.ipynb #logistic-module
@@ -65,7 +66,8 @@ class LogisticRegression(nn.Module):
     ) -> Tensor:  # (n, n_out)
         "Log-probabilities of the classes."
         n_in = self.weight.shape[1]
-        if x.ndim != 2 or x.shape[1] != n_in: raise ValueError(f"x must be (n, {n_in}), one input a row, not {tuple(x.shape)}")
+        if x.ndim != 2 or x.shape[1] != n_in:
+            raise ValueError(f"x must be (n, {n_in}), one input a row, not {tuple(x.shape)}")
         return log_softmax(x @ self.weight.T + self.bias)
 
 # %% ../nbs/03_logistic.ipynb #logistic-batches
@@ -82,7 +84,8 @@ class Batches:
     ):
         if len(x) != len(y): raise ValueError(f"x has {len(x)} rows and y {len(y)}: each input needs its target")
         if not len(x): raise ValueError("x is empty: give at least one row")
-        if isinstance(bs, bool) or not isinstance(bs, int) or bs < 1: raise ValueError(f"bs={bs}: must be a whole number, at least 1")
+        if isinstance(bs, bool) or not isinstance(bs, int) or bs < 1:
+            raise ValueError(f"bs={bs}: must be a whole number, at least 1")
         self.x, self.y, self.bs, self.shuffle = x, y, bs, shuffle
         self.generator = torch.Generator().manual_seed(seed)
 
@@ -128,7 +131,8 @@ def evaluate(
     y: Tensor,  # (n,) int64, the right classes
 ) -> Score:
     "Accuracy and loss on a set, which the model does not learn from."
-    if len(x) != len(y) or not len(x): raise ValueError(f"x has {len(x)} rows and y {len(y)}: give as many, and at least 1")
+    if len(x) != len(y) or not len(x):
+        raise ValueError(f"x has {len(x)} rows and y {len(y)}: give as many, and at least 1")
     was = model.training
     model.eval()
     with torch.no_grad(): log_probs = model(x)
@@ -142,7 +146,8 @@ def confusion(
     n_class: int,
 ) -> Tensor:  # (n_class, n_class) int64: row the right class, column what was said
     "How often each class was taken for each. Raises ValueError for a class that is none."
-    if labels.shape != predicted.shape: raise ValueError(f"labels {tuple(labels.shape)} and predicted {tuple(predicted.shape)} must have one shape")
+    if labels.shape != predicted.shape:
+        raise ValueError(f"labels {tuple(labels.shape)} and predicted {tuple(predicted.shape)} must have one shape")
     both = torch.cat([labels, predicted])
     if len(both) and not 0 <= both.min() <= both.max() < n_class:
         raise ValueError(f"classes must be 0 to {n_class - 1}; found {both.min()} to {both.max()}")

@@ -66,7 +66,8 @@ def _log(p: Tensor) -> Tensor:
 
 def _answers(x: Tensor, y, name: str) -> Tensor:
     "Yes-or-no labels as floats of `x`'s type, if they fit `x`."
-    if not isinstance(y, Tensor): raise TypeError(f"y must be a torch tensor, not {type(y).__name__}: torch.tensor(...) makes one")
+    if not isinstance(y, Tensor):
+        raise TypeError(f"y must be a torch tensor, not {type(y).__name__}: torch.tensor(...) makes one")
     if y.is_complex(): raise TypeError(f"y must be labels from 0 to 1, not {_dtype(y)}")
     if y.shape != x.shape:
         raise ValueError(f"y has shape {tuple(y.shape)}, {name} has {tuple(x.shape)}: each answer needs its label; "
@@ -111,7 +112,9 @@ def softmax(
     x: Tensor,  # (…, n_class, …) activations
     dim: int = -1,  # the axis of the classes
 ) -> Tensor:  # the shape of x; sums to 1 along `dim`
-    "exp(x) / Σ exp(x), computed with the maximum subtracted so that nothing overflows. ValueError for a `dim` that `x` does not have."
+    """exp(x) / Σ exp(x), computed with the maximum subtracted so that nothing overflows.
+
+    ValueError for a `dim` that `x` does not have."""
     e = torch.exp(_shifted(x, dim))
     return e / e.sum(dim, keepdim=True)
 
@@ -171,7 +174,8 @@ def cross_entropy(
 
 def _labels(x: Tensor, y, name: str) -> Tensor:
     "Class numbers as int64, if they fit (…, n_class) `x`."
-    if not isinstance(y, Tensor): raise TypeError(f"y must be a torch tensor, not {type(y).__name__}: torch.tensor(...) makes one")
+    if not isinstance(y, Tensor):
+        raise TypeError(f"y must be a torch tensor, not {type(y).__name__}: torch.tensor(...) makes one")
     if y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
         more = "one-hot rows become class numbers by y.argmax(-1)" if y.shape == x.shape else "take y.long()"
         raise TypeError(f"y must be class numbers (int64), not {_dtype(y)}: {more}")
@@ -181,16 +185,20 @@ def _labels(x: Tensor, y, name: str) -> Tensor:
                          f"asks for {tuple(x.shape[:-1])}: {_mend(x, y, name)}")
     y, n = y.long(), x.shape[-1]
     if y.numel() and not 0 <= y.min() <= y.max() < n:
-        raise ValueError(f"y holds {y[(y < 0) | (y >= n)][0].item()}, but {name} has {n} classes: labels go from 0 to {n - 1}")
+        raise ValueError(
+            f"y holds {y[(y < 0) | (y >= n)][0].item()}, but {name} has {n} classes: labels go from 0 to {n - 1}"
+        )
     return y
 
 
 def _mend(x: Tensor, y: Tensor, name: str) -> str:
     "What would make the shapes fit."
     if y.shape == x.shape: return "one-hot rows become class numbers by y.argmax(-1)"
-    if y.shape == x.shape[:1] + x.shape[2:]: return f"where {name} has its classes on axis 1, take {name}.movedim(1, -1)"
+    if y.shape == x.shape[:1] + x.shape[2:]:
+        return f"where {name} has its classes on axis 1, take {name}.movedim(1, -1)"
     if y.ndim == 2 and y.T.shape == x.shape[:-1]: return "is y transposed? take y.T"
-    if y.numel() == x.shape[:-1].numel(): return f"take y.view({', '.join(map(str, x.shape[:-1]))}), if its order is that of {name}"
+    if y.numel() == x.shape[:-1].numel():
+        return f"take y.view({', '.join(map(str, x.shape[:-1]))}), if its order is that of {name}"
     return "each answer needs one class number"
 
 # %% ../nbs/02_losses.ipynb #losses-accuracy
@@ -213,7 +221,9 @@ def cross_entropy_grad(
     x: Tensor,  # (…, n_class) activations, classes last
     y: Tensor,  # (…) true classes
 ) -> Tensor:  # the shape of x
-    "Gradient of `cross_entropy` (its mean) with respect to `x`, by hand: (softmax(x) − one-hot y) / n. Raises what `nll` raises."
+    """Gradient of `cross_entropy` (its mean) with respect to `x`, by hand: (softmax(x) − one-hot y) / n.
+
+    Raises what `nll` raises."""
     y, p = _labels(_along(x, -1), y, "x"), softmax(x)
     hot = torch.zeros_like(p).scatter(-1, y.unsqueeze(-1), 1)
     return (p - hot) / max(1, y.numel())
@@ -233,13 +243,17 @@ def per_class(
     mode: str = "softmax",  # one label a picture; 'sigmoid': any number of labels
     temperature: float = 1.0,  # divides the activations; 1 leaves them
 ) -> PerClass:
-    "Probability, loss and gradient of each class of one answer. ValueError, naming the argument, for what does not fit."
+    """Probability, loss and gradient of each class of one answer.
+
+    ValueError, naming the argument, for what does not fit."""
     if _along(x, -1).ndim != 1: raise ValueError(f"x must be one answer, (n_class,), not of shape {tuple(x.shape)}")
     y = _answers(x, y, "x")
-    if not 0 < temperature < math.inf: raise ValueError(f"temperature={temperature} must be above 0; 1 leaves activations as they are")
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature={temperature} must be above 0; 1 leaves activations as they are")
     x = x / temperature
     if mode == "softmax":
-        if y.max() != 1 or y.sum() != 1: raise ValueError(f"y={y.tolist()} must hold one 1 and else 0 for softmax; or take mode='sigmoid'")
+        if y.max() != 1 or y.sum() != 1:
+            raise ValueError(f"y={y.tolist()} must hold one 1 and else 0 for softmax; or take mode='sigmoid'")
         p, loss = softmax(x), torch.where(y == 1, -log_softmax(x), 0)
     elif mode == "sigmoid": p, loss = sigmoid(x), binary_cross_entropy_with_logits(x, y, "none")
     else: raise ValueError(f"mode={mode!r} does not exist: take 'softmax' or 'sigmoid'")

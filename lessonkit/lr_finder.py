@@ -190,12 +190,8 @@ class Rule:
     def __post_init__(self):
         if self.mark not in MARKS: raise ValueError(f"mark={self.mark!r}: take one of {', '.join(MARKS)}")
 
-    def __call__(
-        self,
-        lrs: np.ndarray,  # (n,) rising
-        s: np.ndarray,  # (n,) smoothed losses
-    ) -> Suggestion:
-        "What the rule suggests for this curve."
+    def __call__(self, lrs: np.ndarray, s: np.ndarray) -> Suggestion:
+        "What the rule suggests for rates (n,), rising, and smoothed losses (n,)."
         return self.read(lrs, s)
 
 
@@ -215,11 +211,8 @@ class LRFind:
     losses: np.ndarray  # (n,) each step's loss, before it was taken
     ended: str = "at the end"  # or 'diverged', 'not finite', 'stopped'
 
-    def smooth(
-        self,
-        beta: float = 0.9,  # weight of the past
-    ) -> np.ndarray:  # (n,)
-        "The losses, smoothed and debiased."
+    def smooth(self, beta: float = 0.9) -> np.ndarray:  # (n,)
+        "The losses, smoothed and debiased; `beta` is the weight of the past."
         return smooth(self.losses, beta)
 
     def constructions(
@@ -233,11 +226,8 @@ class LRFind:
         s = self.smooth(beta)
         return {name: rule(self.lrs, s) for name, rule in RULES.items()}
 
-    def suggest(
-        self,
-        beta: float = 0.9,  # weight of the past in the smoothing
-    ) -> dict[str, float]:  # {'valley': …, 'steep': …, 'minimum': …, 'slide': …}
-        "The rate that each rule suggests."
+    def suggest(self, beta: float = 0.9) -> dict[str, float]:  # {'valley': …, 'steep': …, 'minimum': …, 'slide': …}
+        "The rate that each rule suggests; `beta` is the weight of the past in the smoothing."
         return {name: c.lr for name, c in self.constructions(beta).items()}
 
     def explodes(
@@ -254,7 +244,8 @@ class LRFind:
         self,
         beta: float = 0.9,  # weight of the past in the smoothing
     ) -> bool:
-        "Whether the smoothed loss falls by more than twice what single losses stray from it; else the rules read noise."
+        """Whether the smoothed loss falls by more than twice what single losses stray from it; else the rules read
+        noise."""
         s = self.smooth(beta)
         k = int(np.argmin(s)) + 1
         noise = 2 * np.median(np.abs(self.losses[:k] - s[:k])) / 0.6745

@@ -8,7 +8,6 @@ __all__ = ['RESULTS', 'grid', 'fit_and_score', 'sample', 'search', 'parameters',
 # %% ../nbs/12_search.ipynb #se-imports
 import difflib
 import itertools
-import json
 import math
 import time
 import warnings

@@ -163,15 +163,25 @@ def test_momentum_lives_in_the_groups_and_can_be_set_there():
     other = learner("momentum", momentum=0.1).fit(1, 1e-3, show=False)
     other.opt.load_state_dict(learn.opt.state_dict())
     assert {g["momentum"] for g in other.opt.param_groups} == {0.7}
-    assert learner("Adam", betas=(0.5, 0.6)).fit(1, 1e-3, mom=0.8, show=False).opt.param_groups[0]["betas"] == (0.8, 0.6)
+    assert learner("Adam", betas=(0.5, 0.6)).fit(1, 1e-3, mom=0.8, show=False).opt.param_groups[0]["betas"] == (
+        0.8,
+        0.6,
+    )
     theirs = _learner(partial(torch.optim.SGD, momentum=0.9)).fit(3, 1e-3, mom=lambda pos: 0.9 - 0.5 * pos, show=False)
     ours = learner("momentum").fit(3, 1e-3, mom=lambda pos: 0.9 - 0.5 * pos, show=False)
     for p, q in zip(ours.model.parameters(), theirs.model.parameters()): torch.testing.assert_close(p, q)
 
 
-@pytest.mark.parametrize("words, make", [
-    ("twice", lambda p: OPTIMIZERS["SGD"]([p, p], 0.1)), ("Grouped", lambda p: OPTIMIZERS["SGD"]([{"params": [p]}], 0.1)),
-    ("momentum=-1", lambda p: OPTIMIZERS["momentum"]([p], 0.1, momentum=-1)), ("betas", lambda p: OPTIMIZERS["Adam"]([p], 0.1, betas=(0.9, 1.5))),
-    ("alpha", lambda p: OPTIMIZERS["RMSProp"]([p], 0.1, alpha=2))])
+@pytest.mark.parametrize(
+    "words, make",
+    [
+        ("twice", lambda p: OPTIMIZERS["SGD"]([p, p], 0.1)),
+        ("Grouped", lambda p: OPTIMIZERS["SGD"]([{"params": [p]}], 0.1)),
+        ("momentum=-1", lambda p: OPTIMIZERS["momentum"]([p], 0.1, momentum=-1)),
+        ("betas", lambda p: OPTIMIZERS["Adam"]([p], 0.1, betas=(0.9, 1.5))),
+        ("alpha", lambda p: OPTIMIZERS["RMSProp"]([p], 0.1, alpha=2)),
+    ],
+)
 def test_what_pytorch_refuses_is_refused(words, make):
-    with pytest.raises((ValueError, TypeError), match=words): make(torch.zeros(1, requires_grad=True))
+    with pytest.raises((ValueError, TypeError), match=words):
+        make(torch.zeros(1, requires_grad=True))

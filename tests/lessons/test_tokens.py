@@ -209,11 +209,15 @@ WHOLE = {
     "Hindi": "किताबें पढ़ना अच्छा लगता है और बच्चों को कहानियाँ सुनाना भी",
     "Arabic with vowel signs": "كِتَابٌ جَمِيلٌ فِي الْمَدْرَسَةِ وَالطَّالِبُ يَقْرَأُ",
     "Bengali": "আমি বাংলায় গান গাই এবং নদীর ধারে হাঁটতে ভালোবাসি",
-    "Tamil": "நான் புத்தகம் படிக்கிறேன்", "Hebrew with points": "שָׁלוֹם עֲלֵיכֶם",
+    "Tamil": "நான் புத்தகம் படிக்கிறேன்",
+    "Hebrew with points": "שָׁלוֹם עֲלֵיכֶם",
     "Persian with joiners": "می\u200cخواهم کتاب\u200cها",
-    "Sinhala with joiners": "ක්\u200dරියා ශ්\u200dරී", "Vietnamese, decomposed": "tie\u0302\u0301ng Vie\u0323\u0302t",
+    "Sinhala with joiners": "ක්\u200dරියා ශ්\u200dරී",
+    "Vietnamese, decomposed": "tie\u0302\u0301ng Vie\u0323\u0302t",
     "Burmese words": "မြန်မာ စာ",
-    "emoji of several": "👩\u200d👩\u200d👧\u200d👦 👍🏽 🏳️\u200d🌈 👩🏽\u200d🚀 🇮🇳 3️⃣ ❤️ 🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"}
+    "emoji of several": "👩\u200d👩\u200d👧\u200d👦 👍🏽 🏳️\u200d🌈 👩🏽\u200d🚀 🇮🇳 3️⃣ ❤️ "
+    "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",
+}
 
 
 @pytest.mark.parametrize("what", WHOLE)
