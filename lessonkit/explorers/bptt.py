@@ -172,7 +172,7 @@ def draw_losses(r, s, box):
     "Two small models, one reading in order and one shuffled, as far as they have learned."
     if not r.losses:
         p = Panel(s, "losses", box, (0, 1), (5, 0), title="Loss", note="click to compare", xticks=False, yticks=False)
-        words = ["Two small networks learn this stream:", "one reads it in order,", "one in shuffled order."]
+        words = ["Train two small networks:", "one reads the text in order,", "one in shuffled order."]
         p.text([[.04, i] for i in (1.5, 2.5, 3.5)], words, ink="muted", align="left", max_width=.92 * p.box[2])
         p.zone("losses", click=True)
         return

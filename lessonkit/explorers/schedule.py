@@ -94,7 +94,8 @@ def limits(
     hi = unit * next(m for m in (1, 1.5, 2, 3, 5, 7.5, 10) if m * unit >= top * .999)
     above = values[values > 0]
     if log and len(above): return max(float(above.min()) / 1.5, hi * 1e-9), hi
-    return min(0.0, float(values.min())), hi
+    lo = min(0.0, float(values.min()))
+    return lo - .04 * (hi - lo), hi  # with room for a knot at the foot
 
 # %% ../../nbs/explorers/schedule.ipynb #xsc-view
 def view(
@@ -113,8 +114,8 @@ def view(
         rate.points([at], size=15, ink="page", stroke="focus", width=3, key=k.id, cut=True)
         lo, hi = (np.log10(v) if log else v for v in r.limits)
         rate.handle(k.id, at, label=k.label, step=(k.step[0], k.step[1] * (hi - lo)), value=f"{k.value:.3g}")
-    now, ends = r.momenta(r.position), (0, 1)
-    if np.ptp(r.curves[1][1]): ends = max(0, np.floor(r.curves[1][1].min() * 10 - 1.5) / 10), 1
+    now, ends = r.momenta(r.position), (-.06, 1.04)
+    if np.ptp(r.curves[1][1]): ends = max(-.06, np.floor(r.curves[1][1].min() * 10 - 1.5) / 10), 1.04
     momentum = draw_time(r, s, "momentum", middle, ends, note=str(r.momenta))
     draw_curve(r, momentum, r.curves[1], now, "class2")
     for k in r.knots:
@@ -127,7 +128,7 @@ def view(
 
 def draw_time(r, s, name, box, ends, log="", note="", xticks=False) -> Panel:
     "A panel over the way from 0 to 1: its joints, and the position at which it is read."
-    p = Panel(s, name, box, (0, 1), ends, log=log, title=name, note=note, xticks=xticks, left=56, right=14)
+    p = Panel(s, name, box, (-.02, 1.02), ends, log=log, title=name, note=note, xticks=xticks, left=56, right=14)
     for j in r.rate.joints: p.upright(j, ink="line", dash=[3, 3])
     p.zone(f"time-{name}", drag=True, cursor="ew-resize")
     return p.upright(r.position, key="now")
@@ -213,7 +214,7 @@ def sentence(r: ScheduleRecord) -> str:
     m = r.momenta(pos)
     if not np.ptp(r.curves[1][1]): text += f" Momentum stays at {m:.3g}."
     else: text += f" Momentum is {m:.3g}, {motion(r.momenta, pos)}."
-    return f"{text}{_of_run(r)} Code: {r.rate}"
+    return f"{text}{_of_run(r)}" + f" Code: {r.rate}" * (r.kind != "own")
 
 
 def _of_run(r) -> str:
@@ -224,7 +225,7 @@ def _of_run(r) -> str:
     if len(lost): return f" The last run was lost at step {lost[0]}: the rate is too high."
     here = f"a loss of {loss[r.step - 1]:.3g} after this step, " if 0 < r.step < len(loss) else "a loss of "
     whose = "The run has" if r.fresh else "The last run, by another schedule, has"
-    return f" {whose} {here}{loss[-1]:.3g} at its end, and {right:.0%} of held-out digits right."
+    return f" {whose} {here}{loss[-1]:.3g} at its end, and {100 * right:.0f} % of held-out digits right."
 
 # %% ../../nbs/explorers/schedule.ipynb #xsc-class
 class ScheduleExplorer(Explorer):

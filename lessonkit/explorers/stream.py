@@ -33,6 +33,7 @@ class Stream:
             source = tokenize_words(source)
         elif unit not in ("char", "word"): raise ValueError(f"unit={unit!r}: take 'char' or 'word'")
         self.glue = "" if isinstance(source, str) else " "
+        self._cell = None  # asked for with each picture, found once
         if isinstance(source, str):
             self.ids = np.frombuffer(source.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.int64)
             self._name = chr
@@ -59,8 +60,10 @@ class Stream:
 
     def width(self) -> int:
         "Pixels a cell needs for nine in ten of the first tokens."
-        lengths = [len(s) for s in self.show(self.ids[:2000])] or [1]
-        return int(np.clip(8 * np.quantile(lengths, 0.9) + 10, 18, 82))
+        if self._cell is None:
+            lengths = [len(s) for s in self.show(self.ids[:2000])] or [1]
+            self._cell = int(np.clip(8 * np.quantile(lengths, 0.9) + 10, 18, 82))
+        return self._cell
 
 # %% ../../nbs/explorers/stream.ipynb #xs-record
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ function controls(model, host, act, life, seen) {
         own.listen(fold, "toggle", () => { open = fold.open; });
         more = make("div", "lk-row", fold);
       }
-      const box = make("div", `lk-control lk-${spec.kind}`, more ?? row);
+      const box = make("div", `lk-control lk-${spec.kind === "button" ? "press" : spec.kind}`, more ?? row);
       built.set(spec.name, Object.defineProperties(builders[spec.kind](spec, box, act, own, seen), { box: { value: box }, spec: { value: spec } }));
     });
     host.hidden = !specs.length;
