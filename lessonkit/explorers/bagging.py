@@ -294,7 +294,7 @@ class BaggingExplorer(Explorer):
         limit = [f"depth {self.depth}" * (self.depth > 0), f"leaves of {self.leaf}" * (self.leaf > 1)]
         limit = ", ".join(filter(None, [*limit, "no bootstrap" * (not self.bootstrap)])) or "grown in full"
         about = f"{self.kind}, {limit}"
-        if self.kind == "your own": about = f"your forest, {'as you fitted it' if data is self.origin else 'fitted anew'}"
+        if self.kind == "your own": about = f"your forest, {'as fitted' if data is self.origin else 'fitted anew'}"
         maps, times, boxes = [(f"The average of the first {self.k}", about, seen.codes(0, self.k))], None, None
         if self.compare:
             three = [(kind.capitalize(), self.view_of(kind)) for kind in KINDS]

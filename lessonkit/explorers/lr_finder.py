@@ -317,7 +317,8 @@ class LRFinderExplorer(Explorer):
         return LRRecord(
             self.run_name, find.lrs, find.losses, find.smooth(beta), others,
             band(self.finds, find.lrs, beta) if some and self.banded else None, len(self.finds), end, self.lr,
-            self.step, beta, self.rule, tuple(self._marks()), find.explodes(beta) if some else None, some and find.falls(beta),
+            self.step, beta, self.rule, tuple(self._marks()), find.explodes(beta) if some else None,
+            some and find.falls(beta),
             None if tries is None else (tries.columns.to_numpy(float), tries.to_numpy(float, copy=True)),
             self.n_try, self.running, self.learn is not None, self.pointed)
 
