@@ -140,7 +140,7 @@ def draw_parts(r, s, spread, words, curve, answers, key):
         return p.text([[2, 1.5]], number(high), ink="muted", align="right")
     at = np.stack([np.arange(r.n_classes) % 2, np.arange(r.n_classes) // 2 + 0.5], 1)
     p.points(at + [0.05, 0], size=11, ink=[f"class{c}" for c in range(r.n_classes)], shape="square")
-    p.text(at + [0.1, 0], r.data.labels, align="left", max_width=0.44 * key[2])
+    p.text(at + [0.12, 0], r.data.labels, align="left", max_width=0.44 * key[2])
     p.text([[0, r.key_rows - 0.5]], "the paler, the less sure", ink="muted", align="left", max_width=key[2])
 
 
@@ -301,7 +301,7 @@ class BaggingExplorer(Explorer):
             maps = [(name, f.error(self.k) or "nobody is out of a bag", f.codes(0, self.k)) for name, f in three]
         elif tree >= 0:
             times, boxes = seen.times(tree), seen.boxes(tree)
-            note = "every point once" if (times == 1).all() else "size: times drawn; hollow: never"
+            note = "every point once" if (times == 1).all() else "hollow: out of its bag"
             maps = [(f"Tree {tree}: {len(boxes):,} rectangles", note, seen.codes(tree, tree + 1))]
         first = told // STRIP * STRIP
         drawn = np.unique(np.linspace(0, n - 1, min(n, 800)).astype(int)) if self.show_points else np.zeros(0, int)

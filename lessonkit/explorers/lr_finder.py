@@ -248,12 +248,14 @@ class LRFinderExplorer(Explorer):
         if find is None and learn is None:
             raise ValueError("give a find (what lr_find returns), a learner to run it on, or both")
         state = {name: kwargs.pop(name) for name in self.watch if name in kwargs}
+        first_step = state.pop("step", None)  # a step stands for its rate, once there is a curve
         self.learn, self.finds, self.n_try, self.kwargs = learn, list(finds), n_try, kwargs
         self.runs = {} if find is None else dict(find) if isinstance(find, Mapping) else {"first run": find}
         for f in self.runs.values(): _check(f)
         self.tries, self.told, self._spreads, self.running = None, {}, {}, False
         self._stop, self._thread, self._shown = threading.Event(), None, 0.0
         super().__init__(**dict(run_name=next(reversed(self.runs), "")) | state)
+        if first_step is not None and self.find: self.step = first_step
 
     @T.validate("lr", "smoothing", "run_name", "rule")
     def _fits(self, proposal):
@@ -440,7 +442,7 @@ class LRFinderExplorer(Explorer):
             Chip("the lowest point", "The loss is lowest at this rate. Why not take it?", at(lr=lowest),
                  lambda r: f"{number((r.boom or r.end) / r.lr, 2)} times as much is the "
                            f"{'edge' if r.boom else 'end'}, and this curve saw each rate for one step only."),
-            Chip("no smoothing", "Without smoothing, how far apart are the rules?", at(smoothing=0.0),
+            Chip("raw losses", "Without smoothing, how far apart are the rules?", at(smoothing=0.0),
                  lambda r: f"{apart(r):.1f} decades, from {number(min(m.said.lr for m in r.marks), 2)} to "
                            f"{number(max(m.said.lr for m in r.marks), 2)}: each batch is easy or hard by chance."),
             Chip("too smooth", "About 50 losses are averaged here. Where did the lowest point go?",
