@@ -45,7 +45,6 @@ class BaggingRecord:
     widest: float  # the largest spread of all trees
     asks: list[str]  # what the told tree asks at the cross
     curve: np.ndarray | None
-    error: str  # out of the bag, in words
     answers: np.ndarray  # (n, n_out) at the cross
     strip: tuple  # number of its first tree, (m, h, w) codes
     pointed: str = ""  # what the mouse points at, in words
@@ -92,7 +91,8 @@ def draw_map(r, s, box, i=0):
     if r.boxes is not None: p.boxes(*r.boxes[:, [0, 2, 1, 3]].T, stroke="line", width=0.7)
     (low, high), xy = r.data.span, r.data.plane[r.rows]
     value = np.clip((r.data.y[r.rows] - low) / (high - low), 0, 1) if not r.n_classes else r.data.codes[r.rows]
-    inks, edge = [f"class{c}" if r.n_classes else f"cividis:{c:.2f}" for c in value], "fg" if r.n_classes else "on:class4"
+    inks = [f"class{c}" if r.n_classes else f"cividis:{c:.2f}" for c in value]
+    edge = "fg" if r.n_classes else "on:class4"
     times = np.ones(len(xy)) if r.times is None else r.times[r.rows]
     size = [6 if r.times is None else 5 + 2.5 * min(t, 5) for t in times]
     p.points(xy, size=size, ink=[c if t else "none" for c, t in zip(inks, times)],
@@ -140,7 +140,7 @@ def draw_parts(r, s, spread, words, curve, answers, key):
         return p.text([[2, 1.5]], number(high), ink="muted", align="right")
     at = np.stack([np.arange(r.n_classes) % 2, np.arange(r.n_classes) // 2 + 0.5], 1)
     p.points(at + [0.05, 0], size=11, ink=[f"class{c}" for c in range(r.n_classes)], shape="square")
-    p.text(at + [0.1, 0], r.data.labels, align="left", max_width=0.44 * key[2])
+    p.text(at + [0.12, 0], r.data.labels, align="left", max_width=0.44 * key[2])
     p.text([[0, r.key_rows - 0.5]], "the paler, the less sure", ink="muted", align="left", max_width=key[2])
 
 
@@ -167,7 +167,9 @@ def sentence(r: BaggingRecord) -> str:
         votes = int((answers.argmax(1) == c).sum())
         text += f"class {r.data.labels[c]} {answers.mean(0)[c]:.0%} on average; {votes} of {r.k} would vote for it."
     else: text += f"{number(answers.mean())} on average; they differ by ±{number(answers.std(), 2)}."
-    if r.error: text += f" Out of the bag: {r.error}."
+    if r.curve is not None and np.isfinite(error := r.curve[r.k - 1]):
+        text += f" Out of the bag, {error:.1%} are wrong." if r.n_classes else (
+            f" The squared error out of the bag is {error:.3g}.")
     if r.tree >= 0:
         text += f" Tree {r.tree} has {len(r.boxes):,} rectangles here and says {r.data.say(r.answers[r.tree])};"
         text += f" {(r.times == 0).sum()} of {len(r.times)} rows are out of its bag."
@@ -255,7 +257,8 @@ class BaggingExplorer(Explorer):
         "The forest of this kind, fitted once for the rows and settings; while a row is dragged, its first trees alone."
         if kind not in self._grown:
             n, data = max(self.k, self.tree + 1, 2) if self._row >= 0 else self.n_trees, self.data
-            if kind != "your own": forest = fresh_forest(kind, data, n, *map(self.__getattribute__, SETTINGS), self.seed)
+            settings = [getattr(self, name) for name in SETTINGS]
+            if kind != "your own": forest = fresh_forest(kind, data, n, *settings, self.seed)
             else: forest = self.given if data is self.origin else refitted(self.given, data, n, self.seed)
             self._grown[kind] = grown(forest, data)
         return self._grown[kind]
@@ -289,21 +292,22 @@ class BaggingExplorer(Explorer):
         seen, data, tree, n = self.seen, self.data, -1 if self.compare else self.tree, len(self.data.y)
         told = tree if tree >= 0 else self.k - 1
         limit = [f"depth {self.depth}" * (self.depth > 0), f"leaves of {self.leaf}" * (self.leaf > 1)]
-        about = ", ".join(filter(None, [self.kind, *limit, "no bootstrap" * (not self.bootstrap)]))
-        if self.kind == "your own": about = "your forest" + ", fitted anew" * (data is not self.origin)
+        limit = ", ".join(filter(None, [*limit, "no bootstrap" * (not self.bootstrap)])) or "grown in full"
+        about = f"{self.kind}, {limit}"
+        if self.kind == "your own": about = f"your forest, {'as fitted' if data is self.origin else 'fitted anew'}"
         maps, times, boxes = [(f"The average of the first {self.k}", about, seen.codes(0, self.k))], None, None
         if self.compare:
             three = [(kind.capitalize(), self.view_of(kind)) for kind in KINDS]
             maps = [(name, f.error(self.k) or "nobody is out of a bag", f.codes(0, self.k)) for name, f in three]
         elif tree >= 0:
             times, boxes = seen.times(tree), seen.boxes(tree)
-            note = "every point once" if (times == 1).all() else "size: times drawn; hollow: never"
+            note = "every point once" if (times == 1).all() else "hollow: out of its bag"
             maps = [(f"Tree {tree}: {len(boxes):,} rectangles", note, seen.codes(tree, tree + 1))]
         first = told // STRIP * STRIP
         drawn = np.unique(np.linspace(0, n - 1, min(n, 800)).astype(int)) if self.show_points else np.zeros(0, int)
         r = BaggingRecord(data, about, self.k, tree, self.n_trees, self.point, tuple(maps), drawn, times, boxes,
                           seen.spread_at(self.k), seen.widest, seen.story(told, self.point), seen.curve,
-                          seen.error(self.k), self.answers, (first, seen.thumbs(first, STRIP)), near=self._row)
+                          self.answers, (first, seen.thumbs(first, STRIP)), near=self._row)
         if not self.pointed or self._row >= 0: return r
         at = ", ".join(f"{n} {number(v)}" for n, v in zip(data.names, self.pointed))
         near = data.nearest(self.pointed) if self.show_points else -1
@@ -337,7 +341,7 @@ class BaggingExplorer(Explorer):
         return [
             Chip("one tree", "One tree, grown in full. How far does averaging bring its error down?",
                  full | dict(kind="random forest", bootstrap=True, k=1),
-                 lambda r: f"Out of the bag, from {error(r, 1)} for one to {error(r, r.n)} for {r.n}: each errs elsewhere."),
+                 lambda r: f"Out of the bag, from {error(r, 1)} to {error(r, r.n)} for {r.n}: each errs elsewhere."),
             Chip("no draw", "Bagging without the draw: each tree has all rows, all columns. What is left to average?",
                  full | dict(kind="bagging", bootstrap=False, k=self.n_trees),
                  lambda r: f"Next to nothing: the largest spread is {number(r.widest, 2)}. Alike trees err alike."),

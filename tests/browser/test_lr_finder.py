@@ -1,4 +1,4 @@
-"""The LR finder's buttons in JupyterLab: the curve grows while it runs, the stop button is heard, a click chooses, three short runs appear."""
+"""The LR finder's buttons in JupyterLab: the curve grows, stop is heard, a drag chooses, three short runs appear."""
 import pytest
 
 from .test_explorers import LR
