@@ -188,7 +188,7 @@ class Momentum(Optimizer):
         wd: float = 0.0,
     ):
         super().__init__(params, lr, wd)
-        if not 0 <= momentum < 1: raise ValueError(f"momentum={momentum} must be from 0 to below 1")
+        if not 0 <= momentum <= 1: raise ValueError(f"momentum={momentum} must be from 0 to 1")
         self.momentum = momentum
 
     def direction(self, grad: Tensor, state: dict) -> Tensor:
