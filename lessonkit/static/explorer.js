@@ -71,7 +71,7 @@ function shell(model, el) {
   const use = () => { used = true; hint.hidden = true; };
   const advise = () => { // it stands at the top of the panel whose handle it speaks of
     hint.textContent = model.get("_hint") ?? "";
-    const scene = model.get("_scene"), h = scene?.handles?.find((o) => o.label && o.drag) ?? scene?.handles?.[0];
+    const scene = used ? null : sceneOf(model), h = scene?.handles?.find((o) => o.label && o.drag) ?? scene?.handles?.[0];
     hint.hidden = used || !hint.textContent || (scene?.w && !h);
     const box = scene?.panels?.[h?.panel]?.box;
     if (!box || hint.hidden) return;

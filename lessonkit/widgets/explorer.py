@@ -52,7 +52,8 @@ class Explorer(anywidget.AnyWidget):
     along: str = "step"  # the trait that `to_html` records along
 
     # what the browser is told, and tells
-    _scene, _images, _values, _asked = (T.Dict().tag(sync=True) for _ in range(4))
+    _scene = T.Dict().tag(sync=True, to_json=Scene.pack)
+    _images, _values, _asked = (T.Dict().tag(sync=True) for _ in range(3))
     _controls, _off, _chips, _keys = (T.List().tag(sync=True) for _ in range(4))
     _text, _error, _alt, _name, _hint = (T.Unicode().tag(sync=True) for _ in range(5))
     _moved, _width = quiet(T.Dict()), quiet(T.Int(0))
