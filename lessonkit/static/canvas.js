@@ -103,7 +103,7 @@ const painters = {
   image(g, it, images, ink, dark) {
     const key = dark ? "night" : "day";
     g.imageSmoothingEnabled = it.smooth;
-    g.drawImage((it[key] ??= bitmap(it, images[it.codes], dark)), ...it.xywh);
+    g.drawImage((it.made[key] ??= bitmap(it, images[it.codes], dark)), ...it.xywh);
   },
 };
 
@@ -159,7 +159,7 @@ function picture(model, stage, act, life) {
   const layer = make("div", "lk-handles", stage), frameMark = make("div", "lk-hover", layer);
   frameMark.hidden = true;
   const g = canvas.getContext("2d");
-  let scene = null, scale = 1, frames = 0, queued = 0, held = null, look = null, cost = 0, shown = new Map(), moving = null, arrived = -1e9, handles = new Map(), over = null, done = false;
+  let scene = null, scale = 1, frames = 0, queued = 0, held = null, look = null, cost = 0, bitmaps = new Map(), shown = new Map(), moving = null, arrived = -1e9, handles = new Map(), over = null, done = false;
 
   const calm = () => held || media("prefers-reduced-motion: reduce").matches;
   function take() {
@@ -171,7 +171,13 @@ function picture(model, stage, act, life) {
     const before = shown;
     shown = new Map();
     moving = null;
+    const known = bitmaps;
+    bitmaps = new Map();
     for (const it of scene.items) {
+      if (it.kind === "image") { // painted once, as long as it is in the picture
+        const name = `${it.codes} ${it.rows} ${it.palette}`;
+        bitmaps.set(name, (it.made = bitmaps.get(name) ?? known.get(name) ?? {}));
+      }
       if (!(it.kind in GEOMETRY)) continue;
       const [name, k] = GEOMETRY[it.kind];
       it.target = f32(it[name]);

@@ -44,10 +44,13 @@ function follow(life, el, ask, resized = () => {}) {
 const unpacked = new WeakMap();
 function sceneOf(model) {
   const sent = model.get("_scene");
-  if (sent?.json === undefined) return sent;
+  if (!sent?.json && !sent?.items) return sent;
   if (!unpacked.has(sent)) {
-    const scene = JSON.parse(sent.json), { buffer, byteOffset } = sent.bytes;
-    for (const it of scene.items) for (const k in it) if (it[k]?.n !== undefined) it[k] = new DataView(buffer, byteOffset + it[k].at, it[k].n);
+    const scene = sent.json === undefined ? sent : JSON.parse(sent.json), tables = scene.tables ?? [], names = tables.map(String);
+    for (const it of scene.items) {
+      if (typeof it.colors === "number") [it.palette, it.colors] = [names[it.colors], tables[it.colors]];
+      for (const k in it) if (it[k]?.n !== undefined) it[k] = new DataView(sent.bytes.buffer, sent.bytes.byteOffset + it[k].at, it[k].n);
+    }
     unpacked.set(sent, scene);
   }
   return unpacked.get(sent);

@@ -195,7 +195,7 @@ class Scene:
         if codes.ndim == 2 and codes.size and codes.max() >= len(colors): raise ValueError(f"codes go up to {codes.max()}, colors has {len(colors)}")
         if codes.ndim == 3 and codes.shape[2] == 3: codes = np.concatenate([codes, np.full((*codes.shape[:2], 1), 255, np.uint8)], 2)
         rows, cols = codes.shape[:2]
-        return self._add("image", xywh=[float(v) for v in xywh], codes=codes, rows=rows, cols=cols, colors=colors, smooth=smooth, **how)
+        return self._add("image", xywh=[float(v) for v in xywh], codes=codes, rows=rows, cols=cols, colors=tuple(map(tuple, colors)), smooth=smooth, **how)
 
     def label(
         self,
@@ -274,9 +274,12 @@ class Scene:
     def state(self) -> dict:  # JSON values and bytes
         "What travels to the browser: arrays as bytes, the inks it uses once; images by the name of their bytes, which `images` holds."
         self.finish()
-        pack = lambda k, v: _name_of(v) if k == "codes" else v.tobytes() if isinstance(v, np.ndarray) else v
+        tables = {}  # many images share one
+        pack = lambda k, v: (_name_of(v) if k == "codes" else tables.setdefault(tuple(v), len(tables)) if k == "colors" else
+                             v.tobytes() if isinstance(v, np.ndarray) else v)
+        items = [{k: pack(k, v) for k, v in it.items() if v is not None} for it in self.items]
         return dict(w=self.width, h=self.height, inks=[list(ink(name)) for name in self._inks] or [list(Ink("#000000", "#ffffff"))], handles=self.handles,
-                    panels=[p.state() for p in self.panels], items=[{k: pack(k, v) for k, v in it.items() if v is not None} for it in self.items])
+                    panels=[p.state() for p in self.panels], items=items, tables=[*tables])
 
     @staticmethod
     def pack(

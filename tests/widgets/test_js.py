@@ -9,7 +9,8 @@ from tests.browser.conftest import browser  # noqa: F401  (a fixture)
 
 # A model as anywidget hands it over; what is set on it or sent by it is kept in `acts`.
 STUB = """
-const revive = (_, v) => (v && v.b64 !== undefined ? new DataView(Uint8Array.from(atob(v.b64), (c) => c.charCodeAt(0)).buffer) : v);
+const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+const revive = (_, v) => (v && v.b64 !== undefined ? new DataView(bytes(v.b64).buffer) : v);
 class Stub {
   constructor(state) { this.state = state; this.heard = []; this.acts = []; this.live = true; }
   get(name) { return this.state[name]; }
@@ -29,15 +30,28 @@ class Stub {
 const open = new Map(), note = (key) => open.set(key, key.split(' ')[0]);
 for (const target of [window, document, document.body, MediaQueryList.prototype]) {
   const { addEventListener: add, removeEventListener: remove } = target;
-  target.addEventListener = function (event, f, o) { (f.id ??= Math.random()); note(`listener ${event} ${f.id}`); return add.call(this, event, f, o); };
-  target.removeEventListener = function (event, f, o) { open.delete(`listener ${event} ${f.id}`); return remove.call(this, event, f, o); };
+  target.addEventListener = function (event, f, o) {
+    note(`listener ${event} ${(f.id ??= Math.random())}`);
+    return add.call(this, event, f, o);
+  };
+  target.removeEventListener = function (event, f, o) {
+    open.delete(`listener ${event} ${f.id}`);
+    return remove.call(this, event, f, o);
+  };
 }
 for (const name of ['MutationObserver', 'ResizeObserver', 'IntersectionObserver']) {
   const { observe, disconnect } = window[name].prototype;
-  window[name].prototype.observe = function (...a) { (this.id ??= Math.random()); note(`observer ${name} ${this.id}`); return observe.apply(this, a); };
-  window[name].prototype.disconnect = function () { open.delete(`observer ${name} ${this.id}`); return disconnect.call(this); };
+  window[name].prototype.observe = function (...a) {
+    note(`observer ${name} ${(this.id ??= Math.random())}`);
+    return observe.apply(this, a);
+  };
+  window[name].prototype.disconnect = function () {
+    open.delete(`observer ${name} ${this.id}`);
+    return disconnect.call(this);
+  };
 }
-for (const [set, clear] of [['setInterval', 'clearInterval'], ['setTimeout', 'clearTimeout'], ['requestAnimationFrame', 'cancelAnimationFrame']]) {
+const PAIRS = [['setInterval', 'clearInterval'], ['setTimeout', 'clearTimeout'], ['requestAnimationFrame', 'cancelAnimationFrame']];
+for (const [set, clear] of PAIRS) {
   const start = window[set].bind(window), stop = window[clear].bind(window);
   window[set] = (f, ...a) => {
     const id = start((...b) => { if (set !== 'setInterval') open.delete(`${set} ${id}`); f(...b); }, ...a);
@@ -57,7 +71,8 @@ async function start(esm, text) {
 def sent(explorer) -> str:
     "The state of an explorer as its browser gets it."
     state = {k: v for k, v in explorer.get_state().items() if k not in ("layout", "_esm", "_css")}
-    return json.dumps(state, default=lambda v: {"b64": base64.b64encode(v).decode()} if isinstance(v, bytes) else str(v))
+    pack = lambda v: {"b64": base64.b64encode(v).decode()} if isinstance(v, bytes) else str(v)
+    return json.dumps(state, default=pack)
 
 
 @pytest.fixture
@@ -65,7 +80,8 @@ def page(browser):  # noqa: F811
     page, said = browser.new_page(), []
     page.on("console", lambda m: said.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda e: said.append(str(e)))
-    page.set_content(f"<style>{SGDExplorer._css}</style><body style='background: #fff'><div id=el style='width: 860px'></div>")
+    body = "<body style='background: #fff'><div id=el style='width: 860px'></div>"
+    page.set_content(f"<style>{SGDExplorer._css}</style>{body}")
     page.add_script_tag(content=STUB)
     page.explorer = SGDExplorer()
     page.evaluate("([esm, text]) => start(esm, text)", [str(page.explorer._esm), sent(page.explorer)])
@@ -139,7 +155,7 @@ def test_it_follows_the_page(page):
 
 
 def test_it_leaves_nothing_behind(page):
-    "By what was open before the widget came; the harness reaches its elements without Playwright, which listens itself."
+    "Measured against what was open before; its elements are reached without Playwright, which listens itself."
     left = page.evaluate("""async ([esm, text]) => {
       const wait = (ms) => new Promise((done) => setTimeout(done, ms));
       end();
