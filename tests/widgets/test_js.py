@@ -50,7 +50,8 @@ for (const name of ['MutationObserver', 'ResizeObserver', 'IntersectionObserver'
     return disconnect.call(this);
   };
 }
-const PAIRS = [['setInterval', 'clearInterval'], ['setTimeout', 'clearTimeout'], ['requestAnimationFrame', 'cancelAnimationFrame']];
+const PAIRS = [['setInterval', 'clearInterval'], ['setTimeout', 'clearTimeout'],
+  ['requestAnimationFrame', 'cancelAnimationFrame']];
 for (const [set, clear] of PAIRS) {
   const start = window[set].bind(window), stop = window[clear].bind(window);
   window[set] = (f, ...a) => {
@@ -174,3 +175,23 @@ def test_it_leaves_nothing_behind(page):
       return [busy, [...open.keys()].filter((k) => !before.has(k)), stub.heard.length + first.heard.length];
     }""", [str(page.explorer._esm), sent(page.explorer)])
     assert left[0] > 5 and left[1:] == [[], 0]
+
+
+def test_silence_greys_it_and_an_answer_brings_it_back(page):
+    band = page.locator(".lk-band")
+    page.evaluate("stub.widget_manager = {kernel: {status: 'busy', isDisposed: false}}")
+    page.locator(".lk-player input[type=range]").press("ArrowRight")
+    page.wait_for_timeout(3800)
+    assert not band.is_visible(), "a busy kernel has not gone"
+    page.evaluate("stub.widget_manager = undefined")
+    page.wait_for_timeout(1500)
+    assert not band.is_visible()
+    band.wait_for(timeout=5000)
+    assert "kernel has gone" in band.inner_text() and page.locator(".lk-explorer.lk-gone").count()
+    page.evaluate("stub.answer({done: 1})")
+    assert not band.is_visible() and not page.locator(".lk-explorer.lk-gone").count()
+
+
+def test_a_kernel_known_to_be_gone_greys_it_at_once(page):
+    page.evaluate("stub.widget_manager = {kernel: {status: 'dead', isDisposed: true}}")
+    page.locator(".lk-band").wait_for(timeout=1500)
