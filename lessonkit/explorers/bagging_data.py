@@ -173,7 +173,9 @@ class Grown:
 
     def ask(self, point) -> np.ndarray:  # (n_trees, n_out)
         "What each tree says at a point of the plane."
-        return tree_answers(self.forest, [self.data.row(point)])[:, 0]
+        if (at := ("at", *map(float, point))) not in self.kept:
+            self.kept[at] = tree_answers(self.forest, [self.data.row(point)])[:, 0]
+        return self.kept[at]
 
     def features(self, i: int):  # its columns of X; None: all
         "What a bagging gave that tree to see."

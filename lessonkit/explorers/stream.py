@@ -8,6 +8,7 @@ __all__ = ['ROWS', 'GUTTER', 'Stream', 'BPTTRecord', 'visited_columns', 'in_matr
 # %% ../../nbs/explorers/stream.ipynb #xs-imports
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -58,6 +59,7 @@ class Stream:
         text = text.replace("\n", "⏎").replace("\r", "⏎").replace("\t", " ")
         return f"“{text}”" if len(text) <= limit else f"“{text[: limit // 2]}…{text[-limit // 2 :]}”"
 
+    @lru_cache(8)
     def width(self) -> int:
         "Pixels a cell needs for nine in ten of the first tokens."
         if self._cell is None:

@@ -8,7 +8,7 @@ const FONTS = {
   sans: 'system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif',
 };
 const GEOMETRY = { rects: ["xywh", 4], marks: ["xy", 2], text: ["xy", 2], line: ["xy", 2], area: ["xy", 2] };
-const EASE_MS = 180, MANY = 3000, TARGET = 24;
+const EASE_MS = 180, EASY_MS = 6, MANY = 3000, TARGET = 24;
 
 // ── numbers and pixels ──
 const axis = (log) => (log ? [Math.log10, (v) => 10 ** v] : [(v) => v, (v) => v]);
@@ -103,7 +103,7 @@ const painters = {
   image(g, it, images, ink, dark) {
     const key = dark ? "night" : "day";
     g.imageSmoothingEnabled = it.smooth;
-    g.drawImage((it[key] ??= bitmap(it, images[it.codes], dark)), ...it.xywh);
+    g.drawImage((it.made[key] ??= bitmap(it, images[it.codes], dark)), ...it.xywh);
   },
 };
 
@@ -159,11 +159,11 @@ function picture(model, stage, act, life) {
   const layer = make("div", "lk-handles", stage), frameMark = make("div", "lk-hover", layer);
   frameMark.hidden = true;
   const g = canvas.getContext("2d");
-  let scene = null, scale = 1, frames = 0, queued = 0, held = null, shown = new Map(), moving = null, arrived = -1e9, handles = new Map(), over = null, done = false;
+  let scene = null, scale = 1, frames = 0, queued = 0, held = null, look = null, cost = 0, bitmaps = new Map(), shown = new Map(), moving = null, arrived = -1e9, handles = new Map(), over = null, done = false;
 
   const calm = () => held || media("prefers-reduced-motion: reduce").matches;
   function take() {
-    const next = model.get("_scene"), now = performance.now();
+    const next = sceneOf(model), now = performance.now();
     if (!next?.w) return;
     const same = scene && scene.w === next.w && scene.h === next.h, quick = now - arrived < 220;
     arrived = now;
@@ -171,23 +171,31 @@ function picture(model, stage, act, life) {
     const before = shown;
     shown = new Map();
     moving = null;
+    const known = bitmaps;
+    bitmaps = new Map();
     for (const it of scene.items) {
+      if (it.kind === "image") { // painted once, as long as it is in the picture
+        const name = `${it.codes} ${it.rows} ${it.palette}`;
+        bitmaps.set(name, (it.made = bitmaps.get(name) ?? known.get(name) ?? {}));
+      }
       if (!(it.kind in GEOMETRY)) continue;
       const [name, k] = GEOMETRY[it.kind];
       it.target = f32(it[name]);
       if (!it.key) continue;
       const from = same && !quick && !calm() ? departure(before.get(it.key), it, it.target, k) : null;
-      if (from) { it.from = from.slice(); moving = now; }
+      if (from && cost < EASY_MS) { it.from = from.slice(); moving = now - EASE_MS / 8; } // the first frame has already set out
       shown.set(it.key, { kind: it.kind, ids: it.ids, shown: it.target });
     }
     place();
-    ask();
+    if (quick) ask(); else paint(); // at once, unless they come in floods
   }
 
   function paint() {
+    cancelAnimationFrame(queued);
     queued = 0;
+    const began = performance.now();
     if (!scene || done) return;
-    const room = stage.clientWidth, width = Math.min(scene.w, room || scene.w), dpr = window.devicePixelRatio || 1;
+    const room = look.room, width = Math.min(scene.w, room || scene.w), dpr = window.devicePixelRatio || 1;
     if (Math.abs(width / scene.w - scale) > 1e-4) { scale = width / scene.w; place(); }
     const pw = Math.round(width * dpr), ph = Math.round(scene.h * scale * dpr);
     canvas.style.width = `${width}px`;
@@ -197,7 +205,7 @@ function picture(model, stage, act, life) {
     g.setTransform(1, 0, 0, 1, 0, 0);
     g.clearRect(0, 0, pw, ph);
     g.setTransform(scale * dpr, 0, 0, scale * dpr, 0, 0);
-    const dark = isDark(stage), forced = media("forced-colors: active").matches;
+    const { dark, forced } = look;
     const ink = (i) => { const [light, night, system] = scene.inks[i], c = forced && system ? system : dark ? night : light; return c.endsWith("00") && c.length === 9 ? null : c; };
     const images = model.get("_images") ?? {};
     for (const it of scene.items) {
@@ -213,27 +221,32 @@ function picture(model, stage, act, life) {
     }
     canvas.dataset.theme = dark ? "dark" : "light";
     canvas.dataset.frame = ++frames;
+    cost += 0.3 * (performance.now() - began - cost);
     if (t < 1) ask(); else moving = null;
   }
+  // What the page says of theme and width is asked when it changes, not for each frame.
+  const regard = () => { look = { room: stage.clientWidth, dark: isDark(stage), forced: media("forced-colors: active").matches }; ask(); };
   const ask = () => { queued ||= requestAnimationFrame(paint); };
 
   // ── handles: real elements over the canvas, so that cursor, Tab, focus ring, name and size of the target are the browser's ──
   function place() {
-    const kept = new Map();
+    const kept = new Map(), wanted = new Set(scene.handles.map((h) => h.id));
+    for (const [id, e] of handles) if (!wanted.has(id)) e.remove();
+    let next = layer.firstElementChild;
     for (const h of scene.handles) {
-      const e = handles.get(h.id) ?? make("div", "lk-handle", layer, { "data-id": h.id }), [l, t, w, hh] = h.box.map((v) => v * scale);
+      const e = handles.get(h.id) ?? make("div", "lk-handle", null, { "data-id": h.id }), [l, t, w, hh] = h.box.map((v) => v * scale);
       const grow = h.drag || h.click ? Math.max(0, TARGET - w) / 2 : 0, tall = h.drag || h.click ? Math.max(0, TARGET - hh) / 2 : 0;
-      e.style.cssText = `left:${l - grow}px;top:${t - tall}px;width:${w + 2 * grow}px;height:${hh + 2 * tall}px;cursor:${h.cursor};touch-action:${h.drag && h.at ? "none" : h.zoom || h.drag ? "pan-y" : "auto"}`;
+      const css = `left:${l - grow}px;top:${t - tall}px;width:${w + 2 * grow}px;height:${hh + 2 * tall}px;cursor:${h.cursor};touch-action:${h.drag && h.at ? "none" : h.zoom || h.drag ? "pan-y" : "auto"}`;
+      if (e.css !== css) e.style.cssText = e.css = css;
       e.handle = h;
-      if (layer.lastElementChild !== e) layer.append(e); // later ones lie on top
+      if (next === e) next = e.nextElementSibling; // later ones lie on top; one that stays is not touched, or it would lose the focus
+      else layer.insertBefore(e, next);
       const names = h.label ? { tabindex: 0, "aria-label": h.label, role: h.drag && h.at ? "slider" : "button" } : { "aria-hidden": "true" };
       if (h.label && h.drag && h.at) Object.assign(names, { "aria-valuenow": h.step[0] ? h.at[0] : h.at[1], "aria-valuetext": h.value || h.at.map((v) => +v.toPrecision(3)).join(", ") });
       for (const [k, v] of Object.entries(names)) if (e.getAttribute(k) !== String(v)) e.setAttribute(k, v);
       kept.set(h.id, e);
     }
-    for (const [id, e] of handles) if (!kept.has(id)) e.remove();
     handles = kept;
-    layer.append(frameMark);
   }
 
   const at = (e) => { const box = canvas.getBoundingClientRect(); return [(e.clientX - box.left) / scale, (e.clientY - box.top) / scale]; };
@@ -338,9 +351,10 @@ function picture(model, stage, act, life) {
   const describe = () => canvas.setAttribute("aria-label", model.get("_alt") || "picture");
   life.hear(model, "change:_alt", describe);
   life.hear(model, "change:_scene", take);
-  follow(life, stage, ask, () => act.width(stage.clientWidth));
+  follow(life, stage, regard, () => act.width(stage.clientWidth));
   life.defer(() => { done = true; cancelAnimationFrame(queued); });
   describe();
+  regard();
   take();
   paint();
   act.width(stage.clientWidth);

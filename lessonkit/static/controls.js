@@ -15,7 +15,7 @@ const builders = {
     const say = (text) => { out.textContent = text; input.setAttribute("aria-valuetext", text); };
     const go = (i) => { input.value = i; mine = performance.now() + 350; say(words(spec, i)); act.move({ kind: "set", name: spec.name, value: +input.value }); };
     life.listen(input, "input", () => go(+input.value));
-    life.listen(input, "change", () => { mine = 0; act.send({ kind: "set", name: spec.name, value: +input.value }); });
+    life.listen(input, "change", () => { mine = 0; }); // the last "input" has told the value
     return {
       input, go,
       show([i, text]) {
@@ -107,6 +107,7 @@ function controls(model, host, act, life, seen) {
     const values = model.get("_values") ?? {}, off = new Set(model.get("_off") ?? []);
     for (const [name, control] of built) {
       if (values[name]) control.show(values[name]);
+      if (off.has(name) === control.box.classList.contains("lk-off")) continue;
       for (const e of control.box.querySelectorAll("input, select, button")) e.disabled = off.has(name);
       control.box.classList.toggle("lk-off", off.has(name));
     }

@@ -71,7 +71,7 @@ function shell(model, el) {
   const use = () => { used = true; hint.hidden = true; };
   const advise = () => { // it stands at the top of the panel whose handle it speaks of
     hint.textContent = model.get("_hint") ?? "";
-    const scene = model.get("_scene"), h = scene?.handles?.find((o) => o.label && o.drag) ?? scene?.handles?.[0];
+    const scene = used ? null : sceneOf(model), h = scene?.handles?.find((o) => o.label && o.drag) ?? scene?.handles?.[0];
     hint.hidden = used || !hint.textContent || (scene?.w && !h);
     const box = scene?.panels?.[h?.panel]?.box;
     if (!box || hint.hidden) return;
@@ -86,22 +86,30 @@ function shell(model, el) {
   advise();
 
   // ── slow answers show that they are worked on; when the kernel goes, so does the color ──
-  const watch = setInterval(() => {
-    const waits = act.last && performance.now() - act.last > 200 && act.last > answered;
-    if (waits && performance.now() - act.last < 30000) el.classList.add("lk-working");
-  }, 100);
-  let answered = 0;
-  life.hear(model, "msg:custom", (m) => { if (m?.done !== undefined) { answered = performance.now(); el.classList.remove("lk-working"); } });
-  life.hear(model, "change", () => { if (performance.now() - act.last > 1) { answered = performance.now(); el.classList.remove("lk-working"); } });
-  life.defer(() => clearInterval(watch));
-  const gone = () => {
-    const lost = model.get("comm_live") === false || model.comm_live === false;
+  let answered = 0, silent = 0, lost = false;
+  const tint = (now) => {
+    lost = now;
     el.classList.toggle("lk-gone", lost);
     band.hidden = !lost;
     band.textContent = lost ? "The kernel has gone: run this cell again to move the picture." : "";
+    if (lost) el.classList.remove("lk-working");
   };
-  life.hear(model, "comm_live_update", gone);
-  life.hear(model, "comm:close", gone);
+  const heard = () => { answered = performance.now(); silent = 0; el.classList.remove("lk-working"); if (lost) tint(false); };
+  life.hear(model, "change:_drawn", heard);
+  life.hear(model, "change:_error", heard);
+  life.hear(model, "msg:custom", heard);
+  // JupyterLab and Notebook 7 say what they know of the kernel; elsewhere its silence tells. A busy one is waited for.
+  const kernel = () => { try { return model.widget_manager?.kernel; } catch { return undefined; } };
+  const TICK = 200, SILENCE = 3000;
+  const watch = setInterval(() => {
+    const k = kernel(), waits = act.last > answered;
+    const dead = k === null || k?.isDisposed || k?.status === "dead" || k?.status === "terminating";
+    if (waits && performance.now() - act.last > 200 && !lost) el.classList.add("lk-working");
+    silent = waits && k?.status !== "busy" ? silent + TICK : 0;
+    if ((dead || silent > SILENCE) && !lost) tint(true);
+  }, TICK);
+  life.defer(() => clearInterval(watch));
+  life.hear(model, "comm_live_update", () => act.send({ kind: "there?" }));
 
   // What is typed into an explorer is the explorer's: Jupyter would cut a cell at "x", and Notebook 7 keeps the arrow keys
   // from every slider. Its rule is an attribute on the focused element itself, set here before it looks.

@@ -40,12 +40,36 @@ function follow(life, el, ask, resized = () => {}) {
   life.defer(() => { clearTimeout(timer); themes.disconnect(); size.disconnect(); });
 }
 
+// The picture of a model. It travels as one text and one run of bytes, to whose places the text points; a recorded page has it whole.
+const unpacked = new WeakMap();
+function sceneOf(model) {
+  const sent = model.get("_scene");
+  if (!sent?.json && !sent?.items) return sent;
+  if (!unpacked.has(sent)) {
+    const scene = sent.json === undefined ? sent : JSON.parse(sent.json), tables = scene.tables ?? [], names = tables.map(String);
+    for (const it of scene.items) {
+      if (typeof it.colors === "number") [it.palette, it.colors] = [names[it.colors], tables[it.colors]];
+      for (const k in it) if (it[k]?.n !== undefined) it[k] = new DataView(sent.bytes.buffer, sent.bytes.byteOffset + it[k].at, it[k].n);
+    }
+    unpacked.set(sent, scene);
+  }
+  return unpacked.get(sent);
+}
+
 // How acts reach the kernel. `move` is for what comes in floods (drag, hover, a slider): the widget protocol keeps one such message in
 // flight and only the newest waiting. `send` is for what must not be lost (click, key, button, the end of a drag).
 function actor(model) {
-  let n = 0, at = 0;
+  let n = 0, at = 0, newest = null;
   return {
-    move(what) { at = performance.now(); model.set("_moved", { ...what, n: ++n }); model.save_changes(); },
+    move(what) {
+      const now = performance.now();
+      // another thing is moved while the last one's message may still wait, which this one would replace
+      if (newest?.kind === "set" && newest.name !== what.name && now - at < 1000) model.send(newest);
+      at = now;
+      newest = what;
+      model.set("_moved", { ...what, n: ++n });
+      model.save_changes();
+    },
     send(what) { at = performance.now(); model.send(what); },
     width(w) { if (w > 0 && Math.abs(w - (model.get("_width") || 0)) >= 2) { model.set("_width", Math.round(w)); model.save_changes(); } },
     get last() { return at; },

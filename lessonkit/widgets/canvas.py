@@ -36,7 +36,7 @@ class CanvasView(anywidget.AnyWidget):
 
     _esm = module("surface.js", "canvas.js", "view.js")
     _css = STYLE
-    _scene = T.Dict().tag(sync=True)  # what is painted: `Scene.state()`
+    _scene = T.Dict().tag(sync=True, to_json=Scene.pack)  # what is painted: `Scene.state()`
     _images = T.Dict().tag(sync=True)  # the bytes of its images
     _alt = T.Unicode().tag(sync=True)  # the picture in words
     _name = T.Unicode("picture").tag(sync=True)

@@ -52,16 +52,18 @@ class Explorer(anywidget.AnyWidget):
     along: str = "step"  # the trait that `to_html` records along
 
     # what the browser is told, and tells
-    _scene, _images, _values, _asked = (T.Dict().tag(sync=True) for _ in range(4))
+    _scene = T.Dict().tag(sync=True, to_json=Scene.pack)
+    _images, _values, _asked = (T.Dict().tag(sync=True) for _ in range(3))
     _controls, _off, _chips, _keys = (T.List().tag(sync=True) for _ in range(4))
     _text, _error, _alt, _name, _hint = (T.Unicode().tag(sync=True) for _ in range(5))
     _moved, _width = quiet(T.Dict()), quiet(T.Int(0))
+    _drawn = T.Int().tag(sync=True)  # pictures made: a browser that waits sees an answer in it
 
     def __init__(
         self,
         **state,  # first values of traits
     ):
-        self._batching, self._due, self._drawn, self._open = 0, set(), 0, False
+        self._batching, self._due, self._open = 0, set(), False
         try: super().__init__(**state)
         except Exception:
             if self.has_trait("layout") and "layout" in self._trait_values: self.layout.close()
@@ -178,7 +180,7 @@ class Explorer(anywidget.AnyWidget):
         with self.hold_sync():
             for name, value in state.items(): self.set_trait(name, value)
             self._text, self._values, self._off, self._error = text, values, list(self.off()), ""
-        self._drawn += 1
+            self._drawn += 1
 
     def _picture(self, record, width) -> dict:  # names and values of traits
         scene = self.view(record, width)

@@ -7,6 +7,7 @@ __all__ = ['NARROW', 'clip_line', 'ticks', 'Panel', 'columns', 'rows']
 
 # %% ../../nbs/widgets/panel.ipynb #panel-imports
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -52,6 +53,10 @@ def ticks(
     unit = 10.0 ** np.floor(np.log10(raw))
     step = next(u for u in (unit, 2 * unit, 5 * unit, 10 * unit) if u >= raw * 0.999)
     return np.arange(np.ceil(lo / step - 1e-9), np.floor(hi / step + 1e-9) + 1) * step + 0.0
+
+
+@lru_cache(512)
+def _round_words(lo, hi, n, log): return tuple((float(v), _tick(v)) for v in ticks(lo, hi, n, log))
 
 
 def _tick(v) -> str:
@@ -107,9 +112,8 @@ class Panel:
     # ── numbers and pixels ──
 
     def _unit(self, v, ends, log):
-        v = np.asarray(v, float)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            if log: v, ends = np.log10(np.where(v > 0, v, np.nan)), np.log10(ends)
+        if not log: return (v - ends[0]) / (ends[1] - ends[0])
+        with np.errstate(divide="ignore", invalid="ignore"): v, ends = np.log10(np.where(v > 0, v, np.nan)), np.log10(ends)
         return (v - ends[0]) / (ends[1] - ends[0])
 
     def px(
@@ -118,7 +122,10 @@ class Panel:
     ) -> np.ndarray:  # (n, 2) px
         "Where numbers stand in the picture."
         (l, t, w, h), xy = self.box, np.asarray(xy, float).reshape(-1, 2)
-        return np.stack([l + w * self._unit(xy[:, 0], self.x, self.xlog), t + h * (1 - self._unit(xy[:, 1], self.y, self.ylog))], 1)
+        out = np.empty(xy.shape)
+        out[:, 0] = l + w * self._unit(xy[:, 0], self.x, self.xlog)
+        out[:, 1] = t + h * (1 - self._unit(xy[:, 1], self.y, self.ylog))
+        return out
 
     def data(
         self,
@@ -131,7 +138,10 @@ class Panel:
 
     def has(self, xy) -> np.ndarray:  # (n,) bool
         "Which points lie inside."
-        px, (l, t, w, h) = self.px(xy), self.box
+        return self._within(self.px(xy))
+
+    def _within(self, px):
+        l, t, w, h = self.box
         return (px[:, 0] >= l - 1e-6) & (px[:, 0] <= l + w + 1e-6) & (px[:, 1] >= t - 1e-6) & (px[:, 1] <= t + h + 1e-6)
 
     def state(self) -> dict:
@@ -142,7 +152,7 @@ class Panel:
 
     def _tick_words(self, given, ends, log, n):
         if given is False: return []
-        if given is True: return [(float(v), _tick(v)) for v in ticks(*ends, n=n, log=log)]
+        if given is True: return _round_words(*ends, n, log)
         return [(float(t[0]), str(t[1])) if isinstance(t, (tuple, list)) else (float(t), _tick(t)) for t in given]
 
     def _titles(self, title, note, ylabel, left):
@@ -183,7 +193,7 @@ class Panel:
     def line(self, xy, ink="fg", width=2.0, dash=(), key=None, under=""):
         "A curve, as far as it lies inside; `key` eases it; `under` is the ink of a wider line beneath, where it crosses a field."
         px = self.px(xy)
-        whole = np.isfinite(px).all() and self.has(xy).all()
+        whole = self._within(px).all()  # not where a NaN lifts the pen
         inside = px if whole else clip_line(px, self.box)
         for color, w in ([(under, width + 2.5)] if under else []) + [(ink, width)]:
             self.scene.line(inside, ink=color, width=w, dash=dash if color == ink else (), clip=self._clip(), key=self._key(key, color) if key else None, panel=self._tag(key))
@@ -220,9 +230,10 @@ class Panel:
     def points(self, xy, size=6.0, ink="fg", stroke="none", width=1.0, shape="dot", key=None, ids=None, cut=False):
         "Points; those outside are left out, or with `cut` half-seen at the edge."
         xy = np.asarray(xy, float).reshape(-1, 2)
-        keep = np.isfinite(xy).all(1) & (True if cut else self.has(xy))
-        pick = lambda v: v if isinstance(v, str) or np.ndim(v) == 0 else [v[i] for i in np.flatnonzero(keep)]
-        self.scene.marks(self.px(xy[keep]), size=pick(size), fill=pick(ink), stroke=pick(stroke), width=width, shape=shape, clip=self._clip(8), key=self._key(key, "points"),
+        px = self.px(xy)
+        keep = np.isfinite(xy).all(1) if cut else self._within(px)
+        pick = lambda v: v if keep.all() or isinstance(v, str) or np.ndim(v) == 0 else [v[i] for i in np.flatnonzero(keep)]
+        self.scene.marks(px[keep], size=pick(size), fill=pick(ink), stroke=pick(stroke), width=width, shape=shape, clip=self._clip(8), key=self._key(key, "points"),
                          ids=None if ids is None else pick(list(ids)), panel=self._tag(key))
         return self
 
