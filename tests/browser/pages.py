@@ -18,12 +18,9 @@ MEDIAN_MS, P95_MS, UPDATE_BYTES, OPEN_BYTES = 60, 150, 200_000, 1_000_000
 
 # Jupyter's own noise, each with its reason. Nothing of ours may be added.
 NOISE = {
-    r"Cannot read properties of undefined \(reading 'schema'\)":
-        "Notebook 7 as it starts: its shortcuts plugin hears of another plugin's settings before its own are loaded",
-    r"Command 'filebrowser:open-path' not registered":
-        "Notebook 7 as it starts: a command of the file browser, which its notebook page does not have",
-    r"403 \(Forbidden\) \(\S+/static/notebook/\w+\.woff2\)":
-        "jupyter_server remembers where a font is by its bare name, so JupyterLab's copy hides Notebook 7's of the same name",
+    r"Cannot read properties of undefined \(reading 'schema'\)": "Notebook 7 as it starts: its shortcuts plugin hears of another plugin's settings before its own are loaded",
+    r"Command 'filebrowser:open-path' not registered": "Notebook 7 as it starts: a command of the file browser, which its notebook page does not have",
+    r"403 \(Forbidden\) \(\S+/static/notebook/\w+\.woff2\)": "jupyter_server remembers where a font is by its bare name, so JupyterLab's copy hides Notebook 7's of the same name",
 }
 
 LINKED = """
@@ -48,7 +45,10 @@ class NotebookPage:
         self.server, self.path, self.sent, self.n_run, self.complaints = server, path, 0, 0, []
         self.page = page = context.new_page()
         page.set_viewport_size({"width": 1200, "height": 1100})
-        page.on("console", lambda m: self._complain(f"console: {m.text} ({m.location['url']})") if m.type == "error" else None)
+        page.on(
+            "console",
+            lambda m: self._complain(f"console: {m.text} ({m.location['url']})") if m.type == "error" else None,
+        )
         page.on("pageerror", lambda e: self._complain(f"page error: {e}"))
         page.on("websocket", self._count)
         page.add_init_script(path=HERE / "probe.js")
@@ -122,8 +122,12 @@ class NotebookPage:
 
     def theme(self, name: str):
         "'light' or 'dark', switched as the Settings menu does."
-        self.page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', {theme})", f"JupyterLab {name.title()}")
-        self.page.wait_for_selector(f"body[data-jp-theme-light={'true' if name == 'light' else 'false'}]", state="attached")
+        self.page.evaluate(
+            "theme => jupyterapp.commands.execute('apputils:change-theme', {theme})", f"JupyterLab {name.title()}"
+        )
+        self.page.wait_for_selector(
+            f"body[data-jp-theme-light={'true' if name == 'light' else 'false'}]", state="attached"
+        )
         self.page.wait_for_timeout(400)  # the style sheet loads, the widgets repaint
 
     def close(self):
@@ -249,7 +253,8 @@ class ExplorerPage(NotebookPage):
         return ms
 
     def walk(self) -> tuple[set[str], list[str], list[str]]:
-        "The controls there are, those that Tab meets from before the explorer to behind it, and Shift+Tab on the way back."
+        """The controls there are, those that Tab meets from before the explorer to behind it, and Shift+Tab on the
+        way back."""
         controls = self.root.evaluate("root => { const c = probe.controls(root); probe.fence(root); return c; }")
         there = self._tab("Tab", "after", len(controls))
         back = self._tab("Shift+Tab", "before", len(controls))
@@ -266,15 +271,24 @@ class ExplorerPage(NotebookPage):
 
 
 def control(root, label: str):
-    "The focusable part of the ipywidget below `root` whose description contains `label`, or of the button that says so."
+    """The focusable part of the ipywidget below `root` whose description contains `label`, or of the button that
+    says so."""
     labelled = root.locator(".widget-inline-hbox").filter(has=root.page.locator(".widget-label", has_text=label))
-    own = root.locator(f"input[aria-label='{label}'], select[aria-label='{label}'], .lk-check:has-text('{label}') input")
-    return labelled.locator("[role=slider], input, select, button").or_(own).or_(root.locator("button", has_text=label)).first
+    own = root.locator(
+        f"input[aria-label='{label}'], select[aria-label='{label}'], .lk-check:has-text('{label}') input"
+    )
+    return (
+        labelled.locator("[role=slider], input, select, button")
+        .or_(own)
+        .or_(root.locator("button", has_text=label))
+        .first
+    )
 
 
 def pixels(canvas) -> np.ndarray:
     "A canvas, or a figure as it is on screen, as (height, width, 4) bytes."
-    if canvas.evaluate("e => e.tagName") != "CANVAS": return np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("RGBA"))
+    if canvas.evaluate("e => e.tagName") != "CANVAS":
+        return np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("RGBA"))
     got = canvas.evaluate("canvas => probe.pixels(canvas)")
     return np.frombuffer(base64.b64decode(got["data"]), np.uint8).reshape(got["shape"])
 

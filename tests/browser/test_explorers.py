@@ -69,10 +69,29 @@ explorer = WaterfallExplorer(RandomForestClassifier(100, random_state=0).fit(X[:
 explorer.feature = "Fare"
 explorer"""
 ROWS = [
-    Row("bptt", BPTT + "import pydoc_data.topics as t\nBPTTExplorer('\\n'.join(t.topics.values()))", control="step", notebook7=True),
-    Row("bptt-20M", BPTT + "import numpy as np\nBPTTExplorer(np.arange(20_000_000) % 251, bs=64, bptt=70)", control="step"),
-    Row("softmax", "from lessonkit.explorers.softmax import SoftmaxExplorer\nSoftmaxExplorer()", control="activation", hover=False),
-    Row("schedule", "from lessonkit.explorers.schedule import ScheduleExplorer\nScheduleExplorer('one_cycle', lr=0.13, step=40)", control="step", hover=False),
+    Row(
+        "bptt",
+        BPTT + "import pydoc_data.topics as t\nBPTTExplorer('\\n'.join(t.topics.values()))",
+        control="step",
+        notebook7=True,
+    ),
+    Row(
+        "bptt-20M",
+        BPTT + "import numpy as np\nBPTTExplorer(np.arange(20_000_000) % 251, bs=64, bptt=70)",
+        control="step",
+    ),
+    Row(
+        "softmax",
+        "from lessonkit.explorers.softmax import SoftmaxExplorer\nSoftmaxExplorer()",
+        control="activation",
+        hover=False,
+    ),
+    Row(
+        "schedule",
+        "from lessonkit.explorers.schedule import ScheduleExplorer\nScheduleExplorer('one_cycle', lr=0.13, step=40)",
+        control="step",
+        hover=False,
+    ),
     Row("sgd", "from lessonkit.explorers.sgd import SGDExplorer\nSGDExplorer()", control="step"),
     Row("bagging", "from lessonkit.explorers.bagging import BaggingExplorer\nBaggingExplorer()", control="first k"),
     Row("bagging-own", OWN_FOREST, control="first k"),
@@ -119,7 +138,9 @@ def test_the_mouse_moves_it(explorer, row):
     if row.control != "canvas":
         said, frame = explorer.narration, explorer.frame
         explorer.drag(row.control, 60)
-        explorer.wait(lambda: explorer.narration != said and explorer.frame > frame, "a dragged slider's picture and sentence")
+        explorer.wait(
+            lambda: explorer.narration != said and explorer.frame > frame, "a dragged slider's picture and sentence"
+        )
         explorer.drag(row.control, -60)
         explorer.settle()
     if row.hover:
@@ -184,12 +205,17 @@ def test_a_saved_page_moves_offline(browser, row, tmp_path, measured):
 
     context = browser.new_context(offline=True)
     page, said = context.new_page(), []
-    page.on("request", lambda r: said.append(f"request: {r.url}") if not r.url.startswith(("file:", "data:", "blob:")) else None)
+    page.on(
+        "request",
+        lambda r: said.append(f"request: {r.url}") if not r.url.startswith(("file:", "data:", "blob:")) else None,
+    )
     page.on("console", lambda m: said.append(f"console: {m.text}") if m.type == "error" else None)
     page.on("pageerror", lambda e: said.append(f"page error: {e}"))
     page.add_init_script(path=HERE / "probe.js")
     page.goto(path.as_uri())
-    slider, canvas, voice = (page.locator(".lk-explorer").locator(s).first for s in ("input[type=range]", PICTURE, ".lk-narration"))
+    slider, canvas, voice = (
+        page.locator(".lk-explorer").locator(s).first for s in ("input[type=range]", PICTURE, ".lk-narration")
+    )
     page.wait_for_function("picture => document.querySelector(picture)?.dataset.frame", arg=PICTURE)
     look = lambda: (voice.inner_text(), pixels(canvas))
 

@@ -1,4 +1,5 @@
-"""FigureView in JupyterLab: one library for six views, clicks, hovers, keys and selections, both themes, nothing of it saved."""
+"""FigureView in JupyterLab: one library for six views, clicks, hovers, keys and selections, both themes, nothing
+of it saved."""
 import ast
 import json
 
@@ -23,7 +24,9 @@ HEARD = "print(dict(keys=keys, clicked=views[0].clicked, hovers=hovers, selected
 def page(context, server):
     page = NotebookPage(context, server, server.write("six.ipynb", SIX, HEARD, HEARD))
     page.run_next()
-    page.page.wait_for_function("() => document.querySelectorAll('.lk-figure[data-frame]').length === 6", timeout=60_000)
+    page.page.wait_for_function(
+        "() => document.querySelectorAll('.lk-figure[data-frame]').length === 6", timeout=60_000
+    )
     page.settle()
     page.opened = page.sent
     yield page
@@ -59,7 +62,9 @@ def test_six_views_one_library(page):
 
 
 def test_it_follows_the_theme(page):
-    stroke = lambda: page.page.locator(".lk-figure").first.locator(".js-line").first.evaluate("e => getComputedStyle(e).stroke")
+    stroke = lambda: (
+        page.page.locator(".lk-figure").first.locator(".js-line").first.evaluate("e => getComputedStyle(e).stroke")
+    )
     light = stroke()
     page.theme("dark")
     page.page.wait_for_function("() => document.querySelectorAll('.lk-figure[data-theme=dark]').length === 6")
@@ -73,5 +78,7 @@ def test_the_notebook_does_not_keep_it(page):
     "Even if widget state is saved with the notebook, the library is no part of it."
     nb = page.save()
     assert len(json.dumps(nb)) < 100_000
-    state = page.page.evaluate("async () => JSON.stringify(await jupyterapp.shell.currentWidget.content.model?.toJSON())")
+    state = page.page.evaluate(
+        "async () => JSON.stringify(await jupyterapp.shell.currentWidget.content.model?.toJSON())"
+    )
     assert len(state) < 100_000

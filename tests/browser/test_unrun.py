@@ -1,4 +1,5 @@
-"""Each notebook as it is committed, opened without being run, trusted and untrusted: no error text, and a picture of each explorer."""
+"""Each notebook as it is committed, opened without being run, trusted and untrusted: no error text, and a picture
+of each explorer."""
 import ast
 from pathlib import Path
 
@@ -10,8 +11,15 @@ from .server import KERNEL
 
 NBS = Path(__file__).parents[2] / "nbs"
 NOTEBOOKS = sorted(p for p in NBS.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
-WRONG = ("model not found", "Loading widget", "Error displaying widget", "Error creating widget", "Failed to load model",
-         "Javascript Error", "Traceback (most recent call last)")
+WRONG = (
+    "model not found",
+    "Loading widget",
+    "Error displaying widget",
+    "Error creating widget",
+    "Failed to load model",
+    "Javascript Error",
+    "Traceback (most recent call last)",
+)
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +31,8 @@ def lab(context, server):
 
 
 def shown_explorers(nb) -> list[int]:
-    "The cells of `nb` whose last line is an explorer: `SomeExplorer(…)`, a variable that holds one, or `display(…)` of it."
+    """The cells of `nb` whose last line is an explorer: `SomeExplorer(…)`, a variable that holds one, or
+    `display(…)` of it."""
     names, shown = set(), []
 
     def is_explorer(node):
@@ -36,8 +45,10 @@ def shown_explorers(nb) -> list[int]:
         code = "\n".join(line for line in cell.source.splitlines() if not line.lstrip().startswith(("%", "!")))
         if cell.cell_type != "code" or not (body := ast.parse(code).body): continue
         for node in body:
-            if isinstance(node, ast.Assign) and is_explorer(node.value): names |= {t.id for t in node.targets if isinstance(t, ast.Name)}
-        if isinstance(body[-1], ast.Expr) and is_explorer(body[-1].value) and not code.rstrip().endswith(";"): shown.append(i)
+            if isinstance(node, ast.Assign) and is_explorer(node.value):
+                names |= {t.id for t in node.targets if isinstance(t, ast.Name)}
+        if isinstance(body[-1], ast.Expr) and is_explorer(body[-1].value) and not code.rstrip().endswith(";"):
+            shown.append(i)
     return shown
 
 
@@ -71,4 +82,5 @@ def test_saved_widget_state_and_a_missing_picture_are_caught(lab):
     with pytest.raises(AssertionError, match="no picture"): assert_unrun(lab, nb, "no-picture.ipynb", True)
     view = {"application/vnd.jupyter.widget-view+json": {"model_id": "0" * 32, "version_major": 2, "version_minor": 0}}
     cell.outputs = [nbformat.v4.new_output("display_data", data=view)]
-    with pytest.raises(AssertionError, match="Loading widget|model not found"): assert_unrun(lab, nb, "widget.ipynb", True)
+    with pytest.raises(AssertionError, match="Loading widget|model not found"):
+        assert_unrun(lab, nb, "widget.ipynb", True)
