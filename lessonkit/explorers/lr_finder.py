@@ -451,7 +451,7 @@ class LRFinderExplorer(Explorer):
                            f"to the right. With 0.9 it is at {number(lowest(LRFind(r.lrs, r.losses)), 2)}."),
         ]
 
-    def code(self, **state): return super().code(**state).replace("(", "(find, ", 1)
+    def code_of(self, **state): return super().code_of(**state).replace("(", "(find, ", 1)
 
     def on_drag(self, id, x, y):
         if self.find is not None: self.lr = float(f"{x:.3g}")
