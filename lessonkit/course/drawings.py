@@ -131,8 +131,8 @@ def draw_pictures(
     for kind in kinds: one_of('kinds', kind, SHAPES)
     if not isinstance(n, int) or n < 1:
         raise ValueError(f'n must be a whole number of pictures, 1 or more; {n!r} was given')
-    if not isinstance(size,
-        int) or size < 8: raise ValueError(f'size must be a whole number of pixels, 8 or more; {size!r} was given')
+    if not isinstance(size, int) or not 8 <= size <= 1024:
+        raise ValueError(f'size must be a whole number of pixels from 8 to 1,024; {size!r} was given')
     images, labels, boxes = (a.copy() for a in _drawn(kinds, n, size, seed))
     truth = pd.DataFrame(boxes, columns=['x0', 'y0', 'x1', 'y1'])
     truth.insert(0, 'label', labels)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import traitlets as T
 
-from ..sgd import OPTIMIZERS, SGD, Descent, Momentum, as_points, descend, largest_stable_lr, line, loss_surface, make_points, mse
+from ..sgd import (OPTIMIZERS, SGD, Descent, Momentum, as_points, descend, largest_stable_lr, line,
+                           loss_surface, make_points, mse)
 from ..widgets.controls import Choice, Player, Slider, Toggle
 from ..widgets.explorer import Chip, Explorer
 from ..widgets.keys import moving, stepping
@@ -95,19 +96,37 @@ def draw_points(r, s, box):
         fitted = line(path.params[path.at(r.step)], ends)
         p.line(np.stack([ends, fitted], 1), ink=path.ink, width=2.5, key=f"line-{path.name}")
         if (fitted > p.y[1]).all() or (fitted < p.y[0]).all():
-            p.text([[p.x[0], p.y[1]]], f"{path.name}: the line is outside the picture", ink="alarm", align="left", dx=8, dy=12 + 16 * i)
+            p.text(
+                [[p.x[0], p.y[1]]],
+                f"{path.name}: the line is outside the picture",
+                ink="alarm",
+                align="left",
+                dx=8,
+                dy=12 + 16 * i,
+            )
     if r.pointed: p.line(np.stack([ends, line(r.pointed, ends)], 1), ink="fg", width=1.5, dash=[2, 3])
 
 
 def draw_map(r, s, box):
     "The loss of every line in the window, the path so far, and where it began."
-    p = Panel(s, "map", box, *r.window, title="The loss of every line", note="+ best", xlabel="slope", ylabel="intercept", left=48)
+    p = Panel(
+        s,
+        "map",
+        box,
+        *r.window,
+        title="The loss of every line",
+        note="+ best",
+        xlabel="slope",
+        ylabel="intercept",
+        left=48,
+    )
     p.field(r.bands, ramp("cividis", int(r.bands.max()) + 1, 0.62), smooth=True)
     p.zone("map", click=True, hover=True)
     for path in r.paths:
         walked = path.params[: r.step + 1]
         inside = p.has(walked)
-        near = inside | np.append(inside[1:], False) | np.append(False, inside[:-1])  # other steps would only cross the picture
+        # other steps would only cross the picture
+        near = inside | np.append(inside[1:], False) | np.append(False, inside[:-1])
         p.line(np.where(near[:, None], walked, np.nan), ink=path.ink, width=2.5, under="panel", key=f"path-{path.name}")
         p.points(walked, size=4, ink=path.ink)
         p.points(walked[-1:], size=13, ink=path.ink, stroke="panel", width=2, key=f"here-{path.name}")
@@ -117,7 +136,14 @@ def draw_map(r, s, box):
         (a0, a1), (b0, b1) = r.window
         p.points([r.start], size=18, ink="none", stroke="fg", width=2.5)
         p.label(r.start, "start", gap=13)
-        p.handle("start", r.start, label="start", step=((a1 - a0) / 64, (b1 - b0) / 60), value=f"slope {say(r.start[0])}, intercept {say(r.start[1])}", size=30)
+        p.handle(
+            "start",
+            r.start,
+            label="start",
+            step=((a1 - a0) / 64, (b1 - b0) / 60),
+            value=f"slope {say(r.start[0])}, intercept {say(r.start[1])}",
+            size=30,
+        )
 
 
 def draw_losses(r, s, box):
@@ -125,17 +151,36 @@ def draw_losses(r, s, box):
     first = r.paths[0].losses[0]
     lo = 10 ** (np.log10(max(r.least, first * 1e-6, 1e-12)) - 0.15)
     hi = 10 ** max(np.log10(max(first, 1e-12)) + 0.5, np.log10(lo) + 1)
-    p = Panel(s, "losses", box, (0, r.n_steps), (lo, hi), log="y", title="Loss", note=f"at step {r.step}, log scale", left=48, right=92)
+    p = Panel(
+        s,
+        "losses",
+        box,
+        (0, r.n_steps),
+        (lo, hi),
+        log="y",
+        title="Loss",
+        note=f"at step {r.step}, log scale",
+        left=48,
+        right=92,
+    )
     if r.least > 0: p.across(r.least)
     labels = []
     for path, text in zip(r.paths, [TEXT[INKS.index(path.ink)] for path in r.paths]):
         curve = np.stack([np.arange(len(path.losses)), np.maximum(path.losses, 1e-12)], 1)
         p.line(curve, ink="line", width=1.5).line(curve[: r.step + 1], ink=path.ink, width=2.5, key=f"loss-{path.name}")
         gone = curve[path.at(r.step), 1] > p.y[1]
-        labels.append((float(np.clip(curve[path.at(r.step), 1], *p.y)), f"▲ {path.name}" if gone else path.name, "alarm" if gone else text))
+        labels.append(
+            (
+                float(np.clip(curve[path.at(r.step), 1], *p.y)),
+                f"▲ {path.name}" if gone else path.name,
+                "alarm" if gone else text,
+            )
+        )
     p.ends(labels)
     p.upright(r.step, key="now").zone("steps", drag=True)
-    p.handle("step", (r.step, np.sqrt(lo * hi)), axis="x", label="step", step=(1, 0), value=f"step {r.step} of {r.n_steps}")
+    p.handle(
+        "step", (r.step, np.sqrt(lo * hi)), axis="x", label="step", step=(1, 0), value=f"step {r.step} of {r.n_steps}"
+    )
 
 # %% ../../nbs/explorers/sgd.ipynb #xs-sentence
 say = number
@@ -145,9 +190,12 @@ def sentence(r: SGDRecord) -> str:
     "The state in words: where the line is, what it costs, and how the rate stands to the largest stable one."
     if r.compare:
         losses = ", ".join(f"{p.name} {say(p.losses[p.at(r.step)])}" for p in r.paths)
-        text = f"Step {r.step} of {r.n_steps}, all at rate {say(r.rate)}: loss {losses}; the best line has {say(r.least)}.{_left(r)}"
+        text = (f"Step {r.step} of {r.n_steps}, all at rate {say(r.rate)}: loss {losses}; the best line has "
+                f"{say(r.least)}.{_left(r)}")
     else: text = _one(r, r.paths[0])
-    if r.pointed: text += f" Pointed at: slope {say(r.pointed[0])}, intercept {say(r.pointed[1])}, loss {say(mse(r.pointed, r.x, r.y))}."
+    if r.pointed:
+        text += (f" Pointed at: slope {say(r.pointed[0])}, intercept {say(r.pointed[1])}, loss "
+                 f"{say(mse(r.pointed, r.x, r.y))}.")
     return text
 
 
@@ -157,11 +205,20 @@ def _one(r, p: Path) -> str:
     text = f"Step {k} of {r.n_steps}, {p.name}: slope {say(a)}, intercept {say(b)}, loss {say(loss)}"
     if k:
         before = p.losses[k - 1]
-        text += f", {'down' if loss < before else 'up'} from {say(before)}" if abs(loss - before) > 5e-4 * before else ", as before"
+        text += (
+            f", {'down' if loss < before else 'up'} from {say(before)}"
+            if abs(loss - before) > 5e-4 * before
+            else ", as before"
+        )
     if k < r.step: text = text.replace(",", ", the last before the numbers grew too large,", 1)
-    if p.edge is None: about = f"the rate is {say(r.rate)}" + (f", and {p.name} scales each step itself" if p.adapts else "")
-    elif r.rate > p.edge: about = f"the rate is {r.rate / p.edge:.3g} times the largest stable one, so steps lead farther and farther away"
-    else: about = f"the rate is {r.rate / p.edge:.2g} of the largest stable one"
+    if p.edge is None:
+        about = f"the rate is {say(r.rate)}" + (f", and {p.name} scales each step itself" if p.adapts else "")
+    elif r.rate > p.edge:
+        about = (
+            f"the rate is {r.rate / p.edge:.3g} times the largest stable one, so steps lead farther and farther away"
+        )
+    else:
+        about = f"the rate is {r.rate / p.edge:.2g} of the largest stable one"
     return f"{text}; {about}.{_left(r)}"
 
 
@@ -173,24 +230,35 @@ def _left(r) -> str:
         inside = (walked[:, 0] >= a[0]) & (walked[:, 0] <= a[1]) & (walked[:, 1] >= b[0]) & (walked[:, 1] <= b[1])
         if inside[-1]: continue
         when, who = np.flatnonzero(inside), "the path" if len(r.paths) == 1 else p.name
-        text += f" {who[0].upper() + who[1:]} left the picture at step {when[-1] + 1}." if len(when) else f" {who[0].upper() + who[1:]} is outside the picture."
+        text += (
+            f" {who[0].upper() + who[1:]} left the picture at step {when[-1] + 1}."
+            if len(when)
+            else f" {who[0].upper() + who[1:]} is outside the picture."
+        )
     return text
 
 
 def quickest(r: SGDRecord) -> str:
     "How many steps each of four momenta needs, at this rate, to come within 1 % of the best line's loss."
     def steps(m):
-        near = np.flatnonzero(descend(r.x, r.y, Momentum, lr=r.rate, start=r.start, n=r.n_steps, momentum=m).losses <= 1.01 * r.least)
+        near = np.flatnonzero(
+            descend(r.x, r.y, Momentum, lr=r.rate, start=r.start, n=r.n_steps, momentum=m).losses <= 1.01 * r.least
+        )
         return near[0] if len(near) else f"more than {r.n_steps}"
 
-    return "Steps needed: " + ", ".join(f"{steps(m)} with {m:g}" for m in (0.0, 0.3, 0.5, 0.9)) + ". Too much momentum overshoots, too little creeps."
+    return (
+        "Steps needed: "
+        + ", ".join(f"{steps(m)} with {m:g}" for m in (0.0, 0.3, 0.5, 0.9))
+        + ". Too much momentum overshoots, too little creeps."
+    )
 
 # %% ../../nbs/explorers/sgd.ipynb #xs-class
 class SGDExplorer(Explorer):
     "How a line is fitted, step by step. Chosen state: `rate`, `momentum`, `optimizer`, `step`, `start`, `compare`."
 
     title, lesson, hint = "A line learns", "01_sgd", "drag the ring to start elsewhere"
-    about = "Each point of the map is a line, and its color is that line's loss. An optimizer walks from the ring towards the lowest place."
+    about = ("Each point of the map is a line, and its color is that line's loss. An optimizer walks from the "
+             "ring towards the lowest place.")
     watch, along = ("rate", "momentum", "optimizer", "step", "start", "compare", "pointed"), "step"
     view, sentence = staticmethod(view), staticmethod(sentence)
     rate = T.Float(help="learning rate")
@@ -220,36 +288,53 @@ class SGDExplorer(Explorer):
         self.optimizers, self.n_steps = dict(optimizers or OPTIMIZERS), int(n_steps)
         self.best, self.edge, self._walks = np.polyfit(self.x, self.y, 1), largest_stable_lr(self.x), {}
         self._look(start)
-        super().__init__(rate=0.4 * self.edge if rate is None else float(rate), momentum=float(momentum), optimizer=optimizer or next(iter(self.optimizers)),
-                         start=self.first if start is None else tuple(map(float, start)), step=int(step), compare=compare)
+        super().__init__(
+            rate=0.4 * self.edge if rate is None else float(rate),
+            momentum=float(momentum),
+            optimizer=optimizer or next(iter(self.optimizers)),
+            start=self.first if start is None else tuple(map(float, start)),
+            step=int(step),
+            compare=compare,
+        )
 
     def _look(self, start):
         "What the two frames show: `window` of slopes and intercepts, `seen` of x and y."
         spread = lambda a: float(np.ptp(a)) or 1.0
         reach, wide = 0.85 * spread(self.y), float(np.sqrt((self.x**2).mean()))
-        unit = np.array([1.0 if 1 / 3 < wide < 3 else 1 / wide, 1.0])  # slopes and intercepts in one scale, where that is legible
+        # slopes and intercepts in one scale, where that is legible
+        unit = np.array([1.0 if 1 / 3 < wide < 3 else 1 / wide, 1.0])
         digits = 2 - np.floor(np.log10(reach * unit)).astype(int)
-        self.first = tuple(round(float(v), int(d)) for v, d in zip(self.best + np.array([-0.68, 0.0]) * reach * unit, digits))
-        if start is not None: reach = max(reach, 1.1 * float(np.abs((np.asarray(start, float) - self.best) / unit).max()))
+        self.first = tuple(
+            round(float(v), int(d)) for v, d in zip(self.best + np.array([-0.68, 0.0]) * reach * unit, digits)
+        )
+        if start is not None:
+            reach = max(reach, 1.1 * float(np.abs((np.asarray(start, float) - self.best) / unit).max()))
         half = reach * unit * np.array([1.07, 1.0])
         self.window = tuple(zip((self.best - half).tolist(), (self.best + half).tolist()))
         pad = np.array([0.06 * spread(self.x), 0.35 * spread(self.y)])
         lo, hi = np.array([self.x.min(), self.y.min()]) - pad, np.array([self.x.max(), self.y.max()]) + pad
         self.seen = tuple(zip(lo.tolist(), hi.tolist()))
         (a0, a1), (b0, b1) = self.window
-        height = loss_surface(self.x, self.y, np.linspace(a0, a1, 320), np.linspace(b1, b0, 300)) - mse(self.best, self.x, self.y)
+        height = loss_surface(self.x, self.y, np.linspace(a0, a1, 320), np.linspace(b1, b0, 300)) - mse(
+            self.best, self.x, self.y
+        )
         root = np.sqrt(np.maximum(height, 0))
-        self._bands = np.minimum(root / root.max() * 14, 13).astype(np.uint8)  # rings of equal width around the best line
+        # rings of equal width around the best line
+        self._bands = np.minimum(root / root.max() * 14, 13).astype(np.uint8)
 
     @T.validate("rate", "momentum", "optimizer", "start", "step")
     def _fits(self, proposal):
         "What does not fit is refused where it is assigned, and the state stays."
         name, value = proposal["trait"].name, proposal["value"]
-        if name == "rate" and not (np.isfinite(value) and value > 0): raise ValueError(f"rate={value} must be a number above 0")
+        if name == "rate" and not (np.isfinite(value) and value > 0):
+            raise ValueError(f"rate={value} must be a number above 0")
         if name == "momentum" and not 0 <= value < 1: raise ValueError(f"momentum={value}: take 0 or more, below 1")
-        if name == "optimizer" and value not in self.optimizers: raise ValueError(f"optimizer={value!r}: take one of {', '.join(self.optimizers)}")
-        if name == "start" and not np.isfinite(value).all(): raise ValueError(f"start={value}: give two numbers, slope and intercept")
-        if name == "step" and not 0 <= value <= self.n_steps: raise ValueError(f"step={value}: take 0 to {self.n_steps}")
+        if name == "optimizer" and value not in self.optimizers:
+            raise ValueError(f"optimizer={value!r}: take one of {', '.join(self.optimizers)}")
+        if name == "start" and not np.isfinite(value).all():
+            raise ValueError(f"start={value}: give two numbers, slope and intercept")
+        if name == "step" and not 0 <= value <= self.n_steps:
+            raise ValueError(f"step={value}: take 0 to {self.n_steps}")
         return value
 
     def react(self, changed):
@@ -265,7 +350,9 @@ class SGDExplorer(Explorer):
         return {"momentum": self.momentum} if "momentum" in takes else {}
 
     def _walk(self, name: str) -> Descent:
-        return descend(self.x, self.y, self.optimizers[name], lr=self.rate, start=self.start, n=self.n_steps, **self._options(name))
+        return descend(
+            self.x, self.y, self.optimizers[name], lr=self.rate, start=self.start, n=self.n_steps, **self._options(name)
+        )
 
     @property
     def descents(self) -> dict[str, Descent]:
@@ -280,18 +367,41 @@ class SGDExplorer(Explorer):
     def record(self):
         def path(i, name, d):
             kind = self.optimizers[name]
-            edge = largest_stable_lr(self.x, self.momentum if kind is Momentum else 0.0) if kind in (SGD, Momentum) else None
+            edge = (
+                largest_stable_lr(self.x, self.momentum if kind is Momentum else 0.0)
+                if kind in (SGD, Momentum)
+                else None
+            )
             return Path(name, INKS[i % 4], d.params, d.losses, edge, name in ("RMSProp", "Adam"))
 
         order = list(self.optimizers)
-        return SGDRecord(self.x, self.y, self.best, mse(self.best, self.x, self.y), self.window, self.seen, self._bands,
-                         tuple(path(order.index(name), name, d) for name, d in self.descents.items()), self.compare, self.rate, self.step, self.n_steps, self.start, self.pointed)
+        return SGDRecord(
+            self.x,
+            self.y,
+            self.best,
+            mse(self.best, self.x, self.y),
+            self.window,
+            self.seen,
+            self._bands,
+            tuple(path(order.index(name), name, d) for name, d in self.descents.items()),
+            self.compare,
+            self.rate,
+            self.step,
+            self.n_steps,
+            self.start,
+            self.pointed,
+        )
 
     # ── wire ──
 
     def controls(self):
-        return [Player("step", self.n_steps, interval=250), Slider("rate", self.edge * 10**-2.5, self.edge * 10**0.5, 0.02, log=True, digits=3),
-                Choice("optimizer", list(self.optimizers)), Slider("momentum", 0, 0.99, 0.01), Toggle("compare", "side by side")]
+        return [
+            Player("step", self.n_steps, interval=250),
+            Slider("rate", self.edge * 10**-2.5, self.edge * 10**0.5, 0.02, log=True, digits=3),
+            Choice("optimizer", list(self.optimizers)),
+            Slider("momentum", 0, 0.99, 0.01),
+            Toggle("compare", "side by side"),
+        ]
 
     def off(self): return () if any(self._options(name) for name in self.descents) else ("momentum",)
 
@@ -301,14 +411,36 @@ class SGDExplorer(Explorer):
         if not {"SGD", "momentum"} <= set(self.optimizers): return ()
         tidy = lambda v: float(f"{v:.3g}")
         return [
-            Chip("just over the edge", "The rate is 2 % above the largest stable one. What will the loss do?",
-                 lambda e: dict(compare=False, optimizer="SGD", rate=tidy(1.02 * e.edge), start=e.first, step=40),
-                 lambda r: f"After 40 steps it is {say(r.paths[0].losses[r.paths[0].at(40)])}, from {say(r.paths[0].losses[0])}: each step overshoots by more than the last."),
-            Chip("a quick way down", "Twelve steps at this rate, with momentum 0.9. Which momentum (under “more”) gets within 1 % of the best line's loss?",
-                 lambda e: dict(compare=False, optimizer="momentum", momentum=0.9, rate=tidy(0.8 * e.edge), start=e.first, step=12), quickest),
-            Chip("four at one rate", "Four optimizers, one rate, 20 steps: which is nearest to the best line?",
-                 lambda e: dict(compare=True, rate=tidy(0.4 * e.edge), momentum=0.9, start=e.first, step=20),
-                 lambda r: "In order: " + ", ".join(f"{p.name} {say(p.losses[p.at(20)])}" for p in sorted(r.paths, key=lambda p: p.losses[p.at(20)])) + ". One rate does not suit them all."),
+            Chip(
+                "just over the edge",
+                "The rate is 2 % above the largest stable one. What will the loss do?",
+                lambda e: dict(compare=False, optimizer="SGD", rate=tidy(1.02 * e.edge), start=e.first, step=40),
+                lambda r: (
+                    f"After 40 steps it is {say(r.paths[0].losses[r.paths[0].at(40)])}, from "
+                    f"{say(r.paths[0].losses[0])}: each step overshoots by more than the last."
+                ),
+            ),
+            Chip(
+                "a quick way down",
+                "Twelve steps at this rate, with momentum 0.9. Which momentum (under “more”) gets within 1 % of "
+                "the best line's loss?",
+                lambda e: dict(
+                    compare=False, optimizer="momentum", momentum=0.9, rate=tidy(0.8 * e.edge), start=e.first, step=12
+                ),
+                quickest,
+            ),
+            Chip(
+                "four at one rate",
+                "Four optimizers, one rate, 20 steps: which is nearest to the best line?",
+                lambda e: dict(compare=True, rate=tidy(0.4 * e.edge), momentum=0.9, start=e.first, step=20),
+                lambda r: (
+                    "In order: "
+                    + ", ".join(
+                        f"{p.name} {say(p.losses[p.at(20)])}" for p in sorted(r.paths, key=lambda p: p.losses[p.at(20)])
+                    )
+                    + ". One rate does not suit them all."
+                ),
+            ),
         ]
 
     def on_drag(self, id, x, y):

@@ -54,7 +54,9 @@ class CanvasView(anywidget.AnyWidget):
 
     def on_act(
         self,
-        f,  # called as f(act): a dict with kind ('drag', 'drop', 'click', 'hover', 'zoom', 'key'), id, x and y in the panel's numbers
+        # called as f(act): a dict with kind ('drag', 'drop', 'click', 'hover', 'zoom', 'key'), id, x and y
+        # in the panel's numbers
+        f,
     ):
         "Calls `f` for everything the reader does."
         self.observe(lambda change: change.new and f(change.new), "_moved")

@@ -37,13 +37,19 @@ class Slider:
     def stop(self, value) -> int:
         "The stop nearest to a value."
         with np.errstate(all="ignore"):
-            at = (np.log10(max(value, 1e-300)) - np.log10(self.lo)) / self.step if self.log else (value - self.lo) / self.step
+            at = (
+                (np.log10(max(value, 1e-300)) - np.log10(self.lo)) / self.step
+                if self.log
+                else (value - self.lo) / self.step
+            )
         return 0 if at != at else int(np.clip(np.rint(at), 0, self.n))
 
     def value(self, stop: int):
         "What a stop stands for."
         raw = 10 ** (np.log10(self.lo) + self.step * stop) if self.log else self.lo + self.step * stop
-        return int(round(raw)) if self.whole else float(f"{raw:.{max(self.digits, 6) if not self.log else self.digits}g}")
+        return (
+            int(round(raw)) if self.whole else float(f"{raw:.{max(self.digits, 6) if not self.log else self.digits}g}")
+        )
 
     def show(self, value) -> list:  # [stop, words]
         "What the browser is told."
@@ -52,7 +58,16 @@ class Slider:
     def spec(self) -> dict:
         "The control, for the browser."
         lo = float(np.log10(self.lo)) if self.log else self.lo
-        return dict(kind=self.kind, name=self.name, label=self.label or self.name, n=self.n, lo=lo, step=self.step, log=self.log, digits=self.digits)
+        return dict(
+            kind=self.kind,
+            name=self.name,
+            label=self.label or self.name,
+            n=self.n,
+            lo=lo,
+            step=self.step,
+            log=self.log,
+            digits=self.digits,
+        )
 
 
 @dataclass(frozen=True)
@@ -79,7 +94,17 @@ class Player:
 
     def spec(self) -> dict:
         "The control, for the browser."
-        return dict(kind=self.kind, name=self.name, label=self.label or self.name, n=self.last, lo=0, step=1, log=False, digits=9, interval=self.interval)
+        return dict(
+            kind=self.kind,
+            name=self.name,
+            label=self.label or self.name,
+            n=self.last,
+            lo=0,
+            step=1,
+            log=False,
+            digits=9,
+            interval=self.interval,
+        )
 
 
 @dataclass(frozen=True)
@@ -159,7 +184,9 @@ class Field:
 
     def spec(self) -> dict:
         "The control, for the browser."
-        return dict(kind=self.kind, name=self.name, label=self.label or self.name, lo=self.lo, hi=self.hi, step=self.step)
+        return dict(
+            kind=self.kind, name=self.name, label=self.label or self.name, lo=self.lo, hi=self.hi, step=self.step
+        )
 
 
 @dataclass(frozen=True)

@@ -33,11 +33,14 @@ class Chip:
     answer: str | Callable[[object], str]  # the answer, or what makes it of the record
 
 
-DESIGN, WIDEST, NARROWEST = 860, 960, 300  # px: the width before the page has told its own; the largest and the smallest that views are asked for
+# px: the width before the page has told its own; the largest and the smallest that views are asked for
+DESIGN, WIDEST, NARROWEST = 860, 960, 300
 
 # %% ../../nbs/widgets/explorer.ipynb #explorer-class
 class Explorer(anywidget.AnyWidget):
-    "A picture that can be held, and says what it shows. Subclasses give `record`, `view`, `sentence`, and what can be done."
+    """A picture that can be held, and says what it shows.
+
+    Subclasses give `record`, `view`, `sentence`, and what can be done."""
 
     _esm = module("surface.js", "canvas.js", "controls.js", "explorer.js")
     _css = STYLE
@@ -80,7 +83,10 @@ class Explorer(anywidget.AnyWidget):
             self._list = {c.name: c for c in self.controls()}
             self._actions = self.key_map()
             self._questions = list(self.chips())
-            self._controls, self._keys = [c.spec() for c in self._list.values()], sorted({k.removeprefix("Shift+") for k in self._actions})
+            self._controls, self._keys = (
+                [c.spec() for c in self._list.values()],
+                sorted({k.removeprefix("Shift+") for k in self._actions}),
+            )
             self._chips, self._hint = [c.short for c in self._questions], self.hint
             self._alt, self._name = self.title, f"{self.title}: a picture that can be moved"
             self._draw()
@@ -210,7 +216,11 @@ class Explorer(anywidget.AnyWidget):
         self.refresh()
 
     def _fail(self, e: Exception):
-        self._error = f"{e}\nThe picture shows the last state that worked." if isinstance(e, ValueError) else f"{type(e).__name__}: {e}"
+        self._error = (
+            f"{e}\nThe picture shows the last state that worked."
+            if isinstance(e, ValueError)
+            else f"{type(e).__name__}: {e}"
+        )
 
     # ── what the reader does ──
 
@@ -250,7 +260,9 @@ class Explorer(anywidget.AnyWidget):
         **state,  # values of traits
     ) -> str:
         "The line of code that makes a state."
-        short = lambda v: float(f"{v:.4g}") if isinstance(v, float) else tuple(map(short, v)) if isinstance(v, tuple) else v
+        short = lambda v: (
+            float(f"{v:.4g}") if isinstance(v, float) else tuple(map(short, v)) if isinstance(v, tuple) else v
+        )
         return f"{type(self).__name__}({', '.join(f'{k}={short(v)!r}' for k, v in state.items())})"
 
     # ── pages without a kernel ──
@@ -271,7 +283,10 @@ class Explorer(anywidget.AnyWidget):
     def _repr_mimebundle_(self, include=None, exclude=None, **kwargs):
         _remember(self)
         data = {"text/plain": self.narration, "image/png": base64.b64encode(self.png()).decode()}
-        if self.comm is not None: data["application/vnd.jupyter.widget-view+json"] = dict(version_major=2, version_minor=0, model_id=self.model_id)
+        if self.comm is not None:
+            data["application/vnd.jupyter.widget-view+json"] = dict(
+                version_major=2, version_minor=0, model_id=self.model_id
+            )
         return data, {"image/png": {"alt": self.narration}}
 
     def to_html(

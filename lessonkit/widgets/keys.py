@@ -35,7 +35,14 @@ def stepping(
     to = lambda v: lambda: setattr(owner, name, int(min(max(v(), first), end())))
     by = lambda n: to(lambda: getattr(owner, name) + n)
     back, on = ("ArrowLeft", "ArrowRight") if arrows else ("PageUp", "PageDown")
-    keys = {back: by(-1), on: by(1), f"Shift+{back}": by(-big), f"Shift+{on}": by(big), "Home": to(lambda: first), "End": to(end)}
+    keys = {
+        back: by(-1),
+        on: by(1),
+        f"Shift+{back}": by(-big),
+        f"Shift+{on}": by(big),
+        "Home": to(lambda: first),
+        "End": to(end),
+    }
     return {"PageUp": by(-big), "PageDown": by(big), **keys} if arrows else keys
 
 
@@ -45,4 +52,6 @@ def moving(
 ) -> dict[str, Callable]:
     "The four arrows for something that moves in a plane."
     go = lambda dx, dy: lambda: move(dx, dy)
-    return {key: go(*d) for key, d in ARROWS.items()} | {f"Shift+{key}": go(big * dx, big * dy) for key, (dx, dy) in ARROWS.items()}
+    return {key: go(*d) for key, d in ARROWS.items()} | {
+        f"Shift+{key}": go(big * dx, big * dy) for key, (dx, dy) in ARROWS.items()
+    }

@@ -34,7 +34,13 @@ def frames(
                 for p in pictures:
                     p.get("_scene", {})["handles"] = []  # nothing would answer
                     images |= p.pop("_images", {})
-                out.append(dict(text=explorer.sentence(record), shown=explorer._list[name].show(value)[-1] if name in explorer._list else str(value), pictures=pictures))
+                out.append(
+                    dict(
+                        text=explorer.sentence(record),
+                        shown=explorer._list[name].show(value)[-1] if name in explorer._list else str(value),
+                        pictures=pictures,
+                    )
+                )
         finally: explorer.set_trait(name, now)
     return out, images
 
@@ -50,13 +56,34 @@ def page(
     now = getattr(explorer, explorer.along)
     if now not in values: values = [now, *values]
     (recorded, images), control = frames(explorer, values), explorer._list.get(explorer.along)
-    spec = Player(explorer.along, len(values) - 1, label=getattr(control, "label", "") or explorer.along, interval=getattr(control, "interval", 500)).spec()
+    spec = Player(
+        explorer.along,
+        len(values) - 1,
+        label=getattr(control, "label", "") or explorer.along,
+        interval=getattr(control, "interval", 500),
+    ).spec()
     pack = lambda o: {"b64": base64.b64encode(o).decode()} if isinstance(o, bytes) else str(o)
-    data = dict(frames=recorded, images=images, first=values.index(now), control=spec, widths=WIDTHS, name=explorer._name, alt=explorer._alt)
+    data = dict(
+        frames=recorded,
+        images=images,
+        first=values.index(now),
+        control=spec,
+        widths=WIDTHS,
+        name=explorer._name,
+        alt=explorer._alt,
+    )
     packed = gzip.compress(json.dumps(data, default=pack).encode(), mtime=0)
     text = Template((STATIC / "page.html").read_text(encoding="utf-8")).substitute(
-        title=html.escape(explorer.title), about=html.escape(explorer.about), style=STYLE, first=html.escape(recorded[data["first"]]["text"]),
+        title=html.escape(explorer.title),
+        about=html.escape(explorer.about),
+        style=STYLE,
+        first=html.escape(recorded[data["first"]]["text"]),
         lesson=f"{REPOSITORY}/{explorer.lesson}.ipynb" if explorer.lesson else REPOSITORY,
-        module=json.dumps(str(explorer._esm)).replace("</", "<\\/"), frames=base64.b64encode(packed).decode())
-    if (size := len(text.encode())) > max_bytes: raise ValueError(f"the page would be {size:,} bytes, over max_bytes={max_bytes:,}; give fewer than {len(values)} values")
+        module=json.dumps(str(explorer._esm)).replace("</", "<\\/"),
+        frames=base64.b64encode(packed).decode(),
+    )
+    if (size := len(text.encode())) > max_bytes:
+        raise ValueError(
+            f"the page would be {size:,} bytes, over max_bytes={max_bytes:,}; give fewer than {len(values)} values"
+        )
     return text

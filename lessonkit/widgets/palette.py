@@ -84,8 +84,13 @@ def ink(
     if m := re.fullmatch(r"class(\d+)(-tint|-pale|-text)?", name):
         color = OKABE_ITO[int(m[1]) % len(OKABE_ITO)]
         if m[2] == "-text": return Ink(_readable(color, False), _readable(color, True), "CanvasText")
-        return Ink(*(color + {None: "", "-tint": tint, "-pale": pale}[m[2]] for tint, pale in (("66", "26"), ("70", "30"))))
-    raise ValueError(f"ink={name!r} does not exist; known: {', '.join(INKS)}, class0 to class7 (-tint, -pale, -text), cividis:0.5, signed:-0.5, on:NAME")
+        return Ink(
+            *(color + {None: "", "-tint": tint, "-pale": pale}[m[2]] for tint, pale in (("66", "26"), ("70", "30")))
+        )
+    raise ValueError(
+        f"ink={name!r} does not exist; known: {', '.join(INKS)}, class0 to class7 (-tint, -pale, -text), "
+        f"cividis:0.5, signed:-0.5, on:NAME"
+    )
 
 # %% ../../nbs/widgets/palette.ipynb #palette-ramp
 @cache
@@ -113,9 +118,12 @@ def class_shades(
     n: int,  # classes
     steps: int = 12,  # shades a class, from unsure to sure
 ) -> tuple[tuple[str, str], ...]:  # n × steps pairs, then one for nothing
-    "Each class's color, paler where it is less sure: rows of a table for an image whose codes are `class * steps + shade`."
+    """Each class's color, paler where it is less sure: rows of a table for an image whose codes are `class * steps
+    + shade`."""
     mix = lambda page, c, t: _hex((1 - t) * _rgb(page) + t * _rgb(OKABE_ITO[c % len(OKABE_ITO)]))
-    shades = [tuple(mix(page, c, t) for page in ("#f4f4f4", "#22262b")) for c in range(n) for t in np.linspace(0.12, 1, steps)]
+    shades = [
+        tuple(mix(page, c, t) for page in ("#f4f4f4", "#22262b")) for c in range(n) for t in np.linspace(0.12, 1, steps)
+    ]
     return (*shades, PAGES_NOTHING)
 
 

@@ -46,7 +46,9 @@ def ticks(
     if log:
         decades = np.arange(np.ceil(np.log10(lo) - 1e-9), np.floor(np.log10(hi) + 1e-9) + 1)
         if len(decades) >= 2: return 10.0 ** decades[:: int(np.ceil(len(decades) / max(n, 2)))]
-        found = np.array([m * 10.0**d for d in range(int(np.floor(np.log10(lo))), int(np.ceil(np.log10(hi))) + 1) for m in (1, 2, 5)])
+        found = np.array(
+            [m * 10.0**d for d in range(int(np.floor(np.log10(lo))), int(np.ceil(np.log10(hi))) + 1) for m in (1, 2, 5)]
+        )
         found = found[(found >= lo) & (found <= hi)]
         if len(found) >= 2: return found
     raw = (hi - lo) / max(n, 1)
@@ -85,7 +87,8 @@ class Panel:
         ylabel: str = "",  # stands above the axis, so that it need not be turned
         xticks: bool | Sequence = True,  # False: none; or the numbers; or (number, word) pairs
         yticks: bool | Sequence = True,
-        left: float | None = None,  # px kept for the labels at the left, or more where they need it; None: what they need now
+        left: float
+        | None = None,  # px kept for the labels at the left, or more where they need it; None: what they need now
         right: float = 0.0,  # px kept at the right, for labels at the ends of curves
         frame: bool = True,  # a quiet background
         equal: bool = False,  # a number is as wide as it is high: the box shrinks
@@ -93,9 +96,14 @@ class Panel:
         self.scene, self.name, self.x, self.y = scene, name, tuple(map(float, x)), tuple(map(float, y))
         self.xlog, self.ylog, self.outer = "x" in log, "y" in log, tuple(map(float, outer))
         for axis, (lo, hi), is_log in (("x", self.x, self.xlog), ("y", self.y, self.ylog)):
-            if not np.isfinite([lo, hi]).all() or lo == hi or is_log and min(lo, hi) <= 0: raise ValueError(f"panel {name!r}: {axis}={lo, hi} is no range" + " of a log axis" * is_log)
+            if not np.isfinite([lo, hi]).all() or lo == hi or is_log and min(lo, hi) <= 0:
+                raise ValueError(f"panel {name!r}: {axis}={lo, hi} is no range" + " of a log axis" * is_log)
         ox, oy, ow, oh = self.outer
-        top = 22 * bool(title or note) + 17 * bool(ylabel) + (6 if not (title or note or ylabel) and yticks is not False else 0)
+        top = (
+            22 * bool(title or note)
+            + 17 * bool(ylabel)
+            + (6 if not (title or note or ylabel) and yticks is not False else 0)
+        )
         bottom = 18 * (xticks is not False) + 16 * bool(xlabel)
         ys = self._tick_words(yticks, self.y, self.ylog, max(2, int((oh - top - bottom) / 44)))
         left = max(left or 0, 8 * np.ceil(max((text_width(w, 12) + 6 for _, w in ys), default=0) / 8))
@@ -105,7 +113,8 @@ class Panel:
             w, h = unit * abs(self.x[1] - self.x[0]), unit * abs(self.y[1] - self.y[0])
         self.box = (ox + left, oy + top, w, h)
         scene.panels.append(self)
-        if frame: scene.rects([self.box], fill="panel")
+        if frame:
+            scene.rects([self.box], fill="panel")
         self._titles(title, note, ylabel, left)
         self._ticks(xticks, ys, xlabel)
 
@@ -113,7 +122,8 @@ class Panel:
 
     def _unit(self, v, ends, log):
         if not log: return (v - ends[0]) / (ends[1] - ends[0])
-        with np.errstate(divide="ignore", invalid="ignore"): v, ends = np.log10(np.where(v > 0, v, np.nan)), np.log10(ends)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            v, ends = np.log10(np.where(v > 0, v, np.nan)), np.log10(ends)
         return (v - ends[0]) / (ends[1] - ends[0])
 
     def px(
@@ -133,8 +143,12 @@ class Panel:
     ) -> np.ndarray:  # (n, 2) numbers
         "Which numbers stand at pixels: the inverse of `px`."
         (l, t, w, h), px = self.box, np.asarray(px, float).reshape(-1, 2)
-        back = lambda u, ends, log: 10 ** (np.log10(ends[0]) + u * np.diff(np.log10(ends))) if log else ends[0] + u * (ends[1] - ends[0])
-        return np.stack([back((px[:, 0] - l) / w, self.x, self.xlog), back(1 - (px[:, 1] - t) / h, self.y, self.ylog)], 1)
+        back = lambda u, ends, log: (
+            10 ** (np.log10(ends[0]) + u * np.diff(np.log10(ends))) if log else ends[0] + u * (ends[1] - ends[0])
+        )
+        return np.stack(
+            [back((px[:, 0] - l) / w, self.x, self.xlog), back(1 - (px[:, 1] - t) / h, self.y, self.ylog)], 1
+        )
 
     def has(self, xy) -> np.ndarray:  # (n,) bool
         "Which points lie inside."
@@ -160,7 +174,8 @@ class Panel:
         title = fit(title, w, 14, "bold")
         used = text_width(title, 14, "bold") + 12 if title else 0
         if title: s.text([[x, y + 9]], title, size=14, weight="bold", align="left")
-        if note and w - used > 30: s.text([[x + used, y + 10]], fit(note, w - used, 12), size=12, ink="muted", align="left")
+        if note and w - used > 30:
+            s.text([[x + used, y + 10]], fit(note, w - used, 12), size=12, ink="muted", align="left")
         if ylabel: s.text([[x, self.box[1] - 10]], fit(ylabel, w, 12), size=12, ink="muted", align="left")
 
     def _ticks(self, xticks, ys, xlabel):
@@ -191,12 +206,21 @@ class Panel:
     # ── drawing: each once ──
 
     def line(self, xy, ink="fg", width=2.0, dash=(), key=None, under=""):
-        "A curve, as far as it lies inside; `key` eases it; `under` is the ink of a wider line beneath, where it crosses a field."
+        """A curve, as far as it lies inside; `key` eases it; `under` is the ink of a wider line beneath, where it
+        crosses a field."""
         px = self.px(xy)
         whole = self._within(px).all()  # not where a NaN lifts the pen
         inside = px if whole else clip_line(px, self.box)
         for color, w in ([(under, width + 2.5)] if under else []) + [(ink, width)]:
-            self.scene.line(inside, ink=color, width=w, dash=dash if color == ink else (), clip=self._clip(), key=self._key(key, color) if key else None, panel=self._tag(key))
+            self.scene.line(
+                inside,
+                ink=color,
+                width=w,
+                dash=dash if color == ink else (),
+                clip=self._clip(),
+                key=self._key(key, color) if key else None,
+                panel=self._tag(key),
+            )
         return self
 
     def area(self, x, low, high, ink="focus-tint", key=None):
@@ -204,27 +228,58 @@ class Panel:
         x, high = np.asarray(x, float), np.asarray(high, float)
         low = np.broadcast_to(np.asarray(low, float), x.shape)
         px = self.px(np.concatenate([np.stack([x, high], 1), np.stack([x, low], 1)[::-1]]))
-        if len(px): self.scene.area(np.clip(np.nan_to_num(px, nan=self.box[1] + self.box[3]), -1e4, 1e4), fill=ink, clip=self._clip(), key=self._key(key, "area"), panel=self._tag(key))
+        if len(px):
+            self.scene.area(
+                np.clip(np.nan_to_num(px, nan=self.box[1] + self.box[3]), -1e4, 1e4),
+                fill=ink,
+                clip=self._clip(),
+                key=self._key(key, "area"),
+                panel=self._tag(key),
+            )
         return self
 
     def bars(self, at, values, base=0.0, thick=0.8, ink="focus", stroke="none", flat=False, key=None, ids=None):
-        "Bars from `base` (a number, or one each) to `values`, `thick` wide in the other axis' numbers; `flat`: they lie, and `at` is along y."
+        """Bars from `base` (a number, or one each) to `values`, `thick` wide in the other axis' numbers; `flat`:
+        they lie, and `at` is along y."""
         at, ends = np.asarray(at, float), np.asarray(values, float)
-        starts, half = np.broadcast_to(np.asarray(base, float), ends.shape), np.broadcast_to(np.asarray(thick, float), ends.shape) / 2
+        starts, half = (
+            np.broadcast_to(np.asarray(base, float), ends.shape),
+            np.broadcast_to(np.asarray(thick, float), ends.shape) / 2,
+        )
         corners = [(starts, at - half), (ends, at + half)] if flat else [(at - half, starts), (at + half, ends)]
         a, b = (self.px(np.stack(c, 1)) for c in corners)
         (l, t, w, h) = self.box
         lo, hi = np.array([l, t]), np.array([l + w, t + h])
         a, b = np.clip(np.minimum(a, b), lo, hi), np.clip(np.maximum(a, b), lo, hi)
         size = np.maximum(b - a, [1.0, 0.0] if flat else [0.0, 1.0])
-        self.scene.rects(np.concatenate([a, size], 1), fill=ink, stroke=stroke, key=self._key(key, "bars"), ids=ids, panel=self._tag(key))
+        self.scene.rects(
+            np.concatenate([a, size], 1),
+            fill=ink,
+            stroke=stroke,
+            key=self._key(key, "bars"),
+            ids=ids,
+            panel=self._tag(key),
+        )
         return self
 
     def boxes(self, x0, y0, x1, y1, fill="none", stroke="none", width=1.0, key=None, ids=None, inset=0.0, radius=0.0):
         "Rectangles between corners in the data's numbers, `inset` px smaller on each side."
-        a, b = self.px(np.stack(np.broadcast_arrays(*(np.asarray(v, float) for v in (x0, y0))), 1)), self.px(np.stack(np.broadcast_arrays(*(np.asarray(v, float) for v in (x1, y1))), 1))
+        a, b = (
+            self.px(np.stack(np.broadcast_arrays(*(np.asarray(v, float) for v in (x0, y0))), 1)),
+            self.px(np.stack(np.broadcast_arrays(*(np.asarray(v, float) for v in (x1, y1))), 1)),
+        )
         low, high = np.minimum(a, b) + inset, np.maximum(a, b) - inset
-        self.scene.rects(np.concatenate([low, np.maximum(high - low, 0)], 1), fill=fill, stroke=stroke, width=width, radius=radius, clip=self._clip(1), key=self._key(key, "boxes"), ids=ids, panel=self._tag(key))
+        self.scene.rects(
+            np.concatenate([low, np.maximum(high - low, 0)], 1),
+            fill=fill,
+            stroke=stroke,
+            width=width,
+            radius=radius,
+            clip=self._clip(1),
+            key=self._key(key, "boxes"),
+            ids=ids,
+            panel=self._tag(key),
+        )
         return self
 
     def points(self, xy, size=6.0, ink="fg", stroke="none", width=1.0, shape="dot", key=None, ids=None, cut=False):
@@ -232,22 +287,44 @@ class Panel:
         xy = np.asarray(xy, float).reshape(-1, 2)
         px = self.px(xy)
         keep = np.isfinite(xy).all(1) if cut else self._within(px)
-        pick = lambda v: v if keep.all() or isinstance(v, str) or np.ndim(v) == 0 else [v[i] for i in np.flatnonzero(keep)]
-        self.scene.marks(px[keep], size=pick(size), fill=pick(ink), stroke=pick(stroke), width=width, shape=shape, clip=self._clip(8), key=self._key(key, "points"),
-                         ids=None if ids is None else pick(list(ids)), panel=self._tag(key))
+        pick = lambda v: (
+            v if keep.all() or isinstance(v, str) or np.ndim(v) == 0 else [v[i] for i in np.flatnonzero(keep)]
+        )
+        self.scene.marks(
+            px[keep],
+            size=pick(size),
+            fill=pick(ink),
+            stroke=pick(stroke),
+            width=width,
+            shape=shape,
+            clip=self._clip(8),
+            key=self._key(key, "points"),
+            ids=None if ids is None else pick(list(ids)),
+            panel=self._tag(key),
+        )
         return self
 
     def field(self, values, colors=None, extent=None, lo=None, hi=None, scale="cividis", smooth=False):
-        "A field over the whole panel, or over `extent` (x0, x1, y0, y1), first row on top: numbers by `scale`; uint8 codes with `colors`; or RGB(A) bytes."
+        """A field over the whole panel, or over `extent` (x0, x1, y0, y1), first row on top: numbers by `scale`;
+        uint8 codes with `colors`; or RGB(A) bytes."""
         values = np.asarray(values)
         if colors is None and values.dtype != np.uint8 or values.ndim == 2 and colors is None:
             v = values.astype(float)
             lo, hi = np.nanmin(v) if lo is None else lo, np.nanmax(v) if hi is None else hi
             t = np.clip((v - lo) / ((hi - lo) or 1.0), 0, 1)
-            values, colors = np.where(np.isfinite(v), np.rint(np.nan_to_num(t) * 254), 255).astype(np.uint8), (*ramp(scale, 255), PAGES_NOTHING)
+            values, colors = (
+                np.where(np.isfinite(v), np.rint(np.nan_to_num(t) * 254), 255).astype(np.uint8),
+                (*ramp(scale, 255), PAGES_NOTHING),
+            )
         x0, x1, y0, y1 = (*self.x, *self.y) if extent is None else extent
         (ax, ay), (bx, by) = self.px([[x0, y1], [x1, y0]])
-        self.scene.image((min(ax, bx), min(ay, by), abs(bx - ax), abs(by - ay)), values, colors or (), smooth=smooth, clip=self._clip())
+        self.scene.image(
+            (min(ax, bx), min(ay, by), abs(bx - ax), abs(by - ay)),
+            values,
+            colors or (),
+            smooth=smooth,
+            clip=self._clip(),
+        )
         return self
 
     def text(self, xy, strings, **how):
@@ -258,19 +335,30 @@ class Panel:
 
     def label(self, xy, string, ink="fg", size=12, gap=8, weight="normal", inside=True):
         "A label at a point of the data, put where it covers no other text."
-        at = np.clip(self.px([xy])[0], [self.box[0], self.box[1]], [self.box[0] + self.box[2], self.box[1] + self.box[3]])
+        at = np.clip(
+            self.px([xy])[0], [self.box[0], self.box[1]], [self.box[0] + self.box[2], self.box[1] + self.box[3]]
+        )
         self.scene.label(at, string, ink, size, gap, weight, within=self.box if inside else None)
         return self
 
     def ends(self, items, size=12, gap=6):
-        "Labels at the right edge for curves' ends: `items` are (y, string, ink); they are moved apart, never onto each other."
+        """Labels at the right edge for curves' ends: `items` are (y, string, ink); they are moved apart, never
+        onto each other."""
         (l, t, w, h), items = self.box, sorted(items, key=lambda i: -i[0])
         ys, room = [float(v) for v in self.px([[self.x[1], y] for y, *_ in items])[:, 1]] if items else [], size + 3
         low = t + h - 7
         ys = [min(max(y, t + 7), low) for y in ys]
         for i in range(1, len(ys)): ys[i] = max(ys[i], ys[i - 1] + room)
         for i in reversed(range(len(ys))): ys[i] = min(ys[i], low - room * (len(ys) - 1 - i))
-        for y, (_, string, color) in zip(ys, items): self.scene.text([[l + w + gap, y]], string, size=size, ink=color, align="left", max_width=self.outer[0] + self.outer[2] - l - w - gap)
+        for y, (_, string, color) in zip(ys, items):
+            self.scene.text(
+                [[l + w + gap, y]],
+                string,
+                size=size,
+                ink=color,
+                align="left",
+                max_width=self.outer[0] + self.outer[2] - l - w - gap,
+            )
         return self
 
     def across(self, y, ink="muted", width=1.0, dash=(5, 4), key=None):
@@ -282,7 +370,8 @@ class Panel:
         return self.line([[x, self.y[0]], [x, self.y[1]]], ink, width, dash, key)
 
     def heat(self, values, lo=None, hi=None, scale="cividis", words=None, size=12, gap=1.0, key=None):
-        "A heat map of cells with room for words: (rows, cols) numbers over x 0…cols, y rows…0; a NaN leaves its cell empty."
+        """A heat map of cells with room for words: (rows, cols) numbers over x 0…cols, y rows…0; a NaN leaves its
+        cell empty."""
         v = np.asarray(values, float)
         lo, hi = np.nanmin(v) if lo is None else lo, np.nanmax(v) if hi is None else hi
         at = (lambda t: 2 * t - 1) if scale == "signed" else (lambda t: t)
@@ -290,17 +379,31 @@ class Panel:
         t = np.clip((v[row, col] - lo) / ((hi - lo) or 1.0), 0, 1)
         inks = [f"{scale}:{at(u):.2f}" for u in t]
         self.boxes(col, row, col + 1, row + 1, fill=inks, inset=gap / 2, key=key)
-        if words is not None and len(row): self.text(np.stack([col + 0.5, row + 0.5], 1), [words[i][j] for i, j in zip(row, col)], size=size, ink=[f"on:{i}" for i in inks])
+        if words is not None and len(row):
+            self.text(
+                np.stack([col + 0.5, row + 0.5], 1),
+                [words[i][j] for i, j in zip(row, col)],
+                size=size,
+                ink=[f"on:{i}" for i in inks],
+            )
         return self
 
     def tokens(self, strings, inks, words="fg", size=14, key=None):
-        "A token grid: `strings` (rows × cols) in cells over x 0…cols, y rows…0, in a mono font; '' leaves a cell without word, ink 'none' without color."
+        """A token grid: `strings` (rows × cols) in cells over x 0…cols, y rows…0, in a mono font; '' leaves a cell
+        without word, ink 'none' without color."""
         rows, cols = len(strings), len(strings[0]) if len(strings) else 0
         row, col = (a.ravel() for a in np.mgrid[:rows, :cols])
         flat = lambda v: v if isinstance(v, str) else [str(c) for line in v for c in line]
         self.boxes(col, row, col + 1, row + 1, fill=flat(inks), inset=0.5, key=key)
         room = abs(self.px([[1, 0]])[0, 0] - self.px([[0, 0]])[0, 0]) - 2
-        self.text(np.stack([col + 0.5, row + 0.5], 1), flat(strings), size=size, font="mono", ink=flat(words), max_width=max(room, size * 0.62))
+        self.text(
+            np.stack([col + 0.5, row + 0.5], 1),
+            flat(strings),
+            size=size,
+            font="mono",
+            ink=flat(words),
+            max_width=max(room, size * 0.62),
+        )
         return self
 
     def images(self, pictures, colors=(), gap=2.0, smooth=False):
@@ -309,16 +412,28 @@ class Panel:
         for i, picture in enumerate(pictures):
             (ax, ay), (bx, by) = self.px([[i % cols, i // cols], [i % cols + 1, i // cols + 1]])
             side = min(bx - ax, by - ay) - gap
-            self.scene.image((ax + gap / 2, ay + gap / 2, side, side * picture.shape[0] / picture.shape[1]), picture, colors, smooth=smooth)
+            self.scene.image(
+                (ax + gap / 2, ay + gap / 2, side, side * picture.shape[0] / picture.shape[1]),
+                picture,
+                colors,
+                smooth=smooth,
+            )
         return self
 
     # ── what can be held ──
 
     def handle(self, id, at, label="", step=(0.0, 0.0), value="", size=24.0, axis="xy", **how):
-        "A handle that stands at a point of the data; `axis` 'x' or 'y' makes it as high or as wide as the panel. Drags come as `on_drag(id, x, y)`."
+        """A handle that stands at a point of the data; `axis` 'x' or 'y' makes it as high or as wide as the panel.
+        Drags come as `on_drag(id, x, y)`."""
         (px, py), (l, t, w, h) = self.px([at])[0], self.box
         size = max(size, 24.0)
-        box = (px - size / 2, t, size, h) if axis == "x" else (l, py - size / 2, w, size) if axis == "y" else (px - size / 2, py - size / 2, size, size)
+        box = (
+            (px - size / 2, t, size, h)
+            if axis == "x"
+            else (l, py - size / 2, w, size)
+            if axis == "y"
+            else (px - size / 2, py - size / 2, size, size)
+        )
         how.setdefault("cursor", {"x": "ew-resize", "y": "ns-resize"}.get(axis, "grab"))
         self.scene.handle(id, box, self, drag=True, label=label, at=at, step=step, value=value, **how)
         return self
@@ -334,7 +449,8 @@ class Panel:
         l, t, w, h = self.box
         return (l - out, t - out, w + 2 * out, h + 2 * out)
 
-    def _tag(self, key): return next(i for i, p in enumerate(self.scene.panels) if p is self) if key is not None else None
+    def _tag(self, key):
+        return next(i for i, p in enumerate(self.scene.panels) if p is self) if key is not None else None
 
 # %% ../../nbs/widgets/panel.ipynb #panel-cut
 NARROW = 600  # px: below, panels are stacked

@@ -76,8 +76,12 @@ def number(
     mantissa, _, power = text.partition("e")
     if power:
         value = float(text)
-        if 1e-4 <= abs(value) < 1e7: text = f"{value:,.0f}" if abs(value) >= 100 else f"{value:f}".rstrip("0")
-        else: text = ("" if mantissa in ("1", "-1") else f"{mantissa}·") + f"10{str(int(power)).replace('-', '−').translate(RAISED)}"
+        if 1e-4 <= abs(value) < 1e7:
+            text = f"{value:,.0f}" if abs(value) >= 100 else f"{value:f}".rstrip("0")
+        else:
+            text = (
+                "" if mantissa in ("1", "-1") else f"{mantissa}·"
+            ) + f"10{str(int(power)).replace('-', '−').translate(RAISED)}"
         if mantissa == "-1" and "10" in text[:2]: text = "-" + text
     elif abs(float(text)) >= 10_000: text = f"{float(text):,.0f}"
     if float(f"{v:.{digits}g}") == 0: return "0"
@@ -89,7 +93,9 @@ Box = tuple[float, float, float, float]  # px: left, top, width, height
 
 def touch(a: Box, b: Box) -> bool:
     "Whether two boxes share more than an edge."
-    return a[0] < b[0] + b[2] - 0.5 and b[0] < a[0] + a[2] - 0.5 and a[1] < b[1] + b[3] - 0.5 and b[1] < a[1] + a[3] - 0.5
+    return (
+        a[0] < b[0] + b[2] - 0.5 and b[0] < a[0] + a[2] - 0.5 and a[1] < b[1] + b[3] - 0.5 and b[1] < a[1] + a[3] - 0.5
+    )
 
 
 class Scene:
@@ -119,7 +125,9 @@ class Scene:
         "Rectangles."
         xywh = np.asarray(xywh, np.float32).reshape(-1, 4)
         n = len(xywh)
-        return self._add("rects", xywh=xywh, fill=self._ids(fill, n), stroke=self._ids(stroke, n), width=width, radius=radius, **how)
+        return self._add(
+            "rects", xywh=xywh, fill=self._ids(fill, n), stroke=self._ids(stroke, n), width=width, radius=radius, **how
+        )
 
     def marks(
         self,
@@ -137,7 +145,16 @@ class Scene:
         if n > 100_000: raise ValueError(f"{n:,} points: give at most 100,000, a sample of them")
         if shape not in SHAPES: raise ValueError(f"shape={shape!r}: take one of {', '.join(SHAPES)}")
         size = np.broadcast_to(np.asarray(size, np.float32), n).copy() if np.ndim(size) else float(size)
-        return self._add("marks", xy=xy, size=size, fill=self._ids(fill, n), stroke=self._ids(stroke, n), width=width, shape=shape, **how)
+        return self._add(
+            "marks",
+            xy=xy,
+            size=size,
+            fill=self._ids(fill, n),
+            stroke=self._ids(stroke, n),
+            width=width,
+            shape=shape,
+            **how,
+        )
 
     def text(
         self,
@@ -158,7 +175,18 @@ class Scene:
         if max_width: strings = [fit(s, max_width, size, weight, font) for s in strings]
         xy = np.asarray(xy, np.float32).reshape(-1, 2)
         if len(strings) != len(xy): raise ValueError(f"{len(strings)} strings for {len(xy)} places")
-        return self._add("text", xy=xy, strings=strings, size=size, ink=self._ids(ink, len(xy)), align=align, font=font, weight=weight, over=over, **how)
+        return self._add(
+            "text",
+            xy=xy,
+            strings=strings,
+            size=size,
+            ink=self._ids(ink, len(xy)),
+            align=align,
+            font=font,
+            weight=weight,
+            over=over,
+            **how,
+        )
 
     def line(
         self,
@@ -169,7 +197,9 @@ class Scene:
         **how,
     ) -> "Scene":
         "A line through points."
-        return self._add("line", xy=np.asarray(xy, np.float32).reshape(-1, 2), ink=self._id(ink), width=width, dash=list(dash), **how)
+        return self._add(
+            "line", xy=np.asarray(xy, np.float32).reshape(-1, 2), ink=self._id(ink), width=width, dash=list(dash), **how
+        )
 
     def area(
         self,
@@ -183,19 +213,36 @@ class Scene:
     def image(
         self,
         xywh: Box,
-        codes,  # (rows, cols) uint8: one byte a pixel, a row of `colors`; or (rows, cols, 3) or 4 uint8: RGB(A) as it is
-        colors: Sequence[tuple[str, str]] = (),  # up to 256 pairs of '#rrggbb': on a light page, on a dark page (`palette.ramp`)
+        # (rows, cols) uint8: one byte a pixel, a row of `colors`; or (rows, cols, 3) or 4 uint8: RGB(A) as
+        # it is
+        codes,
+        colors: Sequence[
+            tuple[str, str]
+        ] = (),  # up to 256 pairs of '#rrggbb': on a light page, on a dark page (`palette.ramp`)
         smooth: bool = False,  # soft edges, for photographs
         **how,
     ) -> "Scene":
         "A field, a frame or a photograph; at most 440 × 440 pixels are sent."
         codes = np.ascontiguousarray(codes)
-        if codes.dtype != np.uint8 or codes.ndim not in (2, 3): raise ValueError(f"codes must be a 2-D or 3-D uint8 array, not {codes.dtype} of shape {codes.shape}")
-        if max(codes.shape[:2]) > 440: raise ValueError(f"codes is {codes.shape}; at most 440 × 440 are sent, so thin it out first")
-        if codes.ndim == 2 and codes.size and codes.max() >= len(colors): raise ValueError(f"codes go up to {codes.max()}, colors has {len(colors)}")
-        if codes.ndim == 3 and codes.shape[2] == 3: codes = np.concatenate([codes, np.full((*codes.shape[:2], 1), 255, np.uint8)], 2)
+        if codes.dtype != np.uint8 or codes.ndim not in (2, 3):
+            raise ValueError(f"codes must be a 2-D or 3-D uint8 array, not {codes.dtype} of shape {codes.shape}")
+        if max(codes.shape[:2]) > 440:
+            raise ValueError(f"codes is {codes.shape}; at most 440 × 440 are sent, so thin it out first")
+        if codes.ndim == 2 and codes.size and codes.max() >= len(colors):
+            raise ValueError(f"codes go up to {codes.max()}, colors has {len(colors)}")
+        if codes.ndim == 3 and codes.shape[2] == 3:
+            codes = np.concatenate([codes, np.full((*codes.shape[:2], 1), 255, np.uint8)], 2)
         rows, cols = codes.shape[:2]
-        return self._add("image", xywh=[float(v) for v in xywh], codes=codes, rows=rows, cols=cols, colors=tuple(map(tuple, colors)), smooth=smooth, **how)
+        return self._add(
+            "image",
+            xywh=[float(v) for v in xywh],
+            codes=codes,
+            rows=rows,
+            cols=cols,
+            colors=tuple(map(tuple, colors)),
+            smooth=smooth,
+            **how,
+        )
 
     def label(
         self,
@@ -208,7 +255,9 @@ class Scene:
         within: Box | None = None,  # where it must stay; None: the picture
     ) -> "Scene":
         "A label beside a point, put where it covers no other text; left out where there is no room at all."
-        self._labels.append((tuple(map(float, at)), string, ink, size, gap, weight, within or (0, 0, self.width, self.height)))
+        self._labels.append(
+            (tuple(map(float, at)), string, ink, size, gap, weight, within or (0, 0, self.width, self.height))
+        )
         return self
 
     # ── what can be held ──
@@ -223,17 +272,43 @@ class Scene:
         hover: bool = False,
         zoom: bool = False,  # pinch, or wheel with Ctrl: `on_zoom(id, x, y, factor)`
         label: str = "",  # its name: it is then reached by Tab and moved by the arrow keys
-        at: tuple[float, float] | None = None,  # where it stands, in the panel's numbers: it does not jump to the pointer
+        at: tuple[float, float]
+        | None = None,  # where it stands, in the panel's numbers: it does not jump to the pointer
         step: tuple[float, float] = (0.0, 0.0),  # what an arrow key moves it by, in the panel's numbers
         value: str = "",  # its value in words, for a screen reader
-        cells: tuple[int, int] | None = None,  # columns, rows of equal cells: the cell under the pointer is framed, and news only when it changes
+        cells: tuple[int, int]
+        # columns, rows of equal cells: the cell under the pointer is framed, and news only when it changes
+        | None = None,
         cursor: str = "",  # 'grab' for what drags, 'pointer' for what clicks, unless said otherwise
     ) -> "Scene":
         "Something that answers pointer, touch and keyboard."
-        cursor = cursor or ("pointer" if click or not (drag or hover) else "grab" if drag and at is not None else "crosshair" if drag else "default")
+        cursor = cursor or (
+            "pointer"
+            if click or not (drag or hover)
+            else "grab"
+            if drag and at is not None
+            else "crosshair"
+            if drag
+            else "default"
+        )
         index = next((i for i, p in enumerate(self.panels) if p is panel), None)
-        self.handles.append(dict(id=id, box=[float(v) for v in box], panel=index, drag=drag, click=click, hover=hover, zoom=zoom, label=label,
-                                 at=None if at is None else [float(v) for v in at], step=[float(v) for v in step], value=value, cells=cells, cursor=cursor))
+        self.handles.append(
+            dict(
+                id=id,
+                box=[float(v) for v in box],
+                panel=index,
+                drag=drag,
+                click=click,
+                hover=hover,
+                zoom=zoom,
+                label=label,
+                at=None if at is None else [float(v) for v in at],
+                step=[float(v) for v in step],
+                value=value,
+                cells=cells,
+                cursor=cursor,
+            )
+        )
         return self
 
     # ── what a test asks ──
@@ -246,14 +321,23 @@ class Scene:
         for it in self.items:
             if it["kind"] != "text" or it["over"]: continue
             for (x, y), s in zip(it["xy"], it["strings"]):
-                if s: out.append((s, _text_box(float(x), float(y), s, it["size"], it["weight"], it["font"], shift[it["align"]])))
+                if s:
+                    out.append(
+                        (s, _text_box(float(x), float(y), s, it["size"], it["weight"], it["font"], shift[it["align"]]))
+                    )
         return out
 
     def faults(self) -> list[str]:  # in words; empty when all is well
         "Which strings overlap, and which leave the picture."
         boxes = self.boxes()
-        out = [f"{s!r} leaves the picture" for s, (x, y, w, h) in boxes if x < -0.5 or y < -0.5 or x + w > self.width + 0.5 or y + h > self.height + 0.5]
-        return out + [f"{a!r} lies on {b!r}" for i, (a, p) in enumerate(boxes) for b, q in boxes[i + 1 :] if touch(p, q)]
+        out = [
+            f"{s!r} leaves the picture"
+            for s, (x, y, w, h) in boxes
+            if x < -0.5 or y < -0.5 or x + w > self.width + 0.5 or y + h > self.height + 0.5
+        ]
+        return out + [
+            f"{a!r} lies on {b!r}" for i, (a, p) in enumerate(boxes) for b, q in boxes[i + 1 :] if touch(p, q)
+        ]
 
     def strings(self) -> list[str]:
         "All text in the picture."
@@ -272,14 +356,29 @@ class Scene:
         return self
 
     def state(self) -> dict:  # JSON values and bytes
-        "What travels to the browser: arrays as bytes, the inks it uses once; images by the name of their bytes, which `images` holds."
+        """What travels to the browser: arrays as bytes, the inks it uses once; images by the name of their bytes,
+        which `images` holds."""
         self.finish()
         tables = {}  # many images share one
-        pack = lambda k, v: (_name_of(v) if k == "codes" else tables.setdefault(tuple(v), len(tables)) if k == "colors" else
-                             v.tobytes() if isinstance(v, np.ndarray) else v)
+        pack = lambda k, v: (
+            _name_of(v)
+            if k == "codes"
+            else tables.setdefault(tuple(v), len(tables))
+            if k == "colors"
+            else v.tobytes()
+            if isinstance(v, np.ndarray)
+            else v
+        )
         items = [{k: pack(k, v) for k, v in it.items() if v is not None} for it in self.items]
-        return dict(w=self.width, h=self.height, inks=[list(ink(name)) for name in self._inks] or [list(Ink("#000000", "#ffffff"))], handles=self.handles,
-                    panels=[p.state() for p in self.panels], items=items, tables=[*tables])
+        return dict(
+            w=self.width,
+            h=self.height,
+            inks=[list(ink(name)) for name in self._inks] or [list(Ink("#000000", "#ffffff"))],
+            handles=self.handles,
+            panels=[p.state() for p in self.panels],
+            items=items,
+            tables=[*tables],
+        )
 
     @staticmethod
     def pack(
@@ -322,7 +421,8 @@ class Scene:
 
     def _id(self, name: str) -> int:
         ink(name)  # refuses what does not exist
-        if len(self._inks) >= 256 and name not in self._inks: raise ValueError("a picture uses 256 inks at most: for a field, take image()")
+        if len(self._inks) >= 256 and name not in self._inks:
+            raise ValueError("a picture uses 256 inks at most: for a field, take image()")
         return self._inks.setdefault(name, len(self._inks))
 
     def _ids(self, names, n: int) -> np.ndarray:
@@ -333,7 +433,16 @@ class Scene:
 
     def _add(self, kind, key=None, ids=None, clip=None, panel=None, **item) -> "Scene":
         ids = None if ids is None else [str(i) for i in ids]
-        self.items.append(dict(kind=kind, key=key, ids=ids, clip=None if clip is None else [float(v) for v in clip], panel=panel, **item))
+        self.items.append(
+            dict(
+                kind=kind,
+                key=key,
+                ids=ids,
+                clip=None if clip is None else [float(v) for v in clip],
+                panel=panel,
+                **item,
+            )
+        )
         return self
 
 
@@ -359,10 +468,25 @@ def _free_place(at, s, size, gap, weight, within, taken):
     (x, y), half = at, text_width(s, size, weight) / 2
     for far in (1, 2, 3.5, 5):
         d = gap * far
-        for px, py, align in ((x + d, y, "left"), (x - d, y, "right"), (x, y - d - 4, "center"), (x, y + d + 4, "center"),
-                              (x + d, y - d, "left"), (x + d, y + d, "left"), (x - d, y - d, "right"), (x - d, y + d, "right")):
-            if align == "center": px = min(max(px, within[0] + half), within[0] + within[2] - half)
+        for px, py, align in (
+            (x + d, y, "left"),
+            (x - d, y, "right"),
+            (x, y - d - 4, "center"),
+            (x, y + d + 4, "center"),
+            (x + d, y - d, "left"),
+            (x + d, y + d, "left"),
+            (x - d, y - d, "right"),
+            (x - d, y + d, "right"),
+        ):
+            if align == "center":
+                px = min(max(px, within[0] + half), within[0] + within[2] - half)
             box = _text_box(px, py, s, size, weight, "sans", {"left": 0, "center": 0.5, "right": 1}[align])
-            inside = box[0] >= within[0] and box[1] >= within[1] and box[0] + box[2] <= within[0] + within[2] and box[1] + box[3] <= within[1] + within[3]
-            if inside and not any(touch(box, b) for b in taken): return px, py, align
+            inside = (
+                box[0] >= within[0]
+                and box[1] >= within[1]
+                and box[0] + box[2] <= within[0] + within[2]
+                and box[1] + box[3] <= within[1] + within[3]
+            )
+            if inside and not any(touch(box, b) for b in taken):
+                return px, py, align
     return None

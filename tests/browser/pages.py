@@ -18,9 +18,12 @@ MEDIAN_MS, P95_MS, UPDATE_BYTES, OPEN_BYTES = 60, 150, 200_000, 1_000_000
 
 # Jupyter's own noise, each with its reason. Nothing of ours may be added.
 NOISE = {
-    r"Cannot read properties of undefined \(reading 'schema'\)": "Notebook 7 as it starts: its shortcuts plugin hears of another plugin's settings before its own are loaded",
-    r"Command 'filebrowser:open-path' not registered": "Notebook 7 as it starts: a command of the file browser, which its notebook page does not have",
-    r"403 \(Forbidden\) \(\S+/static/notebook/\w+\.woff2\)": "jupyter_server remembers where a font is by its bare name, so JupyterLab's copy hides Notebook 7's of the same name",
+    r"Cannot read properties of undefined \(reading 'schema'\)": (
+        "Notebook 7 as it starts: its shortcuts plugin hears of another plugin's settings before its own are loaded"),
+    r"Command 'filebrowser:open-path' not registered": (
+        "Notebook 7 as it starts: a command of the file browser, which its notebook page does not have"),
+    r"403 \(Forbidden\) \(\S+/static/notebook/\w+\.woff2\)": (
+        "jupyter_server remembers where a font is by its bare name, so JupyterLab's copy hides Notebook 7's"),
 }
 
 LINKED = """
@@ -29,13 +32,7 @@ _pair = [ipywidgets.IntSlider(description=d, max=1000) for d in ('bare', 'follow
 _link = traitlets.link((_pair[0], 'value'), (_pair[1], 'value'))
 ipywidgets.VBox(_pair)
 """
-# A chart beside the sliders: plotly's library, which a page gets once, is then not counted as the explorer's.
-CHART = """
-import plotly.graph_objects
-from lessonkit.widgets.old.figure import FigureView
-ipywidgets.VBox([*_pair, FigureView(plotly.graph_objects.Figure(layout=dict(width=100, height=60)))])
-"""
-PICTURE = "canvas.lk-canvas, .lk-figure"  # what an explorer is drawn on
+PICTURE = "canvas.lk-canvas"  # what an explorer is drawn on
 
 
 class NotebookPage:
@@ -156,12 +153,11 @@ class Latency:
 class ExplorerPage(NotebookPage):
     "A page with the bare linked sliders in its first cell and an explorer in its second."
 
-    def __init__(self, context, server, name: str, code: str, app: str = "lab", figure: bool = False):
-        super().__init__(context, server, server.write(f"{name}-{app}.ipynb", LINKED + figure * CHART, code), app)
+    def __init__(self, context, server, name: str, code: str, app: str = "lab"):
+        super().__init__(context, server, server.write(f"{name}-{app}.ipynb", LINKED, code), app)
         self.name = name
         self.run_next()
         self.page.wait_for_selector(".widget-readout")
-        if figure: self.page.wait_for_selector(".lk-figure[data-frame]", timeout=60_000)
         self.settle()
         before = self.sent
         self.run_next()
@@ -191,7 +187,7 @@ class ExplorerPage(NotebookPage):
     @property
     def held(self):
         "What takes the focus for the picture's own keys."
-        return self.root.locator(".lk-stage[tabindex], canvas[tabindex], .lk-figure[tabindex]").first
+        return self.root.locator(".lk-stage[tabindex], canvas[tabindex]").first
 
     def pixels(self) -> np.ndarray: return pixels(self.canvas)
 
@@ -206,7 +202,7 @@ class ExplorerPage(NotebookPage):
 
     # what one does to it
     def control(self, label: str):
-        "The focusable part of the control with `label` in its description; 'canvas' is the canvas, or the figure."
+        "The focusable part of the control with `label` in its description; 'canvas' is the canvas."
         return self.held if label == "canvas" else control(self.root, label)
 
     def press(self, label: str, key: str):
@@ -286,7 +282,7 @@ def control(root, label: str):
 
 
 def pixels(canvas) -> np.ndarray:
-    "A canvas, or a figure as it is on screen, as (height, width, 4) bytes."
+    "A canvas as it is on screen, as (height, width, 4) bytes."
     if canvas.evaluate("e => e.tagName") != "CANVAS":
         return np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("RGBA"))
     got = canvas.evaluate("canvas => probe.pixels(canvas)")

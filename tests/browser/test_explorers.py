@@ -19,7 +19,6 @@ class Row:
     keys: tuple[str, str] = ("ArrowRight", "ArrowLeft")  # there and back
     hover: bool = True  # pointing at the canvas changes the sentence
     notebook7: bool = False  # also opened in Notebook 7 (test_notebook7.py)
-    figure: bool = False  # drawn by plotly
 
 
 BPTT = "from lessonkit.explorers.bptt import BPTTExplorer\n"
@@ -33,7 +32,10 @@ from lessonkit.explorers.lr_finder import LRFinderExplorer
 from lessonkit.schedules import digits, small_net
 torch.set_num_threads(1)
 x, y, *_ = digits()
-def learner(seed): return Learner(small_net(seed), DataLoaders.from_arrays((x, y), bs=32, seed=seed), F.cross_entropy, partial(torch.optim.SGD, momentum=.9), device="cpu")
+def learner(seed):
+    dls = DataLoaders.from_arrays((x, y), bs=32, seed=seed)
+    return Learner(small_net(seed), dls, F.cross_entropy, partial(torch.optim.SGD, momentum=.9), device="cpu")
+
 finds = find_over_seeds(learner, range(8))
 LRFinderExplorer(finds[0], learn=learner(0), finds=finds)"""
 OWN_FOREST = """
@@ -51,11 +53,13 @@ from lessonkit.explorers.search import SearchExplorer
 import pandas as pd
 from scipy import stats
 rng = np.random.default_rng(0)
-space = dict(eta0=stats.loguniform(1e-3, 1), alpha=stats.loguniform(1e-7, 1e-3), average=[True, False], schedule=["constant", "adaptive"], max_iter=[1, 2, 4])
+space = dict(eta0=stats.loguniform(1e-3, 1), alpha=stats.loguniform(1e-7, 1e-3), average=[True, False],
+             schedule=["constant", "adaptive"], max_iter=[1, 2, 4])
 table = pd.DataFrame(sample(space, 300))
 table["score"] = .92 - .02 * np.log10(table.eta0 / .04) ** 2 - .02 * ~table.average + rng.normal(0, .004, 300)
 table["seconds"], table["error"] = table.max_iter * .04 + rng.uniform(0, .02, 300), ""
-table.loc[::40, ["score", "seconds"]], table.loc[::40, "error"] = np.nan, "FloatingPointError: the weights are not finite"
+table.loc[::40, ["score", "seconds"]] = np.nan
+table.loc[::40, "error"] = "FloatingPointError: the weights are not finite"
 SearchExplorer(table, x="eta0", y="alpha")"""
 WATERFALL = """
 from sklearn.ensemble import RandomForestClassifier
@@ -65,7 +69,8 @@ from lessonkit.forest_insight import TableEncoder
 ship = draw("titanic", 1500).drop(columns=["PassengerId", "Name", "Ticket"])
 lived, encoder = ship.pop("Survived").map({0: "died", 1: "survived"}), TableEncoder()
 X = encoder.fit_transform(ship)
-explorer = WaterfallExplorer(RandomForestClassifier(100, random_state=0).fit(X[:1000], lived[:1000]), X[1000:], encoder=encoder, row=12)
+forest = RandomForestClassifier(100, random_state=0).fit(X[:1000], lived[:1000])
+explorer = WaterfallExplorer(forest, X[1000:], encoder=encoder, row=12)
 explorer.feature = "Fare"
 explorer"""
 ROWS = [
@@ -109,7 +114,7 @@ def row(request): return request.param
 
 @pytest.fixture(scope="module")
 def explorer(context, server, row):
-    page = ExplorerPage(context, server, row.name, row.code, figure=row.figure)
+    page = ExplorerPage(context, server, row.name, row.code)
     yield page
     page.close()
 

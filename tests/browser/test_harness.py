@@ -12,7 +12,8 @@ class Canvas(anywidget.AnyWidget):
     payload = traitlets.Bytes().tag(sync=True)
     _esm = """
     function render({model, el}) {
-      el.innerHTML = '<canvas class="lk-canvas" tabindex=0 width=200 height=100></canvas><p class="lk-narration" role="status" aria-live="polite"></p>';
+      el.innerHTML = '<canvas class="lk-canvas" tabindex=0 width=200 height=100></canvas>' +
+        '<p class="lk-narration" role="status" aria-live="polite"></p>';
       const [canvas, narration] = el.children, pen = canvas.getContext('2d');
       if (model.get('broken')) {
         console.error('a broken widget');

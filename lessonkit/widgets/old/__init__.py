@@ -1,1 +1,0 @@
-"The kit as it was, for explorers that are not ported yet."
