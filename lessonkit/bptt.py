@@ -93,8 +93,12 @@ class LMBatches:
         seed: int = 0,  # of the random cuts, 0 or more
         device: str | torch.device | None = None,  # where windows are sent; None: they stay
     ):
-        self.tokens, self.device, self.random_bptt = as_stream(tokens), device, bool(random_bptt)
-        self.bs, self.bptt, self.seed = whole("bs", bs, 1), whole("bptt", bptt, 1), whole("seed", seed, 0)
+        self.tokens = as_stream(tokens)
+        self.device = device
+        self.random_bptt = bool(random_bptt)
+        self.bs = whole("bs", bs, 1)
+        self.bptt = whole("bptt", bptt, 1)
+        self.seed = whole("seed", seed, 0)
         n = len(self.tokens)
         self.row_len = (n - 1) // self.bs
         if self.row_len < 1:

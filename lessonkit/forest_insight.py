@@ -132,7 +132,9 @@ class Paths:
         forest,  # fitted
     ):
         self.forest, self.flat = forest, FlatForest(forest).one_target()
-        self.n_features, self.names, self.classes = self.flat.n_features, self.flat.names, self.flat.classes
+        self.n_features = self.flat.n_features
+        self.names = self.flat.names
+        self.classes = self.flat.classes
         flat, parents = self.flat, np.flatnonzero(self.flat.left >= 0)
         value = flat.values(np.arange(flat.start[-1]))
         self.bias = flat.base + value[flat.start[:-1]].sum(0) / flat.divisor

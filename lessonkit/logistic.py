@@ -86,7 +86,10 @@ class Batches:
         if not len(x): raise ValueError("x is empty: give at least one row")
         if isinstance(bs, bool) or not isinstance(bs, int) or bs < 1:
             raise ValueError(f"bs={bs}: must be a whole number, at least 1")
-        self.x, self.y, self.bs, self.shuffle = x, y, bs, shuffle
+        self.x = x
+        self.y = y
+        self.bs = bs
+        self.shuffle = shuffle
         self.generator = torch.Generator().manual_seed(seed)
 
     def __len__(self) -> int: return -(-len(self.x) // self.bs)

@@ -54,7 +54,8 @@ class Schedule:
         text: str = "Schedule(…)",  # the expression that makes it
         joints: Sequence[float] = (),  # positions inside (0, 1) where the next piece begins
     ):
-        self.f, self.text, self.joints = f, text, tuple(float(j) for j in joints)
+        self.f, self.text = f, text
+        self.joints = tuple(float(j) for j in joints)
 
     def __call__(
         self,

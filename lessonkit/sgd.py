@@ -138,7 +138,9 @@ class Optimizer:
     ):
         if isinstance(params, Tensor):
             raise TypeError("params is one tensor: give a list of tensors, [params]")
-        self.params, self.lr, self.wd = list(params), lr, wd
+        self.params = list(params)
+        self.lr = lr
+        self.wd = wd
         if not self.params: raise ValueError("params is empty: give the tensors to optimize")
         if not all(isinstance(p, Tensor) for p in self.params):
             raise TypeError("params must hold tensors; groups of them, as dicts, are for Grouped")

@@ -73,7 +73,9 @@ class _Strict(tarfile.TarInfo):
 
 class _Metered:
     "A stream that gives up once more than `limit` bytes were read from it."
-    def __init__(self, stream, limit): self.stream, self.limit, self.size = stream, limit, 0
+    def __init__(self, stream, limit):
+        self.stream, self.limit = stream, limit
+        self.size = 0
 
     def read(self, n):
         data = self.stream.read(n)

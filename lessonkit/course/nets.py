@@ -54,7 +54,9 @@ class Residual(nn.Module):
         after: nn.Module | None = None,
     ):
         super().__init__()
-        self.body, self.short, self.after = body, short or nn.Identity(), after or nn.Identity()
+        self.body = body
+        self.short = short or nn.Identity()
+        self.after = after or nn.Identity()
 
     def forward(
         self,

@@ -193,7 +193,8 @@ class FlatForest:
         left = self._join("left")
         self.left = np.where(left < 0, -1, left + shift)
         self.right = self._join("right") + shift
-        self.feature, self.nan_left, self.cut = map(self._join, ("feature", "nan_left", "threshold"))
+        self.feature, self.nan_left = map(self._join, ("feature", "nan_left"))
+        self.cut = self._join("threshold")
         if self.single: self.cut = last_left(self.cut)
         if features is not None: self.feature = np.asarray(features)[np.maximum(self.feature, 0)]
         self.divisor, self.base = (len(self.trees), 0.0) if self.averages else (1, self._base())

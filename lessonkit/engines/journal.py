@@ -153,7 +153,9 @@ class Journal:
         path: str | Path,  # made where there is none
         head: dict,  # what the fits are fits of; a file with another head is refused
     ):
-        self.path, self.head, self.entries = Path(path), json.loads(key(head)), {}
+        self.path = Path(path)
+        self.head = json.loads(key(head))
+        self.entries = {}
 
     def __enter__(self) -> "Journal":
         if not self.path.parent.is_dir():

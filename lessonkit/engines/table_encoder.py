@@ -109,7 +109,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         made = [c for group in groups.values() for c in group]
         if double := sorted({c for c in made if made.count(c) > 1}):
             raise ValueError(f"columns {double} would come twice: rename those of the table")
-        self.kinds_, self.levels_, self.medians_, self.groups_ = kinds, levels, medians, groups
+        self.kinds_ = kinds
+        self.levels_ = levels
+        self.medians_ = medians
+        self.groups_ = groups
         self.feature_names_in_, self.n_features_in_ = np.array(names, object), len(names)
         return self
 
@@ -149,7 +152,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan, tags.input_tags.string, tags.input_tags.categorical = True, True, True
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
         return tags
 
     def _check_fitted(self) -> "TableEncoder":

@@ -217,7 +217,11 @@ class BaggingExplorer(Explorer):
         if n_trees < 2: raise ValueError(f"n_trees={n_trees}: give 2 or more, so that there is something to average")
         self.data = self.origin = data = two_columns(X, y, columns, names, numbers)
         if forest is not None: own_forest(forest, data)
-        self.given, self.seed, self._grown, self._draws, self._row = forest, seed, {}, 0, -1
+        self.given = forest
+        self.seed = seed
+        self._grown = {}
+        self._draws = 0
+        self._row = -1
         self.n_trees = n_trees if forest is None else len(forest.estimators_)
         at = tuple(float(v) for v in data.bounds[::2] * 0.4 + data.bounds[1::2] * 0.6)
         last = data.classes.tolist()[-1] if data.n_classes else float(data.y.max())

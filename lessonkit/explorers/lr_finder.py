@@ -249,11 +249,19 @@ class LRFinderExplorer(Explorer):
             raise ValueError("give a find (what lr_find returns), a learner to run it on, or both")
         state = {name: kwargs.pop(name) for name in self.watch if name in kwargs}
         first_step = state.pop("step", None)  # a step stands for its rate, once there is a curve
-        self.learn, self.finds, self.n_try, self.kwargs = learn, list(finds), n_try, kwargs
+        self.learn = learn
+        self.finds = list(finds)
+        self.n_try = n_try
+        self.kwargs = kwargs
         self.runs = {} if find is None else dict(find) if isinstance(find, Mapping) else {"first run": find}
         for f in self.runs.values(): _check(f)
-        self.tries, self.told, self._spreads, self.running = None, {}, {}, False
-        self._stop, self._thread, self._shown = threading.Event(), None, 0.0
+        self.tries = None
+        self.told = {}
+        self._spreads = {}
+        self.running = False
+        self._stop = threading.Event()
+        self._thread = None
+        self._shown = 0.0
         super().__init__(**dict(run_name=next(reversed(self.runs), "")) | state)
         if first_step is not None and self.find: self.step = first_step
 

@@ -286,7 +286,9 @@ class SGDExplorer(Explorer):
         self.x, self.y = as_points(*(make_points() if x is None else (x, y)))
         if n_steps < 1: raise ValueError(f"n_steps={n_steps} is too small: take 1 or more")
         self.optimizers, self.n_steps = dict(optimizers or OPTIMIZERS), int(n_steps)
-        self.best, self.edge, self._walks = np.polyfit(self.x, self.y, 1), largest_stable_lr(self.x), {}
+        self.best = np.polyfit(self.x, self.y, 1)
+        self.edge = largest_stable_lr(self.x)
+        self._walks = {}
         self._look(start)
         super().__init__(
             rate=0.4 * self.edge if rate is None else float(rate),

@@ -207,7 +207,9 @@ class WaterfallExplorer(Explorer):
         x = self.asked.x
         if not 0 <= row < len(x): raise ValueError(f"row={row}: take 0 to {len(x) - 1}")
         if feature is None: feature = self.names[int(np.abs(self.asked.parts(x[[row]], k)).argmax())]
-        self._held, self._seen, self._ready = None, None, False
+        self._held = None
+        self._seen = None
+        self._ready = False
         super().__init__(row=row, output=k, feature=feature, edits=edits or {})
 
     def edited(self) -> np.ndarray:  # (n_features,)
@@ -253,7 +255,9 @@ class WaterfallExplorer(Explorer):
         self.now = self.asked.parts(x[None], k)[0] if self.edits else self.was
         about = (self.row, j, k, tuple(sorted((n, v) for n, v in self.edits.items() if n != self.feature)))
         if about != self._seen:  # what other values would say: kept while this one is dragged
-            self.tried, self._seen, self._held = self.asked.tries(self.feature, self.row), about, None
+            self.tried = self.asked.tries(self.feature, self.row)
+            self._seen = about
+            self._held = None
             rows = np.repeat(x[None], len(self.tried), 0)
             rows[:, j] = self.tried
             self.parts = self.asked.parts(rows, k)

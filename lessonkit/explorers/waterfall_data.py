@@ -54,7 +54,9 @@ class AskedForest:
         X,  # (n, n_features) rows, as the forest takes them
         encoder: TableEncoder | None = None,  # what made X
     ):
-        self.forest, self.paths, self.encoder = forest, Paths(forest), encoder
+        self.forest = forest
+        self.paths = Paths(forest)
+        self.encoder = encoder
         if not len(self.paths.numbers(X)): raise ValueError("X has no rows to look at")
         self.x, self.names = np.asarray(X, float), list(self.paths.names)
         self.index = X.index if isinstance(X, pd.DataFrame) else pd.RangeIndex(len(self.x))

@@ -131,7 +131,9 @@ class Rates:
         mom,  # momentum or Adam's first beta, a number or a function of position; None: the optimizer's own
         n: int,  # layer groups
     ):
-        self.lr, self.mom, self.n = lr, mom, n
+        self.lr = lr
+        self.mom = mom
+        self.n = n
         self.fixed = None if callable(lr) else per_group(lr, n)
 
     def before_batch(self, learn):

@@ -23,7 +23,9 @@ class Averages:
     def __init__(
         self,
         names: Iterable[str],  # each once
-    ): self.names, self.rows, self.weights = list(names), [], []
+    ):
+        self.names = list(names)
+        self.rows, self.weights = [], []
 
     def add(
         self,

@@ -107,7 +107,10 @@ class TrainState:
             rows, log, snapshots = _figures_from(d, self.model)
             set_weights(self.model, names)
             if self.scaler.is_enabled() and d["scaler"]: self.scaler.load_state_dict(d["scaler"])
-            self.opt, self.rows, self.log, self.snapshots = opt, rows, log, snapshots
+            self.opt = opt
+            self.rows = rows
+            self.log = log
+            self.snapshots = snapshots
 
     def _opt_from(self, d) -> torch.optim.Optimizer:
         opt, old = self.new_opt(), d["opt"]

@@ -50,7 +50,9 @@ class CanvasView(anywidget.AnyWidget):
         alt: str = "",  # the picture in words
     ):
         "Paints `scene` in place of what was there."
-        with self.hold_sync(): self._images, self._scene, self._alt = scene.images(), scene.state(), alt
+        with self.hold_sync():
+            self._images, self._scene = scene.images(), scene.state()
+            self._alt = alt
 
     def on_act(
         self,

@@ -66,7 +66,9 @@ class Explorer(anywidget.AnyWidget):
         self,
         **state,  # first values of traits
     ):
-        self._batching, self._due, self._open = 0, set(), False
+        self._batching = 0
+        self._due = set()
+        self._open = False
         try: super().__init__(**state)
         except Exception:
             if self.has_trait("layout") and "layout" in self._trait_values: self.layout.close()
@@ -185,7 +187,10 @@ class Explorer(anywidget.AnyWidget):
         values = {name: c.show(getattr(self, name)) for name, c in self._list.items() if not isinstance(c, Button)}
         with self.hold_sync():
             for name, value in state.items(): self.set_trait(name, value)
-            self._text, self._values, self._off, self._error = text, values, list(self.off()), ""
+            self._text = text
+            self._values = values
+            self._off = list(self.off())
+            self._error = ""
             self._drawn += 1
 
     def _picture(self, record, width) -> dict:  # names and values of traits

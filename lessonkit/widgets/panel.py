@@ -93,8 +93,13 @@ class Panel:
         frame: bool = True,  # a quiet background
         equal: bool = False,  # a number is as wide as it is high: the box shrinks
     ):
-        self.scene, self.name, self.x, self.y = scene, name, tuple(map(float, x)), tuple(map(float, y))
-        self.xlog, self.ylog, self.outer = "x" in log, "y" in log, tuple(map(float, outer))
+        self.scene = scene
+        self.name = name
+        self.x = tuple(map(float, x))
+        self.y = tuple(map(float, y))
+        self.xlog = "x" in log
+        self.ylog = "y" in log
+        self.outer = tuple(map(float, outer))
         for axis, (lo, hi), is_log in (("x", self.x, self.xlog), ("y", self.y, self.ylog)):
             if not np.isfinite([lo, hi]).all() or lo == hi or is_log and min(lo, hi) <= 0:
                 raise ValueError(f"panel {name!r}: {axis}={lo, hi} is no range" + " of a log axis" * is_log)

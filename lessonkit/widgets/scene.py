@@ -107,7 +107,9 @@ class Scene:
         height: float,  # px: a function of the width alone, so that the page never jumps
     ):
         self.width, self.height = float(width), float(height)
-        self.items, self.handles, self.panels = [], [], []
+        self.items = []
+        self.handles = []
+        self.panels = []
         self._inks: dict[str, int] = {}
         self._labels = []  # to be placed when all else is there
 

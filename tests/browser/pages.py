@@ -39,7 +39,11 @@ class NotebookPage:
     "A notebook open in JupyterLab (`app='lab'`) or in Notebook 7 (`app='notebook'`)."
 
     def __init__(self, context, server, path: str, app: str = "lab"):
-        self.server, self.path, self.sent, self.n_run, self.complaints = server, path, 0, 0, []
+        self.server = server
+        self.path = path
+        self.sent = 0
+        self.n_run = 0
+        self.complaints = []
         self.page = page = context.new_page()
         page.set_viewport_size({"width": 1200, "height": 1100})
         page.on(

@@ -30,7 +30,9 @@ class Server:
     "JupyterLab and Notebook 7 on 127.0.0.1, with every folder below `home`."
 
     def __init__(self, home: Path):
-        self.root, self.data, self.log = home / "root", home / "data", home / "server.log"
+        self.root = home / "root"
+        self.data = home / "data"
+        self.log = home / "server.log"
         self.root.mkdir()
         for name, value in SETTINGS.items():
             path = home / "settings" / f"{name}.jupyterlab-settings"

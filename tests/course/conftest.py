@@ -14,7 +14,11 @@ from .served import Handler
 def server():
     s = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
     s.daemon_threads = True
-    s.bodies, s.plan, s.default, s.asked, s.sent = {}, [], 'ok', [], 0
+    s.bodies = {}
+    s.plan = []
+    s.default = 'ok'
+    s.asked = []
+    s.sent = 0
     s.etag, s.date = '"one"', None
     s.guard, s.release = threading.Lock(), threading.Event()
     s.url = f'http://127.0.0.1:{s.server_port}'

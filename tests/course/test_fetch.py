@@ -83,7 +83,9 @@ def test_silent_without_progress(server, home, capsys):
 @pytest.mark.parametrize('etag, date',
     [('"one"', None), (None, 'Wed, 21 Oct 2015 07:28:00 GMT'), ('W/"weak"', 'Wed, 21 Oct 2015 07:28:00 GMT')])
 def test_cut_half_way_goes_on_from_there(server, home, etag, date):
-    server.etag, server.date, server.plan = etag, date, ['cut']
+    server.etag = etag
+    server.date = date
+    server.plan = ['cut']
     toy(server)
     placed(home)
     first, second = server.asked

@@ -16,8 +16,13 @@ class Hidden(nn.Module):
 
     def __init__(self, pool=lambda a: a.mean((2, 3)), drop=0.):
         super().__init__()
-        self.conv, self.norm, self.late = nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.Conv2d(6, 8, 3, 2)
-        self.act, self.drop, self.head, self.pool = nn.ReLU(inplace=True), nn.Dropout(drop), nn.Linear(8, 4), pool
+        self.conv = nn.Conv2d(3, 6, 3, padding=1)
+        self.norm = nn.BatchNorm2d(6)
+        self.late = nn.Conv2d(6, 8, 3, 2)
+        self.act = nn.ReLU(inplace=True)
+        self.drop = nn.Dropout(drop)
+        self.head = nn.Linear(8, 4)
+        self.pool = pool
 
     def forward(self, x): return self.head(self.drop(self.pool(self.act(self.late(F.relu(self.norm(self.conv(x))))))))
 
@@ -183,7 +188,9 @@ def test_layers_that_run_twice_or_do_not_matter(x):
     class Aside(nn.Module):
         def __init__(self):
             super().__init__()
-            self.a, self.b, self.never = nn.Conv2d(3, 2, 3), nn.Conv2d(3, 2, 3), nn.Conv2d(3, 2, 3)
+            self.a = nn.Conv2d(3, 2, 3)
+            self.b = nn.Conv2d(3, 2, 3)
+            self.never = nn.Conv2d(3, 2, 3)
 
         def forward(self, x): return self.b(x).mean((2, 3)) + 0 * self.a(x).detach().mean((2, 3))
 

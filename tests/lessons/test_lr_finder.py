@@ -32,7 +32,9 @@ class Stateful(nn.Module):
         self.body = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.3), nn.Flatten(),
                                   nn.Linear(64, 2))
         self.register_buffer("passes", torch.zeros(()), persistent=False)
-        self.state, self.calls, self.seen = torch.zeros(2), 0, []
+        self.state = torch.zeros(2)
+        self.calls = 0
+        self.seen = []
 
     def forward(self, x):
         self.passes += 1
@@ -46,7 +48,9 @@ class Stateful(nn.Module):
 class OwnDice:
     "A loader with a generator of its own, an order that it shuffles in place, and an epoch it counts."
 
-    def __init__(self): self.rng, self.order, self.epoch = np.random.default_rng(5), np.arange(len(X)), 0
+    def __init__(self):
+        self.rng, self.order = np.random.default_rng(5), np.arange(len(X))
+        self.epoch = 0
 
     def __iter__(self):
         self.epoch += 1
@@ -115,7 +119,9 @@ def next_batch(learn): return next(iter(learn.dls.train))[0]
 class Broken:
     "A loss that fails at its n-th call; it counts them, so an uncounted one would show."
 
-    def __init__(self, error, at=7): self.error, self.at, self.calls = error, at, 0
+    def __init__(self, error, at=7):
+        self.error, self.at = error, at
+        self.calls = 0
 
     def __call__(self, pred, y):
         self.calls += 1

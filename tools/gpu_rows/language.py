@@ -142,7 +142,8 @@ class TextClassifier(nn.Module):
 
     def __init__(self, encoder: Encoder, n_class: int = 2, chunk: int = 288, reach: int = 1440, n_head: int = 50):
         super().__init__()
-        self.encoder, self.chunk, self.reach, n = encoder, chunk, reach, 3 * encoder.rnns[-1].hidden_size
+        self.encoder, self.chunk = encoder, chunk
+        self.reach, n = reach, 3 * encoder.rnns[-1].hidden_size
         self.head = nn.Sequential(nn.BatchNorm1d(n), nn.Dropout(.2), nn.Linear(n, n_head), nn.ReLU(),
                                   nn.BatchNorm1d(n_head), nn.Dropout(.1), nn.Linear(n_head, n_class))
 

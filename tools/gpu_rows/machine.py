@@ -39,7 +39,9 @@ class Run:
     `eager` switches the CUDA graphs off; `safe` also takes float32, and threads for decoding."""
 
     def __init__(self, args, start: float, pool=None):
-        self.data, self.out, self.row = Path(args.data), Path(args.out), "start"
+        self.data = Path(args.data)
+        self.out = Path(args.out)
+        self.row = "start"
         self.tiny, self.safe = args.tiny, args.safe
         self.seeds, self.epochs = args.seeds, args.epochs
         self.eager, self.other = args.safe, args.other
