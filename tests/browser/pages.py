@@ -280,7 +280,7 @@ def control(root, label: str):
     return (
         labelled.locator("[role=slider], input, select, button")
         .or_(own)
-        .or_(root.locator("button", has_text=label))
+        .or_(root.locator("button:not(.lk-chip)", has_text=label))
         .first
     )
 
