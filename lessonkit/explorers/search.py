@@ -131,10 +131,10 @@ def draw_lines(r, s, box, wide):
     p = Panel(s, "lines", box, **shape, title="All settings", note=note, xticks=False, yticks=False)
     along = lambda at, v: np.stack(np.broadcast_arrays(*((at, v) if wide else (v, at))), -1).astype(float)
 
-    def draw(places, **how):
+    def draw(places, **how):  # all places lie inside, so nothing is clipped
         places = np.atleast_2d(places)
         xy = np.concatenate([along(np.arange(k), places), np.full((len(places), 1, 2), np.nan)], 1)
-        if len(places): p.line(xy.reshape(-1, 2), **how)
+        if len(places): s.line(p.px(xy), **how)
 
     draw(r.places[~r.kept], ink="line", width=1)
     draw(r.places[r.kept & failed], ink="alarm", width=1.2, dash=(4, 3))
@@ -143,7 +143,7 @@ def draw_lines(r, s, box, wide):
     p.zone("lines" if wide else "stack", click=True, hover=True)
     for places, ink, width in ((r.there, "fg", 2.5), (r.here, "up", 4)):
         if places is None: continue
-        draw(places, ink=ink, width=width, under="panel", key=ink if ink == "up" else None)
+        for color, more in (("panel", 2.5), (ink, 0)): draw(places, ink=color, width=width + more)
         p.points(along(np.arange(k), places)[np.isfinite(places)], size=9, ink=ink)
     gap = (p.box[2] if wide else p.box[3]) / k
     for j, a in enumerate(r.axes):
@@ -172,9 +172,8 @@ def draw_lines(r, s, box, wide):
 # %% ../../nbs/explorers/search.ipynb #xs-sentence
 def sentence(r: SearchRecord) -> str:
     "The chosen setting, its cell, what is kept, and what the mouse points at."
-    out = [f"Rank {r.rank} of {r.n} settings (0 is the best): {r.told}."]
-    if not r.rank: out = [f"The best of {r.n} settings: {r.told}."]
-    if r.rank and not r.error: out.append(f"The best is {r.gap:.4f} above it.")
+    below = f", {r.gap:.4f} below the best" if r.rank and not r.error else ""
+    out = [f"{f'Rank {r.rank}' if r.rank else 'The best'} of {r.n}: {r.told}{below}."]
     if r.cell is None: out.append("It is not on the map: a held parameter or a range leaves it out.")
     elif not r.pointed:
         n, bad = int(r.map.count[r.cell]), int(r.map.failed[r.cell])

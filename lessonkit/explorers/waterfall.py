@@ -327,7 +327,7 @@ class WaterfallExplorer(Explorer):
             Chip("the highest", "No other row gets a higher prediction. Which column raises it most?", at(1.0), most),
             Chip("in the middle", "This row's prediction is in the middle of all. Does nothing pull at it?",
                  at(0.5), up_and_down),
-            Chip("one other value", "One value is changed, so that the answer moves as far as it can. "
+            Chip("one big change", "One value is changed, so that the answer moves as far as it can. "
                  "Does only that column's bar move?", bold, own_and_others),
         ]
 
