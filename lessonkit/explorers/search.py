@@ -138,8 +138,8 @@ def draw_lines(r, s, box, wide):
 
     draw(r.places[~r.kept], ink="line", width=1)
     draw(r.places[r.kept & failed], ink="alarm", width=1.2, dash=(4, 3))
-    fine, level = r.kept & ~failed, np.rint(np.nan_to_num(r.strength) * 11)
-    for i in range(12): draw(r.places[fine & (level == i)], ink=f"signed:{-0.12 - 0.08 * i:.2f}", width=1.5)
+    fine, level = r.kept & ~failed, np.rint(np.nan_to_num(r.strength) * 5)
+    for i in range(6): draw(r.places[fine & (level == i)], ink=f"signed:{-0.12 - 0.176 * i:.2f}", width=1)
     p.zone("lines" if wide else "stack", click=True, hover=True)
     for places, ink, width in ((r.there, "fg", 2.5), (r.here, "up", 4)):
         if places is None: continue
