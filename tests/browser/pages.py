@@ -218,6 +218,7 @@ class ExplorerPage(NotebookPage):
 
     def drag(self, label: str, dx: float):
         "Drags a slider's handle by the mouse."
+        self.control(label).scroll_into_view_if_needed()  # the mouse reaches only what is in sight
         box = self.control(label).bounding_box()
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         self.page.mouse.move(x, y)
