@@ -10,7 +10,6 @@ from lessonkit.explorers.schedule import ScheduleExplorer
 from lessonkit.explorers.sgd import SGDExplorer
 from lessonkit.explorers.softmax import SoftmaxExplorer
 from lessonkit.widgets.inpage import script, state
-from tests.browser.conftest import browser  # noqa: F401  (a fixture)
 
 ROWS = {
     "sgd": lambda: SGDExplorer(step=20),
@@ -35,7 +34,7 @@ const drawn = ([k, v]) => [k, !(v instanceof DataView) ? listed(v) : k === 'code
 const read = ({explorer: e}) => {
   const scene = listed(e._scene), kept = (it) => Object.fromEntries([...it].filter(([k]) => k !== 'codes').map(drawn));
   return { text: e._text, error: e._error, values: listed(e._values), off: listed(e._off), asked: listed(e._asked),
-    record: listed(call(e, 'record')), scene: {...scene, tables: null, items: e._scene.get('items').map(kept)} };
+    record: listed(call(e, 'record')), scene: {...scene, tables: 0, items: e._scene.get('items').map(kept)} };
 };
 export const start = (text) => { window.live = wake(Explorer, JSON.parse(text), () => {}); };
 export const run = (acts) => acts.map((a) => { 'width' in a ? live.resize(a.width) : live.act(a); return read(live); });
@@ -64,7 +63,7 @@ def read(e) -> dict:
     for it, packed in zip(items, sent["items"]):
         if "colors" in it: it["colors"] = packed["colors"]
     return dict(text=e.narration, error=e.error, values=listed(e._values), off=listed(e._off), asked=listed(e._asked),
-                record=listed(e.record()), scene={**listed(sent), "tables": None, "items": items})
+                record=listed(e.record()), scene={**listed(sent), "tables": 0, "items": items})
 
 
 def differences(a, b, at="", tolerance=1e-6):
@@ -103,7 +102,7 @@ def random_act(e, rng) -> dict:
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_the_page_does_what_python_does(browser, row):  # noqa: F811
+def test_the_page_does_what_python_does(browser, row):
     e, rng, acts, seen = ROWS[row](), np.random.default_rng(list(ROWS).index(row)), [dict(width=860)], []
     program, begun = script(e), json.dumps(state(e))
     e._width = 860
