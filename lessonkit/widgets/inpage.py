@@ -438,5 +438,5 @@ def tables() -> dict:  # JSON values
         inks={n: list(ink(n)) for n in (*INKS, *shades)},
         cividis=ramp("cividis"),
         signed=ramp("signed"),
-        advances=[{c: round(_advance(c, bold), 5) for c in letters} for bold in (False, True)],
+        advances=[{c: _advance(c, bold) for c in letters} for bold in (False, True)],
     )

@@ -25,7 +25,8 @@ STATES = 40  # random acts a row
 READ = """
 const word = (u) => (Number.isFinite(u) ? u : String(u));
 const listed = (v) => v?.data instanceof Float64Array
-  ? (v.size > 5000 ? [v.size, v.data.reduce((a, b) => a + b)] : [...v.data].map(word)) : v instanceof Set ? [...v].sort()
+  ? (v.size > 5000 ? [v.size, v.data.reduce((a, b) => a + b)] : [...v.data].map(word))
+  : v instanceof Set ? [...v].sort()
   : v instanceof Map ? Object.fromEntries([...v].map(([k, u]) => [k, listed(u)])) : Array.isArray(v) ? v.map(listed)
   : v instanceof DataView || v instanceof Function ? null : typeof v === 'number' ? word(v)
   : v instanceof Object ? Object.fromEntries(Object.entries(v).map(([k, u]) => [k, listed(u)])) : v;

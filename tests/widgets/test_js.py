@@ -8,7 +8,6 @@ import pytest
 from lessonkit.explorers.sgd import SGDExplorer
 from lessonkit.widgets.canvas import CanvasView
 from lessonkit.widgets.palette import ink, ramp
-from lessonkit.widgets.panel import Panel
 from lessonkit.widgets.scene import Scene
 
 # A model as anywidget hands it over; what is set on it or sent by it is kept in `acts`.
