@@ -291,6 +291,18 @@ class Panel:
         self.scene.text(self.px(xy) + [dx, dy], strings, **how)
         return self
 
+    def beside(self, x0, x1, y, string, gap=8, dy=0, max_width=None, size=12, weight="normal", ink="fg"):
+        "A string at the height `y` beside what reaches from x0 to x1: on the side with more room, never cut off."
+        if max_width: string = fit(string, max_width, size, weight)
+        (at, y0), (end, _) = self.px([[v, y] for v in np.clip([x0, x1], *sorted(self.x))])
+        wide, (lo, _, room, _) = text_width(string, size, weight), self.outer
+        places = [end + gap, at - gap - wide]
+        if at + end > 2 * self.box[0] + self.box[2]: places.reverse()
+        last = lo + room - wide
+        x = next((v for v in places if lo <= v <= last), max(lo, min(places[0], last)))
+        self.scene.text([[x, y0 + dy]], string, size=size, weight=weight, ink=ink, align="left")
+        return self
+
     def label(self, xy, string, ink="fg", size=12, gap=8, weight="normal", inside=True):
         "A label at a point of the data, put where it covers no other text."
         at = np.clip(self.px([xy])[0], [self.box[0], self.box[1]],

@@ -7,7 +7,6 @@ import pkgutil
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 import traitlets as T
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
@@ -170,7 +169,7 @@ EDGES = {
     "sgd: a constant target": lambda: SGDExplorer(np.arange(9.0), np.full(9, 4.0)),
     "sgd: huge numbers": lambda: SGDExplorer(np.arange(9.0) * 1e6, np.arange(9.0) * 1e12 - 5e12),
     "sgd: an optimizer with a long name": lambda: SGDExplorer(
-        optimizers={f"{LONG} {i}": torch_free(i) for i in range(5)}, compare=True),
+        optimizers={f"{LONG} {i}": optimizer_class(i) for i in range(5)}, compare=True),
     "softmax: long names": lambda: SoftmaxExplorer([f"{LONG} {i}" for i in range(8)]),
     "softmax: a class without a name": lambda: SoftmaxExplorer(["", "b"]),
     "softmax: nothing is there": lambda: SoftmaxExplorer(mode="sigmoid", present=()),
@@ -188,7 +187,7 @@ def named(name):
     return f
 
 
-def torch_free(i):
+def optimizer_class(i):
     from lessonkit.sgd import SGD, Momentum
 
     return (SGD, Momentum)[i % 2]
