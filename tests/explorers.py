@@ -73,11 +73,6 @@ ROWS = [
         notebook7=True,
     ),
     Row(
-        "bptt-20M",
-        BPTT + "import numpy as np\nBPTTExplorer(np.arange(20_000_000) % 251, bs=64, bptt=70)",
-        control="step",
-    ),
-    Row(
         "softmax",
         "from lessonkit.explorers.softmax import SoftmaxExplorer\nSoftmaxExplorer()",
         control="activation",
@@ -96,6 +91,8 @@ ROWS = [
     Row("search", SEARCH, control="rank"),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
 ]
+# a stream of twenty million tokens opens and moves as quickly as a short one
+BIG = Row("bptt-20M", BPTT + "import numpy as np\nBPTTExplorer(np.arange(20_000_000) % 251)", control="step")
 
 
 def last_value(code: str):

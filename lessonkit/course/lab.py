@@ -194,7 +194,7 @@ def save_pictures(
         output['metadata'] = output.get('metadata', {}) | {'image/png': {'alt': newest['text/plain']}}
 
 
-def _newest(name: str, seconds: float = 2) -> dict | None:
+def _newest(name: str, seconds: float = 5) -> dict | None:
     "The picture that an explorer keeps; one that is due is waited for. None where there is none."
     folder = os.environ.get(PICTURES)
     if not folder or not re.fullmatch('[0-9a-f-]+', name): return None

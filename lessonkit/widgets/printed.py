@@ -156,6 +156,7 @@ def keep_newest(
     def write():
         with suppress(OSError):  # the folder goes with the server
             png, text = make()
+            if timer.finished.is_set(): return  # a newer one is on its way
             put(path, json.dumps({"image/png": base64.b64encode(png).decode(), "text/plain": text}))
             if not timer.finished.is_set(): due.unlink(missing_ok=True)
 

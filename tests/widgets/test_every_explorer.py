@@ -26,10 +26,9 @@ from lessonkit.widgets.palette import INKS, PAGES, contrast, ink
 from ..explorers import ROWS, last_value, numeric, off_grid
 
 WIDTHS = (360, 480, 600, 760, 960)  # px
-SMALL = [row for row in ROWS if row.name != "bptt-20M"]
 
 
-@pytest.fixture(scope="module", params=SMALL, ids=lambda row: row.name)
+@pytest.fixture(scope="module", params=ROWS, ids=lambda row: row.name)
 def explorer(request):
     explorer = last_value(request.param.code)
     yield explorer
@@ -63,7 +62,7 @@ def test_values_are_never_written_back(explorer):
     names = numeric(explorer)
     assert names
     for name in names:
-        values = off_grid(explorer, name)
+        values, before = off_grid(explorer, name), getattr(explorer, name)
         assert len(values) == 3 or isinstance(values[0], int), (name, values)
         for value in values:
             setattr(explorer, name, value)
@@ -72,6 +71,7 @@ def test_values_are_never_written_back(explorer):
             assert getattr(explorer, name) == value, (name, value)
             shown = explorer._list[name].show(value)[0] if name in explorer._list else None
             assert shown is None or explorer._values[name][0] == shown
+        setattr(explorer, name, before)
 
 
 # ── nothing overlaps or is cut ──
