@@ -32,6 +32,7 @@ INKS = MappingProxyType({
     "line": Ink("#c4cad1", "#4a5058", "GrayText"),
     "panel": Ink("#f3f5f7", "#23272c", "Canvas"),
     "page": Ink("#ffffff", "#111418", "Canvas"),
+    "plate": Ink("#ffffffd9", "#111418d9", "Canvas"),  # beneath words on a field
     "alarm": Ink("#b34500", "#ff8c42", "CanvasText"),
     "focus": Ink("#0b5fa5", "#7cc4ff", "Highlight"),
     "focus-tint": Ink("#0b5fa540", "#7cc4ff50", "Highlight"),
