@@ -22,6 +22,7 @@ class Row:
 
 
 BPTT = "from lessonkit.explorers.bptt import BPTTExplorer\n"
+NETWORK = "from lessonkit.explorers.network import NetworkExplorer\n"
 LR = """
 import torch
 from functools import partial
@@ -98,6 +99,8 @@ ROWS = [
         hover=False,
     ),
     Row("sgd", "from lessonkit.explorers.sgd import SGDExplorer\nSGDExplorer()", control="step"),
+    Row("network", NETWORK + "NetworkExplorer(step=60)", control="step", hover=False),
+    Row("network-classes", NETWORK + "NetworkExplorer(task='classes', step=60)", control="units", hover=False),
     Row("bagging", "from lessonkit.explorers.bagging import BaggingExplorer\nBaggingExplorer()", control="first k"),
     Row("bagging-own", OWN_FOREST, control="first k"),
     Row("waterfall", WATERFALL, control="value", hover=False),
