@@ -100,7 +100,7 @@ ROWS = [
     ),
     Row("sgd", "from lessonkit.explorers.sgd import SGDExplorer\nSGDExplorer()", control="step"),
     Row("network", NETWORK + "NetworkExplorer(step=60)", control="step", hover=False),
-    Row("network-classes", NETWORK + "NetworkExplorer(task='classes', step=60)", control="units", hover=False),
+    Row("network-classes", NETWORK + "NetworkExplorer(task='classes', step=60)", control="step", hover=False),
     Row("bagging", "from lessonkit.explorers.bagging import BaggingExplorer\nBaggingExplorer()", control="first k"),
     Row("bagging-own", OWN_FOREST, control="first k"),
     Row("waterfall", WATERFALL, control="value", hover=False),
