@@ -17,7 +17,11 @@ from torch import Tensor
 from .engines.checks import number, whole
 
 # %% ../nbs/04_network.ipynb #net-wave
-def wave(x): return 0.9 * np.sin(4.5 * x)
+def wave(
+    x,  # (…) about −1 to 1
+):
+    "The curve that the points of `make_curve` lie around."
+    return 0.9 * np.sin(4.5 * x)
 
 
 def make_curve(

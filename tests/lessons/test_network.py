@@ -60,7 +60,8 @@ def test_training_is_torch_s_sgd(seed, n, momentum, task):
     assert len(run.nets) == len(run.train) == len(run.valid) == n + 1
 
 
-@given(st.lists(st.tuples(st.floats(-5, 5), st.floats(-9, 9)), min_size=2, max_size=12, unique_by=lambda p: round(p[0], 1)))
+@given(st.lists(st.tuples(st.floats(-5, 5), st.floats(-9, 9)), min_size=2, max_size=12,
+                unique_by=lambda p: round(p[0], 1)))
 @settings(max_examples=200, deadline=None)
 def test_a_network_through_points_is_straight_between_them(points):
     x, y = np.array(sorted(points)).T
@@ -157,7 +158,8 @@ def test_any_use_leaves_a_whole_picture(data):
             else:
                 name = data.draw(st.sampled_from(["units", "depth", "start", "rate", "task"]))
                 control = next(c for c in e.controls() if c.name == name)
-                e._act(dict(kind="set", name=name, value=data.draw(st.integers(0, len(getattr(control, "options", "ab")) - 1))))
+                last = len(getattr(control, "options", "ab")) - 1
+                e._act(dict(kind="set", name=name, value=data.draw(st.integers(0, last))))
             assert not e.error, e.error
             for width in (360, 860): assert not (faults := e.scene(width).faults()), faults
             assert "nan" not in e.narration.lower() and "inf" not in e.narration.lower()
