@@ -89,6 +89,7 @@ ROWS = [
     Row("bagging-own", OWN_FOREST, control="first k"),
     Row("waterfall", WATERFALL, control="value", hover=False),
     Row("search", SEARCH, control="rank"),
+    Row("network", "from lessonkit.explorers.network import NetworkExplorer\nNetworkExplorer()", control="step"),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
 ]
 # a stream of twenty million tokens opens and moves as quickly as a short one

@@ -55,6 +55,7 @@ class Explorer(anywidget.AnyWidget):
     hint: str = ""  # stands on the picture until it is used
     watch: tuple[str, ...] = ()  # traits whose change draws anew
     along: str = "step"  # the trait that `to_html` records along
+    engine: str = ""  # a file of static/engines: with it, a saved page computes instead of playing frames
 
     # what the browser is told, and tells
     _scene = T.Dict().tag(sync=True, to_json=Scene.pack)
@@ -87,10 +88,8 @@ class Explorer(anywidget.AnyWidget):
             self._list = {c.name: c for c in self.controls()}
             self._actions = self.key_map()
             self._questions = list(self.chips())
-            self._controls, self._keys = (
-                [c.spec() for c in self._list.values()],
-                sorted({k.removeprefix("Shift+") for k in self._actions}),
-            )
+            self._controls, self._keys = ([c.spec() for c in self._list.values()],
+                                          sorted({k.removeprefix("Shift+") for k in self._actions}))
             self._chips, self._hint = [c.short for c in self._questions], self.hint
             self._alt, self._name = self.title, f"{self.title}: a picture that can be moved"
             self._draw()
@@ -360,6 +359,14 @@ class Explorer(anywidget.AnyWidget):
         if path is None: return text
         Path(path).write_text(text, encoding="utf-8")
         return Path(path)
+
+    def computes(self) -> bool:
+        "Whether a saved page can compute: there is an engine, and it knows all that this explorer was given."
+        return bool(self.engine)
+
+    def engine_data(self) -> Mapping:
+        "What the engine of a saved page needs besides traits and plain attributes: numbers, arrays, lists, dicts."
+        return {}
 
     def recorded_values(self) -> Sequence:
         "What `to_html` records unless told: up to 40 values of `along`, from the present one on."
