@@ -172,14 +172,15 @@ def optimizer_class(i):
     return (SGD, Momentum)[i % 2]
 
 
-def states(explorer, most: int = 9):
+def states(explorer, most: int = 3):
     "Its first state; what each chip makes; each option of each control, as far as there are not too many."
     yield "at first"
     for i, short in enumerate(explorer._chips):
         explorer._act({"kind": "chip", "value": i})
         yield short
-    for name, control in list(explorer._list.items()):
-        if name in explorer._off: continue
+    for name in list(explorer._list):
+        control = explorer._list.get(name)  # another column has other values
+        if control is None or name in explorer._off: continue
         if control.kind == "toggle": stops = [True, False]
         elif control.kind == "choice": stops = [*range(len(control.options))][:most] + [len(control.options) - 1]
         elif control.kind == "button": continue
