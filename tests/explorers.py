@@ -14,6 +14,7 @@ class Row:
 
 
 BPTT = "from lessonkit.explorers.bptt import BPTTExplorer\n"
+NETWORK = "from lessonkit.explorers.network import NetworkExplorer\n"
 LR = """
 import torch
 from functools import partial
@@ -91,6 +92,8 @@ ROWS = [
     Row("search", SEARCH, control="rank"),
     Row("network", "from lessonkit.explorers.network import NetworkExplorer\nNetworkExplorer()", control="step"),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
+    Row("network", NETWORK + "NetworkExplorer(step=60)", control="step", hover=False),
+    Row("network-classes", NETWORK + "NetworkExplorer(task='classes', step=60)", control="step", hover=False),
 ]
 # a stream of twenty million tokens opens and moves as quickly as a short one
 BIG = Row("bptt-20M", BPTT + "import numpy as np\nBPTTExplorer(np.arange(20_000_000) % 251)", control="step")

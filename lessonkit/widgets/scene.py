@@ -227,10 +227,12 @@ class Scene:
         gap: float = 8,  # px between the point and the text
         weight: str = "normal",
         within: Box | None = None,  # where it must stay; None: the picture
+        clear: Sequence = (),  # (n, 2) px: a curve that it stays off where it can
     ) -> "Scene":
-        "A label beside a point, put where it covers no other text; left out where there is no room at all."
-        self._labels.append((tuple(map(float, at)), string, ink, size, gap, weight,
-                             within or (0, 0, self.width, self.height)))
+        """A label beside a point, put where it covers no other text, and where it can no large mark; left out where
+        there is no room at all."""
+        room = within or (0, 0, self.width, self.height)
+        self._labels.append((tuple(map(float, at)), string, ink, size, gap, weight, room, clear))
         return self
 
     # ── what can be held ──
@@ -307,15 +309,27 @@ class Scene:
     def finish(self) -> "Scene":
         "Places the labels that are still waiting."
         waiting, self._labels = self._labels, []
-        for at, string, color, size, gap, weight, within in waiting:
-            taken = [b for _, b in self.boxes()]
-            if (place := _free_place(at, string, size, gap, weight, within, taken)) is not None:
+        marks = self._large_marks() if waiting else []
+        for at, string, color, size, gap, weight, within, clear in waiting:
+            taken, how = [b for _, b in self.boxes()], (at, string, size, gap, weight, within)
+            near = [(x - 1, y - 1, 2, 2) for x, y in clear if abs(x - at[0]) < 90 and abs(y - at[1]) < 60]
+            for more in ([*marks, *near], marks, []):
+                if (place := _free_place(*how, [*taken, *more])) is None: continue
                 x, y, w, h = _text_box(*place[:2], string, size, weight, "sans", SHIFT[place[2]])
                 plate = (x - 3, y - 1, w + 6, h + 2)
                 if any(touch(plate, it["xywh"]) for it in self.items if it["kind"] == "image"):
                     self.rects([plate], fill="plate", radius=4)  # no color of a field is one that words read on
                 self.text([place[:2]], string, size=size, ink=color, weight=weight, align=place[2])
+                break
         return self
+
+    def _large_marks(self) -> list[Box]:
+        found = []
+        for it in self.items:
+            if it["kind"] != "marks" or not isinstance(it["size"], float) or not 10 <= it["size"] < 40: continue
+            r = it["size"] / 2
+            found += [(x - r, y - r, 2 * r, 2 * r) for x, y in it["xy"][:24].tolist()]
+        return found
 
     def state(self) -> dict:  # JSON values and bytes
         """What travels to the browser: arrays as bytes, the inks it uses once; images by the name of their bytes,

@@ -208,11 +208,12 @@ def test_nothing_overlaps_or_is_cut(edge):
 
 
 def test_a_fifth_rule(monkeypatch):
-    "Rules that learners add are drawn like the lesson's four, however they are called."
+    "Rules that learners add are drawn like the lesson's own, however they are called."
+    there = len(lr_finder.RULES)
     for i in range(3):
-        monkeypatch.setitem(lr_finder.RULES, f"{LONG} {i}", Rule(lr_finder.minimum, f"row{i}", "points", "a new one"))
+        monkeypatch.setitem(lr_finder.RULES, f"{LONG} {i}", Rule(lr_finder.minimum, f"class{i}", "points", "a new one"))
     explorer = LRFinderExplorer(finds(2))
-    assert len(explorer.record().marks) == 7
+    assert len(explorer.record().marks) == there + 3
     text = explorer.scene().strings()
     assert sum(s.startswith(LONG[:12]) for s in text) >= 3, text
     assert_tidy(explorer)
