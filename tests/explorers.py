@@ -90,6 +90,7 @@ ROWS = [
     Row("bagging-own", OWN_FOREST, control="first k"),
     Row("waterfall", WATERFALL, control="value", hover=False),
     Row("search", SEARCH, control="rank"),
+    Row("network", "from lessonkit.explorers.network import NetworkExplorer\nNetworkExplorer()", control="step"),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
     Row("network", NETWORK + "NetworkExplorer(step=60)", control="step", hover=False),
     Row("network-classes", NETWORK + "NetworkExplorer(task='classes', step=60)", control="step", hover=False),

@@ -7,10 +7,12 @@ import pkgutil
 import numpy as np
 import pandas as pd
 import pytest
+from ipywidgets import Widget
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 import lessonkit.explorers
 from lessonkit import lr_finder
+from lessonkit.course.lab import WIDGET
 from lessonkit.explorers.bagging import BaggingExplorer
 from lessonkit.explorers.bptt import BPTTExplorer
 from lessonkit.explorers.lr_finder import LRFinderExplorer
@@ -72,6 +74,16 @@ def test_values_are_never_written_back(explorer):
             shown = explorer._list[name].show(value)[0] if name in explorer._list else None
             assert shown is None or explorer._values[name][0] == shown
         setattr(explorer, name, before)
+
+
+def test_it_shows_itself_under_ipywidgets_7(monkeypatch):
+    "Colab's ipywidgets 7.7 knows no mime bundle of its own; an explorer's is a widget, a picture and a sentence."
+    monkeypatch.delattr(Widget, "_repr_mimebundle_", raising=False)
+    explorer = SoftmaxExplorer()
+    data, about = explorer._repr_mimebundle_()
+    assert set(data) == {WIDGET, "image/png", "text/plain"} and about["image/png"]["alt"] == explorer.narration
+    assert explorer._ipython_display_ is None  # ipywidgets 7 would show the widget alone, without its picture
+    explorer.close()
 
 
 # ── nothing overlaps or is cut ──
@@ -160,14 +172,15 @@ def optimizer_class(i):
     return (SGD, Momentum)[i % 2]
 
 
-def states(explorer, most: int = 9):
+def states(explorer, most: int = 3):
     "Its first state; what each chip makes; each option of each control, as far as there are not too many."
     yield "at first"
     for i, short in enumerate(explorer._chips):
         explorer._act({"kind": "chip", "value": i})
         yield short
-    for name, control in list(explorer._list.items()):
-        if name in explorer._off: continue
+    for name in list(explorer._list):
+        control = explorer._list.get(name)  # another column has other values
+        if control is None or name in explorer._off: continue
         if control.kind == "toggle": stops = [True, False]
         elif control.kind == "choice": stops = [*range(len(control.options))][:most] + [len(control.options) - 1]
         elif control.kind == "button": continue
