@@ -53,6 +53,7 @@ class Explorer(anywidget.AnyWidget):
     hint: str = ""  # stands on the picture until it is used
     watch: tuple[str, ...] = ()  # traits whose change draws anew
     along: str = "step"  # the trait that `to_html` records along
+    engine: str = ""  # a file of static/engines: with it, a saved page computes instead of playing frames
 
     # what the browser is told, and tells
     _scene = T.Dict().tag(sync=True, to_json=Scene.pack)
@@ -307,6 +308,10 @@ class Explorer(anywidget.AnyWidget):
         if path is None: return text
         Path(path).write_text(text, encoding="utf-8")
         return Path(path)
+
+    def computes(self) -> bool:
+        "Whether a saved page can compute: there is an engine, and it knows all that this explorer was given."
+        return bool(self.engine)
 
     def recorded_values(self) -> Sequence:
         "What `to_html` records unless told: up to 40 values of `along`, from the present one on."
