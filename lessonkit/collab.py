@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Sheet', 'busiest_sheet', 'start_factors', 'sheet_error', 'sheet_step', 'solve_sheet', 'hide_some', 'Means', 'means',
-           'mse', 'DotBias', 'squeeze', 'factors_then_biases', 'rating_learner', 'train_dot_bias', 'Ratings',
-           'RatingBatches', 'split_random', 'split_time', 'split_last']
+           'mse', 'DotBias', 'squeeze', 'factors_then_biases', 'rating_learner', 'train_dot_bias', 'align', 'NewUser',
+           'new_user', 'NeuralRatings', 'Ratings', 'RatingBatches', 'split_random', 'split_time', 'split_last']
 
 # %% ../nbs/20_collab.ipynb #cf-imports
 from dataclasses import dataclass
@@ -253,3 +253,82 @@ def train_dot_bias(
     model = DotBias(train.n_users, train.n_items, n_factors).start_from(means(train, shrink=5))
     learn = rating_learner(model, train, valid, bs, seed)
     return learn.fit(n_epoch, sched_lin(lr, lr / 500), wd=[decay, 0.0], cbs=cbs, show=False)
+
+# %% ../nbs/20_collab.ipynb #cf-align
+def align(
+    learned: np.ndarray,  # (n, k) factors
+    planted: np.ndarray,  # (n, j), of the same things in the same order
+) -> tuple[np.ndarray, float]:  # (n, j) learned, in the planted one's axes; the share of its variance explained
+    "The best linear map (and shift) from one space of factors to another, by least squares."
+    if len(learned) != len(planted): raise ValueError(f"learned has {len(learned)} rows and planted {len(planted)}")
+    x = np.column_stack([learned, np.ones(len(learned))])
+    mapped = x @ np.linalg.lstsq(x, planted, rcond=None)[0]
+    return mapped, float(1 - ((planted - mapped) ** 2).sum() / ((planted - planted.mean(0)) ** 2).sum())
+
+# %% ../nbs/20_collab.ipynb #cf-new
+@dataclass(frozen=True, eq=False)
+class NewUser:
+    "Somebody whom the model has not been trained on."
+
+    bias: float  # stars
+    factors: np.ndarray  # (n_factors,)
+
+    def stars(
+        self,
+        model: DotBias,
+    ) -> np.ndarray:  # (n_items,)
+        "What this user would give each item."
+        factors, bias = _item_side(model)
+        return bias + self.bias + factors @ self.factors
+
+
+def new_user(
+    model: DotBias,  # trained, without y_range
+    items,  # (n,) int: rows of the items that were rated
+    stars,  # (n,)
+    alpha: float = 1.0,  # price of the factors' squares; the larger, the more careful
+    shrink: float = 3.0,  # price of the bias' square: average ratings lent, as in `means`
+) -> NewUser:
+    "Bias and factors by ridge regression against the fixed items: exact, in one step, without training."
+    number("alpha", alpha, above=0), number("shrink", shrink, above=0)
+    items, stars = np.asarray(items), np.asarray(stars, float)
+    if items.ndim != 1 or items.shape != stars.shape:
+        raise ValueError(f"items has shape {items.shape} and stars {stars.shape}: give one number of stars an item")
+    factors, bias = _item_side(model)
+    if len(items) and not 0 <= items.min() <= items.max() < len(bias):
+        raise ValueError(f"items holds {items.max()}: the model has {len(bias)} items, numbered from 0")
+    x = np.column_stack([np.ones(len(items)), factors[items]])
+    price = np.diag([shrink, *[alpha] * factors.shape[1]])
+    w = np.linalg.solve(x.T @ x + price, x.T @ (stars - bias[items]))
+    return NewUser(float(w[0]), w[1:])
+
+
+def _item_side(model):
+    if model.y_range is not None: raise ValueError("model has a y_range, so its sums are not stars: train one without")
+    return (e.weight.detach().double().cpu().numpy().reshape(s) for e, s in ((model.item_factors, (-1,
+            model.item_factors.embedding_dim)), (model.item_bias, (-1,))))
+
+# %% ../nbs/20_collab.ipynb #cf-neural
+class NeuralRatings(nn.Module):
+    "Two embeddings, side by side, through a hidden layer: (users, items), (n,) int64 each → (n,) stars."
+
+    def __init__(
+        self,
+        n_users: int,
+        n_items: int,
+        n_factors: int = 50,
+        n_hid: int = 32,  # numbers of the hidden layer
+        dropout: float = 0.3,  # of the factors, and of the hidden layer
+        y_range: tuple[float, float] | None = (0, 5.5),
+    ):
+        super().__init__()
+        self.user_factors, self.item_factors = nn.Embedding(n_users, n_factors), nn.Embedding(n_items, n_factors)
+        for e in self.children(): nn.init.normal_(e.weight, 0, 0.05)
+        self.layers = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * n_factors, n_hid), nn.ReLU(),
+                                    nn.Dropout(dropout), nn.Linear(n_hid, 1))
+        self.y_range = _ends(y_range)
+
+    def forward(self, users: Tensor, items: Tensor) -> Tensor:
+        "Stars, (n,)."
+        both = torch.cat([self.user_factors(users), self.item_factors(items)], 1)
+        return squeeze(self.layers(both)[:, 0], self.y_range)
