@@ -299,7 +299,7 @@ const np = {
   array: (v, ...a) => { const t = np.kindOf(opts(a).dtype ?? a[0]), out = array(v, t); return out === v ? NDM.copy(out) : out; }, asarray: (v, ...a) => array(v, np.kindOf(opts(a).dtype ?? a[0])), ascontiguousarray: (v) => array(v), fromiter: (v, t) => array([...v], np.kindOf(t)),
   zeros: made(0), ones: made(1), empty: made(0), zeros_like: like(0), ones_like: like(1), empty_like: like(0), full: (shape, v, t) => spread(array(v, np.kindOf(t)), isNum(shape) ? [shape] : [...shape]).copy?.() ?? NDM.copy(spread(array(v, np.kindOf(t)), isNum(shape) ? [shape] : [...shape])),
   full_like: (a, v) => like(v)(a), arange: (a, b, c = 1) => { if (b === undefined) [a, b] = [0, a]; return new ND(Float64Array.from({ length: Math.max(0, Math.ceil((b - a) / c)) }, (_, i) => a + i * c), [Math.max(0, Math.ceil((b - a) / c))], "i"); },
-  linspace: (a, b, n = 50) => new ND(Float64Array.from({ length: n }, (_, i) => (i === n - 1 && n > 1 ? b : a + (n > 1 ? (i * (b - a)) / (n - 1) : 0))), [n]),
+  linspace: (a, b, n = 50) => new ND(Float64Array.from({ length: n }, (_, i) => (i === n - 1 && n > 1 ? b : a + (n > 1 ? i * ((b - a) / (n - 1)) : 0))), [n]),
   stack: (list, ax, type) => {
     const all = [...list].map((v) => array(v)), axis = ax instanceof Kw ? ax.of.axis : ax ?? 0, s = all[0].shape, k = axis < 0 ? axis + s.length + 1 : axis, step = count(s.slice(k)), out = new Float64Array(all.length * all[0].size);
     all.forEach((a, j) => { if (!same(a.shape, s)) throw new PyError("ValueError", "arrays of different shapes"); for (let i = 0; i < a.size; i++) out[Math.floor(i / step) * step * all.length + j * step + (i % step)] = a.data[i]; });
@@ -331,7 +331,7 @@ const np = {
 const slope = (f) => (a, b) => (isNum(a) && isNum(b) ? f(+a, +b) : zipWith(f, a, b));
 const py = {
   PyError, ND, fn, cached, cls, call, attr, get, put, truth, format, round, iter, array, same, STR, fail,
-  kw: (a, ...more) => new Kw(Object.assign({}, a, ...more.map((m) => (m instanceof Map ? Object.fromEntries(m) : m)))), at: (list) => At.from(list), slice: (a, b, c) => new Slice(a, b, c),
+  kw: (...parts) => new Kw(Object.assign({}, ...parts.map((m) => (m instanceof Map ? Object.fromEntries(m) : m)))), at: (list) => At.from(list), slice: (a, b, c) => new Slice(a, b, c),
   missing: (why) => () => { throw new PyError("TypeError", why); }, above: (owner, self, name, ...args) => Object.getPrototypeOf(owner.prototype)[name](self, ...args),
   unpack: (v, n, star, f) => { let u = [...iter(v)]; if (star >= 0) u = [...u.slice(0, star), u.slice(star, u.length - (n - star - 1)), ...u.slice(u.length - (n - star - 1))]; if (u.length !== n) throw new PyError("ValueError", `${u.length} values for ${n} names`); f(u); return v; },
   enter: (w) => { w.enter?.(); return w; }, leave: (w) => w.leave?.(), caught: (e, kinds) => !kinds.length || kinds.includes("Exception") || kinds.includes(e.kind ?? e.name),
@@ -407,17 +407,18 @@ py.revive = revive;
 const bare = (v) => (v instanceof Map ? Object.fromEntries([...v].map(([k, u]) => [k, bare(u)])) : Array.isArray(v) ? v.map(bare) : v);
 
 // An explorer in the page: its class as it was translated, the state it was saved with, `tell` for what the browser is to know.
+const general4 = (v) => format(v, ".4g");
 function wake(make, data, tell) {
   Object.assign(brought, data.tables);
   const e = Object.create(make.prototype), values = revive(data.traits), watched = new Set(data.watch), told = {};
   const does = (name, ...args) => call(e, name, ...args);
   let open = false;
-  Object.assign(e, revive(data.state), { _batching: 0, _due: new Set(), _drawn: 0, _asked: new Map(), _images: new Map(), _error: "", _width: 0, _open: true });
+  Object.assign(e, revive(data.state), { kit: revive(data.kit), _batching: 0, _due: new Set(), _drawn: 0, _asked: new Map(), _images: new Map(), _error: "", _width: 0, _open: true });
   const natives = {
     set_trait: (name, v) => { e[name] = v; return null; }, has_trait: (name) => name in values, hold_sync: () => ({}), send: () => null,
     at_once: () => ({ enter() { e._batching++; }, leave() { if (!--e._batching && e._due.size) does("_settle"); } }),
   };
-  for (const [name, f] of Object.entries({ ...natives, ...(engine.methods?.(e) ?? {}) })) Object.defineProperty(e, name, { value: f });
+  for (const [name, f] of Object.entries({ ...natives, ...(engine.methods?.(e, () => tell(news())) ?? {}) })) Object.defineProperty(e, name, { value: f });
   for (const name in values) {
     Object.defineProperty(e, name, {
       get: () => values[name],
@@ -430,6 +431,11 @@ function wake(make, data, tell) {
       },
     });
   }
+  // JavaScript has no 1.0: which values are floats in Python is known of the traits
+  const code = (v, real) => (Array.isArray(v) ? `(${v.map((u) => code(u, real)).join(", ")}${v.length === 1 ? "," : ""})` : typeof v !== "number" ? repr(v) : real && Number.isInteger(+general4(v)) ? `${+general4(v)}.0` : text(real ? +general4(v) : v));
+  let base = make.prototype;
+  while (!Object.hasOwn(base, "code_of") || Object.getPrototypeOf(base).code_of) base = Object.getPrototypeOf(base);
+  base.code_of = (self, kw) => `${make.prototype.constructor.__name__}(${Object.entries(kw?.of ?? {}).map(([k, v]) => `${k}=${code(v, data.real.includes(k))}`).join(", ")})`;
   does("react", new Set(watched));
   e._list = new Map([...does("controls")].map((c) => [c.name, c]));
   [e._actions, e._questions] = [does("key_map"), [...does("chips")]];

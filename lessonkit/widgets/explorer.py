@@ -313,6 +313,10 @@ class Explorer(anywidget.AnyWidget):
         "Whether a saved page can compute: there is an engine, and it knows all that this explorer was given."
         return bool(self.engine)
 
+    def engine_data(self) -> Mapping:
+        "What the engine of a saved page needs besides traits and plain attributes: numbers, arrays, lists, dicts."
+        return {}
+
     def recorded_values(self) -> Sequence:
         "What `to_html` records unless told: up to 40 values of `along`, from the present one on."
         return list(range(getattr(self, self.along), getattr(self, self.along) + 40))

@@ -31,7 +31,7 @@ KIT = "lessonkit.widgets."
 NATIVE = {"ink", "ramp", "_advance", "_name_of"}  # of the kit, written by hand in python.js: they rest on tables or fonts
 BUILTINS = set(
     "len range enumerate zip min max sum sorted map list tuple dict set str int float bool round abs any all isinstance "
-    "getattr hasattr setattr reversed next repr ord callable type ValueError TypeError".split()
+    "getattr hasattr setattr reversed next iter repr ord callable type ValueError TypeError".split()
 )
 OPERATORS = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.FloorDiv: "floordiv", ast.Mod: "mod",
@@ -316,8 +316,8 @@ class Translator:
 
     def _call(self, node):
         args = [self._items([a]) for a in node.args]
-        plain = ", ".join(f"{k.arg}: {self.expr(k.value)}" for k in node.keywords if k.arg)
-        if node.keywords: args.append(f"py.kw({{{plain}}}" + "".join(f", {self.expr(k.value)}" for k in node.keywords if not k.arg) + ")")
+        named = [f"{{{k.arg}: {self.expr(k.value)}}}" if k.arg else self.expr(k.value) for k in node.keywords]
+        if named: args.append(f"py.kw({', '.join(named)})")
         match node.func:
             case ast.Attribute(value=ast.Call(func=ast.Name(id="super"))):
                 return f"py.above({', '.join([self.owner, 'self_', json.dumps(node.func.attr), *args])})"
@@ -385,11 +385,16 @@ def state(explorer) -> dict:  # JSON values
     return dict(
         traits={"$obj": {n: packed(getattr(explorer, n)) for n in names}},
         whole=[n for n in names if isinstance(explorer.traits()[n], T.Int)],
+        real=[n for n in names if _is_real(getattr(explorer, n))],
         watch=list(explorer.watch),
         state={"$obj": own},
+        kit={"$obj": {k: packed(v) for k, v in explorer.engine_data().items()}},
         name=explorer._name,
         tables=tables(),
     )
+
+
+def _is_real(v): return isinstance(v, float) or isinstance(v, tuple) and any(map(_is_real, v))
 
 
 @cache
