@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SHOWS', 'FACTOR_STEP', 'SheetRecord', 'view', 'draw_cells', 'draw_names', 'draw_factors', 'draw_product',
-           'draw_errors', 'meaning', 'fitting', 'shade', 'short', 'sentence', 'overfitted', 'two_ends',
+           'draw_errors', 'meaning', 'fitting', 'level', 'shade', 'short', 'sentence', 'overfitted', 'two_ends',
            'FactorSheetExplorer', 'moved']
 
 # %% ../../nbs/explorers/factor_sheet.ipynb #fs-imports
@@ -84,11 +84,12 @@ def view(
     block = Panel(s, "p", (left, 28, width - left, f * 24.0), (0, k), (f, 0), xticks=False, yticks=False, frame=False)
     draw_factors(r, block, r.p.T, "person", "p")
     block.zone("p", drag=True, hover=True, click=True, cells=(k, f), cursor="ns-resize")
+    heads = Panel(s, "heads", (names, top - 20, f * cell, 20), (0, f), (1, 0), xticks=False, yticks=False, frame=False)
     for i in range(f):
         ink, weight = ("focus", "bold") if r.by == i + 1 else ("muted", "normal")
         s.text([[names + (i + 0.5) * cell, top - 9], [left - 9, 28 + (i + 0.5) * 24]], [str(i + 1)] * 2, ink=ink,
                weight=weight)
-        s.handle(f"by-{i + 1}", (names + i * cell, top - 20, cell, 20), click=True, label=f"sort by factor {i + 1}")
+        heads.zone(f"by-{i + 1}", (i, i + 1, 0, 1), click=True, label=f"sort by factor {i + 1}")
     draw_errors(r, s, (0, 0, left - 22, top - 24))
     return s
 
@@ -110,12 +111,12 @@ def draw_cells(r, s, box):
             ids.append(f"{r.ids[0][i]}-{r.ids[1][j]}")
             places.append((j + 0.5, i + 0.5))
             fills.append(fill)
-            words.append(short(told, 1, r.show == "errors" and wide >= 30) if rated or r.show == "predictions" else "")
+            size, signed = (12, r.show == "errors") if wide >= 30 else (11, False)
+            words.append(fitting(told, 1, wide, size, signed) if rated or r.show == "predictions" else "")
             inks.append(f"on:{fill}" if rated else "muted")
     at = np.array(places)
     p.boxes(at[:, 0] - 0.5, at[:, 1] - 0.5, at[:, 0] + 0.5, at[:, 1] + 0.5, fill=fills, inset=0.5, key="cells", ids=ids)
-    size = 12 if wide >= 30 else 11
-    p.text(at, [fitting(w, wide, size) for w in words], size=size, ink=inks, key="grid/words", ids=ids)
+    p.text(at, words, size=12 if wide >= 30 else 11, ink=inks, key="grid/words", ids=ids)
     row, col = np.nonzero(r.hidden)
     if len(row): p.boxes(col, row, col + 1, row + 1, stroke="fg", width=2, inset=2)
     i, j = r.chosen
@@ -148,10 +149,10 @@ def draw_factors(r, p, values, side, name):
     n, k = values.shape
     wide = p.box[2] / k
     at = np.array([(j + 0.5, i + 0.5) for i in range(n) for j in range(k)])
-    fills = [f"signed:{shade(v / 3)}" for v in values.ravel()]
+    fills = [level(v) for v in values.ravel()]
     order = r.ids[0] if side == "movie" else r.ids[1]
     ids = [f"{order[i]}-{j}" if side == "movie" else f"{order[j]}-{i}" for i in range(n) for j in range(k)]
-    words = [fitting(short(v, 2 if wide >= 31 and abs(v) < 9.995 else 1), wide, 11) for v in values.ravel()]
+    words = [fitting(v, 2 if wide >= 31 else 1, wide, 11) for v in values.ravel()]
     p.boxes(at[:, 0] - 0.5, at[:, 1] - 0.5, at[:, 0] + 0.5, at[:, 1] + 0.5, fill=fills, inset=0.5, key="cells", ids=ids)
     p.text(at, words, size=11, ink=[f"on:{i}" for i in fills],
            key=f"{name}/words", ids=ids)
@@ -171,18 +172,18 @@ def draw_product(r, s, box):
     both = np.stack([r.m[i], r.p[j]])
     p = Panel(s, "both", (0, box[1] + 20, box[2] - 60, 60), (0, f), (2, 0), xticks=False, yticks=False, frame=False)
     at = np.array([(c + 0.5, w + 0.5) for w in range(2) for c in range(f)])
-    fills = [f"signed:{shade(v / 3)}" for v in both.ravel()]
+    fills = [level(v) for v in both.ravel()]
     p.boxes(at[:, 0] - 0.5, at[:, 1] - 0.5, at[:, 0] + 0.5, at[:, 1] + 0.5, fill=fills, inset=1)
     wide = p.box[2] / f
-    p.text(at, [fitting(short(v, 2), wide, 13) for v in both.ravel()], size=13, ink=[f"on:{i}" for i in fills])
+    p.text(at, [fitting(v, 2, wide, 13) for v in both.ravel()], size=13, ink=[f"on:{i}" for i in fills])
     if r.side != "cell":
         row = 0 if r.side == "movie" else 1
         p.boxes([r.factor], [row], [r.factor + 1], [row + 1], stroke="fg", width=3)
     p.zone("both", drag=True, click=True, cursor="ew-resize")
     for c in range(f):
-        product = fitting(short(r.m[i, c] * r.p[j, c], 2), wide, 12)
+        product = fitting(r.m[i, c] * r.p[j, c], 2, wide, 12)
         s.text([[(c + 0.5) * wide, box[1] + 94]], product, size=12, ink="muted")
-    s.text([[box[2] - 52, box[1] + 94]], f"= {fitting(short(r.guess[i, j], 2), 38, 13)}", size=13, weight="bold", align="left")
+    s.text([[box[2] - 52, box[1] + 94]], f"= {fitting(r.guess[i, j], 2, 38, 13)}", size=13, weight="bold", align="left")
     stars = "gap" if r.stars[i, j] != r.stars[i, j] else f"★ {short(r.stars[i, j], 1)}"
     s.text([[box[2] - 52, box[1] + 62]], stars, size=12, ink="muted", align="left")
 
@@ -212,9 +213,17 @@ def meaning(r) -> str:
     return "orange: said too high · blue: too low" + " · framed: hidden" * bool(r.hidden.any())
 
 
-def fitting(word, room, size) -> str:
-    "A word that has room; else a dot."
-    return word if text_width(word, size) < room - 1 else "·"
+def fitting(v, digits, room, size, signed=False) -> str:
+    "A number with as many digits after the point as have room, else a dot."
+    for d in (digits, 1, 0):
+        word = short(v, d, signed)
+        if text_width(word, size) < room - 1: return word
+    return "·"
+
+
+def level(v) -> str:
+    "The ink of a factor: dark for small, bright for large, in 11 shades."
+    return f"cividis:{min(max((float(v) + 1) / 3.5, 0.0), 1.0):.1f}"
 
 
 def shade(v) -> str:
@@ -370,7 +379,8 @@ class FactorSheetExplorer(Explorer):
     def react(self, changed):
         m, p = self.factors()
         mine = m[self.movie] if self.side == "movie" else p[self.person]
-        if "value" in changed and self.side != "cell" and abs(self.value - mine[self.factor]) > 1e-9:
+        edited = "value" in changed and len(changed) < len(self.watch)  # all at once: it has just been opened
+        if edited and self.side != "cell" and abs(self.value - mine[self.factor]) > 1e-9:
             m, p = m.copy(), p.copy()
             if self.side == "movie": m[self.movie, self.factor] = self.value
             else: p[self.person, self.factor] = self.value
