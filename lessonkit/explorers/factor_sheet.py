@@ -306,7 +306,7 @@ class FactorSheetExplorer(Explorer):
         seed: int = 0,  # of the first factors, and of which stars are hidden
     ):
         sheet = busiest_sheet(*load("movielens", movies=True)) if sheet is None else sheet
-        if not isinstance(sheet, Sheet):
+        if not all(hasattr(sheet, name) for name in ("stars", "movies", "people")):
             raise TypeError(f"sheet must be a Sheet, not a {type(sheet).__name__}: make one with busiest_sheet(table)")
         if n_steps < 1: raise ValueError(f"n_steps={n_steps} is too small: take 1 or more")
         self.stars, self.n_steps = np.asarray(sheet.stars, float), int(n_steps)
