@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SHOWS', 'FACTOR_STEP', 'SheetRecord', 'view', 'draw_cells', 'draw_names', 'draw_factors', 'draw_product',
            'draw_errors', 'meaning', 'fitting', 'level', 'shade', 'short', 'sentence', 'overfitted', 'two_ends',
-           'FactorSheetExplorer', 'moved']
+           'FactorSheetExplorer', 'cell_at', 'moved']
 
 # %% ../../nbs/explorers/factor_sheet.ipynb #fs-imports
 from dataclasses import dataclass
@@ -34,6 +34,7 @@ class SheetRecord:
     people: tuple  # (k,)
     ids: tuple  # two tuples: which movie, which person each is, whatever the order
     chosen: tuple  # row, column of the chosen cell
+    pointed: tuple  # of the one that the mouse points at; empty: none
     side: str  # what of it is chosen: 'cell', or a factor of the 'movie' or of the 'person'
     factor: int  # which factor, from 0
     by: int  # sorted by this factor, from 1; 0: as the reader put them
@@ -80,10 +81,10 @@ def view(
     s.text([[left, top + tall * n + 12]], meaning(r), size=12, ink="muted", align="left", max_width=width - left)
     block = Panel(s, "m", (names, top, f * cell, tall * n), (0, f), (n, 0), xticks=False, yticks=False, frame=False)
     draw_factors(r, block, r.m, "movie", "m")
-    block.zone("m", drag=True, hover=True, click=True, cells=(f, n), cursor="ns-resize")
+    block.zone("m", drag=True, click=True, cursor="ns-resize")
     block = Panel(s, "p", (left, 28, width - left, f * 24.0), (0, k), (f, 0), xticks=False, yticks=False, frame=False)
     draw_factors(r, block, r.p.T, "person", "p")
-    block.zone("p", drag=True, hover=True, click=True, cells=(k, f), cursor="ns-resize")
+    block.zone("p", drag=True, click=True, cursor="ns-resize")
     heads = Panel(s, "heads", (names, top - 20, f * cell, 20), (0, f), (1, 0), xticks=False, yticks=False, frame=False)
     for i in range(f):
         ink, weight = ("focus", "bold") if r.by == i + 1 else ("muted", "normal")
@@ -240,7 +241,7 @@ def short(v, digits, signed=False) -> str:
 # %% ../../nbs/explorers/factor_sheet.ipynb #fs-sentence
 def sentence(r: SheetRecord) -> str:
     "The step, the error, and how the chosen cell comes about."
-    i, j = r.chosen
+    i, j = r.pointed or r.chosen
     told = int((r.stars == r.stars).sum()) - int(r.hidden.sum())
     text = f"Step {r.step} of {r.n_steps}: the products miss the {told} stars by {short(r.errors[-1], 2)} (RMSE)."
     if len(r.errors) <= r.step: text = text[:-1] + ", the last before the numbers grew beyond all measure."
@@ -251,6 +252,7 @@ def sentence(r: SheetRecord) -> str:
     text += f" {r.movies[i]}, person {r.people[j]}: {terms} = {short(r.guess[i, j], 2)}"
     if r.stars[i, j] != r.stars[i, j]: text += ", where there are no stars."
     else: text += f"; the stars are {short(r.stars[i, j], 1)}" + (", hidden." if r.hidden[i, j] else ".")
+    if r.pointed: return text
     if r.side == "movie": text += f" Chosen: factor {r.factor + 1} of the movie, {short(r.m[i, r.factor], 2)}."
     if r.side == "person": text += f" Chosen: factor {r.factor + 1} of the person, {short(r.p[j, r.factor], 2)}."
     return text
@@ -277,7 +279,9 @@ class FactorSheetExplorer(Explorer):
     title, lesson, hint = "Taste as numbers", "20_collab", "drag a number up or down"
     about = ("Five numbers a movie, five a person: the sum of their products should be the stars. A solver moves the "
              "numbers; you can, too.")
-    watch, along = ("step", "rate", "hide", "show", "by", "rows", "cols", "movie", "person", "side", "factor", "value"), "step"
+    along = "step"
+    watch = ("step", "rate", "hide", "show", "by", "rows", "cols", "movie", "person", "side", "factor", "value",
+             "pointed")
     engine = "factor_sheet"
     view, sentence = staticmethod(view), staticmethod(sentence)
     step = T.Int(help="steps the solver has taken since the last edit")
@@ -291,6 +295,7 @@ class FactorSheetExplorer(Explorer):
     side = T.Unicode(help="what is chosen: the 'cell', or a factor of the 'movie' or of the 'person'")
     factor = T.Int(help="the chosen factor, from 0")
     value = T.Float(help="the chosen factor's value; assign to it to edit the cell")
+    pointed = T.Tuple(help="movie and person that the mouse points at; empty: none")
 
     def __init__(
         self,
@@ -403,6 +408,7 @@ class FactorSheetExplorer(Explorer):
             stars=self.stars[rows][:, cols], hidden=hidden[rows][:, cols], m=m[rows], p=p[cols],
             movies=tuple(self.movies[i] for i in rows), people=tuple(self.people[j] for j in cols),
             ids=(tuple(rows), tuple(cols)), chosen=(rows.index(self.movie), cols.index(self.person)), side=self.side,
+            pointed=(rows.index(self.pointed[0]), cols.index(self.pointed[1])) if self.pointed else (),
             factor=self.factor, by=self.by, show=self.show, step=self.step, n_steps=self.n_steps,
             errors=errors[: self.step + 1], hidden_errors=others[: self.step + 1], by_means=self.by_means, rate=self.rate,
         )
@@ -470,14 +476,18 @@ class FactorSheetExplorer(Explorer):
         elif id.startswith("col-"): self.person = int(id[4:])
         else: self._choose(id, x, y)
 
+    def on_hover(self, id, x, y):
+        if id != "grid": return
+        if x is None: self.pointed = ()
+        else: self.pointed = self.rows[cell_at(y, len(self.rows))], self.cols[cell_at(x, len(self.cols))]
+
     def _choose(self, id, x, y):
         "The cell at a place of a block."
-        at = lambda v, n: int(min(max(v // 1, 0), n - 1))
         n, k, f = len(self.movies), len(self.people), self.n_factors
-        if id == "grid": self._point(self.rows[at(y, n)], self.cols[at(x, k)], "cell", self.factor)
-        elif id == "m": self._point(self.rows[at(y, n)], self.person, "movie", at(x, f))
-        elif id == "p": self._point(self.movie, self.cols[at(x, k)], "person", at(y, f))
-        elif id == "both": self._point(self.movie, self.person, ("movie", "person")[at(y, 2)], at(x, f))
+        if id == "grid": self._point(self.rows[cell_at(y, n)], self.cols[cell_at(x, k)], "cell", self.factor)
+        elif id == "m": self._point(self.rows[cell_at(y, n)], self.person, "movie", cell_at(x, f))
+        elif id == "p": self._point(self.movie, self.cols[cell_at(x, k)], "person", cell_at(y, f))
+        elif id == "both": self._point(self.movie, self.person, ("movie", "person")[cell_at(y, 2)], cell_at(x, f))
 
     def _point(self, movie, person, side, factor):
         with self.at_once():
@@ -505,6 +515,11 @@ class FactorSheetExplorer(Explorer):
         else: self._point(self.rows[row], self.cols[col], "cell", self.factor)
 
     def recorded_values(self): return range(0, self.n_steps + 1, 10)
+
+
+def cell_at(v: float, n: int) -> int:
+    "Which of `n` cells a place lies in."
+    return int(min(max(v // 1, 0), n - 1))
 
 
 def moved(order: tuple, one: int, place: float) -> tuple:

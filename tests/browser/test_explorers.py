@@ -100,6 +100,7 @@ ROWS = [
     Row("sgd", "from lessonkit.explorers.sgd import SGDExplorer\nSGDExplorer()", control="step"),
     Row("bagging", "from lessonkit.explorers.bagging import BaggingExplorer\nBaggingExplorer()", control="first k"),
     Row("bagging-own", OWN_FOREST, control="first k"),
+    Row("sheet", "from lessonkit.explorers.factor_sheet import FactorSheetExplorer\nFactorSheetExplorer()", control="step"),
     Row("waterfall", WATERFALL, control="value", hover=False),
     Row("search", SEARCH, control="rank"),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
