@@ -29,8 +29,8 @@ def bare(ratings, train, valid, bs):
     opt = torch.optim.AdamW(model.parameters(), lr=LR, weight_decay=WD)
 
     def epoch():
-        for rows in torch.randperm(len(r)).split(bs):
-            F.mse_loss(model(r.users[rows], r.items[rows]), r.stars[rows]).backward()
+        for some in torch.randperm(len(r)).split(bs):
+            F.mse_loss(model(r.users[some], r.items[some]), r.stars[some]).backward()
             opt.step()
             opt.zero_grad()
 
@@ -44,7 +44,7 @@ def fastais(ratings, train, valid, bs):
 
     collab = peer("fastai.collab")
     peer("fastai.callback.progress")  # gives its learner `no_bar`
-    table = pd.DataFrame({"user": ratings.users.numpy(), "item": ratings.items.numpy(), "rating": ratings.stars.numpy()})
+    table = pd.DataFrame(dict(user=ratings.users.numpy(), item=ratings.items.numpy(), rating=ratings.stars.numpy()))
     # all rows, so that its ids are ours; of them it trains on N
     whole = collab.TabularCollab(table, [collab.Categorify], ["user", "item"], y_names="rating",
                                  y_block=collab.TransformBlock(), splits=(list(train), list(valid)))
@@ -64,8 +64,8 @@ def check_same(ratings, theirs):
     if theirs is None: return
     model, other = DotBias(ratings.n_users, ratings.n_items, FACTORS, RANGE), theirs.learn.model
     u, i = ratings.users[:500], ratings.items[:500]
-    users, items = (torch.tensor([vocab.o2i[int(v)] for v in ids]) for vocab, ids in zip(theirs.learn.dls.classes.values(),
-                                                                                         (u, i)))
+    vocabs = theirs.learn.dls.classes.values()
+    users, items = (torch.tensor([vocab.o2i[int(v)] for v in ids]) for vocab, ids in zip(vocabs, (u, i)))
     with torch.no_grad():
         for name, here, there in (("u_weight", model.user_factors, users), ("i_weight", model.item_factors, items),
                                   ("u_bias", model.user_bias, users), ("i_bias", model.item_bias, items)):

@@ -67,7 +67,7 @@ register("collab/sheet-step", sheet_step, _sheets,
 
 # %% ../../nbs/exercises/collab.ipynb #lookup
 def lookup_gradient(n_rows, picked, grad):
-    "The gradient of an embedding of `n_rows` rows, where row picked[b] went into place b of a batch with slope grad[b]."
+    "The slope of an embedding of `n_rows` rows, where row picked[b] came out at place b, with slope grad[b]."
     table = np.zeros((n_rows, grad.shape[1]))
     np.add.at(table, picked, grad)
     return table
@@ -132,8 +132,8 @@ def _few_stars():
 
 
 register("collab/shrunk-mean", shrunk_mean, _few_stars,
-         prompt="A single 5 makes no best movie. `shrunk_mean(stars, mean, shrink)`: the mean of a movie's stars, (n,), "
-                "n ≥ 0, after it was lent `shrink` ratings of exactly `mean` stars each.",
+         prompt="A single 5 makes no best movie. `shrunk_mean(stars, mean, shrink)`: the mean of a movie's stars, "
+                "(n,), n ≥ 0, after it was lent `shrink` ratings of exactly `mean` stars each.",
          hints=["How many ratings are there after the loan? What do they add up to?",
                 "The lent ratings count above and below the fraction bar.",
                 "Without any rating of its own, the movie is average."],
@@ -171,7 +171,8 @@ def _new_movies():
                float(rng.integers(1, 4)))
 
 
-def _folded(y=lambda s, mean, b: s - mean - b, price=lambda alpha, n, k: alpha * np.eye(k), out=lambda w: (w[0], w[1:])):
+def _folded(y=lambda s, mean, b: s - mean - b, price=lambda alpha, n, k: alpha * np.eye(k),
+            out=lambda w: (w[0], w[1:])):
     def f(user_factors, user_bias, stars, mean, alpha):
         x = np.column_stack([np.ones(len(stars)), user_factors])
         return out(np.linalg.lstsq(x.T @ x + price(alpha, *x.shape), x.T @ y(stars, mean, user_bias), rcond=None)[0])

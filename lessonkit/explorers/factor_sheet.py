@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SHOWS', 'FACTOR_STEP', 'SheetRecord', 'view', 'draw_cells', 'draw_names', 'draw_factors', 'draw_product',
-           'draw_errors', 'meaning', 'fitting', 'level', 'shade', 'short', 'sentence', 'overfitted', 'two_ends',
-           'FactorSheetExplorer', 'cell_at', 'moved']
+           'draw_errors', 'meaning', 'fitting', 'level', 'shade', 'short', 'sentence', 'overfitted', 'overshot',
+           'two_ends', 'FactorSheetExplorer', 'cell_at', 'moved']
 
 # %% ../../nbs/explorers/factor_sheet.ipynb #fs-imports
 from dataclasses import dataclass
@@ -44,7 +44,6 @@ class SheetRecord:
     errors: np.ndarray  # (k,) RMSE over the cells told, at each step so far
     hidden_errors: np.ndarray  # the same over the hidden cells; empty: none is hidden
     by_means: float  # what movie and person means would have there
-    rate: float
 
     @property
     def guess(self) -> np.ndarray:
@@ -193,7 +192,7 @@ def draw_errors(r, s, box):
     "The error over the steps: of the cells told, and of the hidden ones."
     top = max(float(r.errors[0]), float(r.errors[-1]), r.by_means if len(r.hidden_errors) else 0.0) * 1.1
     for v in r.hidden_errors: top = max(top, min(float(v) * 1.1, 4.0))
-    p = Panel(s, "errors", box, (0, r.n_steps), (0, min(top, 20.0)), title="Error", note="RMSE in stars, over the steps",
+    p = Panel(s, "errors", box, (0, r.n_steps), (0, min(top, 20.0)), title="Error", note="RMSE in stars, by step",
               left=26, right=84)
     secret = len(r.hidden_errors) > 0
     labels = [(min(float(r.errors[-1]), p.y[1]), f"{number(r.errors[-1], 2)}{' told' * secret}", "focus")]
@@ -266,6 +265,12 @@ def overfitted(r: SheetRecord) -> str:
             f"movie and person means alone miss by {short(r.by_means, 2)}. It learned the sheet by heart.")
 
 
+def overshot(r: SheetRecord) -> str:
+    "What becomes of steps that are too long."
+    return (f"No: it began at an error of {number(r.errors[0], 2)}, and after {len(r.errors) - 1} steps has "
+            f"{number(r.errors[-1], 2)}. Each step jumps over the valley and lands higher on its other side.")
+
+
 def two_ends(r: SheetRecord) -> str:
     "The movies at the two ends of the order."
     return (f"At the top: {r.movies[0]} and {r.movies[1]}; at the bottom: {r.movies[-1]} and {r.movies[-2]}. A "
@@ -273,8 +278,8 @@ def two_ends(r: SheetRecord) -> str:
 
 # %% ../../nbs/explorers/factor_sheet.ipynb #fs-class
 class FactorSheetExplorer(Explorer):
-    """Stars as products of factors. Chosen state: `step`, `rate`, `hide`, `show`, `by`, `rows`, `cols`, `movie`, `person`,
-    `side`, `factor`, `value`; the factors on screen are `movie_factors` and `person_factors`."""
+    """Stars as products of factors. Chosen state: `step`, `rate`, `hide`, `show`, `by`, `rows`, `cols`, `movie`,
+    `person`, `side`, `factor`, `value`; the factors on screen are `movie_factors` and `person_factors`."""
 
     title, lesson, hint = "Taste as numbers", "20_collab", "drag a number up or down"
     about = ("Five numbers a movie, five a person: the sum of their products should be the stars. A solver moves the "
@@ -338,7 +343,8 @@ class FactorSheetExplorer(Explorer):
                     factor=self.n_factors - 1)
         words = dict(show=SHOWS, side=("cell", "movie", "person"))
         if name in last and not 0 <= v <= last[name]: raise ValueError(f"{name}={v}: take 0 to {last[name]}")
-        if name in words and v not in words[name]: raise ValueError(f"{name}={v!r}: take one of {', '.join(words[name])}")
+        if name in words and v not in words[name]:
+            raise ValueError(f"{name}={v!r}: take one of {', '.join(words[name])}")
         if name == "rate" and not (np.isfinite(v) and v > 0): raise ValueError(f"rate={v} must be a number above 0")
         if name == "value" and not (np.isfinite(v) and abs(v) <= 99): raise ValueError(f"value={v}: take −99 to 99")
         n = len(self.movies) if name == "rows" else len(self.people)
@@ -390,7 +396,7 @@ class FactorSheetExplorer(Explorer):
             if self.side == "movie": m[self.movie, self.factor] = self.value
             else: p[self.person, self.factor] = self.value
             self.edit(m, p)
-        elif self.side != "cell": self.value = round(float(mine[self.factor]), 2) if abs(mine[self.factor]) < 99 else 99.0
+        elif self.side != "cell": self.value = round(min(max(float(mine[self.factor]), -99.0), 99.0), 2)
         if ("rows" in changed or "cols" in changed) and "by" not in changed: self.by = 0
         elif self.by and self._held is None: self.sort()
 
@@ -410,7 +416,7 @@ class FactorSheetExplorer(Explorer):
             ids=(tuple(rows), tuple(cols)), chosen=(rows.index(self.movie), cols.index(self.person)), side=self.side,
             pointed=(rows.index(self.pointed[0]), cols.index(self.pointed[1])) if self.pointed else (),
             factor=self.factor, by=self.by, show=self.show, step=self.step, n_steps=self.n_steps,
-            errors=errors[: self.step + 1], hidden_errors=others[: self.step + 1], by_means=self.by_means, rate=self.rate,
+            errors=errors[: self.step + 1], hidden_errors=others[: self.step + 1], by_means=self.by_means,
         )
 
     # ── what the reader does ──
@@ -439,12 +445,12 @@ class FactorSheetExplorer(Explorer):
             Chip("solve it", f"{many} numbers may move. How close to the stars can they come?", end | {"hide": False},
                  lambda r: f"They miss them by {short(r.errors[-1], 2)}, on average; at the start it was "
                            f"{short(r.errors[0], 2)}. There are nearly as many numbers as stars."),
-            Chip("hide some", "The framed stars are kept from the solver. Will it guess them?", end | {"hide": True}, overfitted),
+            Chip("hide some", "The framed stars are kept from the solver. Will it guess them?", end | {"hide": True},
+                 overfitted),
             Chip("sort by a factor", "Solved, then sorted by factor 1. What do the movies at the two ends have in "
                  "common?", end | {"hide": False, "by": 1}, two_ends),
-            Chip("too fast", "The steps are four times as long. Is it done sooner?", dict(rate=0.04, step=60, hide=False),
-                 lambda r: f"No: it began at an error of {number(r.errors[0], 2)}, and after {len(r.errors) - 1} steps has "
-                           f"{number(r.errors[-1], 2)}. Each step jumps over the valley and lands higher on its other side."),
+            Chip("too fast", "The steps are four times as long. Is it done sooner?",
+                 dict(rate=0.04, step=60, hide=False), overshot),
         ]
 
     def on_drag(self, id, x, y):
@@ -503,7 +509,7 @@ class FactorSheetExplorer(Explorer):
         if self.side != "cell": self.value = round(self.value + by, 2)
 
     def _move(self, dx, dy):
-        "From cell to cell, as in a spreadsheet: to the left of the grid are the movies' factors, above it the people's."
+        "From cell to cell, as in a spreadsheet: left of the grid are the movies' factors, above it the people's."
         f, i, j = self.n_factors, self.rows.index(self.movie), self.cols.index(self.person)
         row, col = i, j
         if self.side == "movie": col = self.factor - f
