@@ -71,7 +71,7 @@ def view(
         draw_product(r, s, (0, 62 + tall * n, width, 112))
         draw_errors(r, s, (0, 196 + tall * n, width, 176))
         return s
-    names, cell, tall = 0.19 * width, (34.0 if width >= 800 else 27.0), 25.0
+    names, cell, tall = 0.19 * width, (34.0 if width >= 800 else 28.0), 25.0
     left, top = names + f * cell + 18, 28 + f * 24.0 + 10
     s = Scene(width, top + tall * n + 22)
     grid = (left, top, width - left, tall * n)
@@ -215,7 +215,7 @@ def meaning(r) -> str:
 
 def fitting(v, digits, room, size, signed=False) -> str:
     "A number with as many digits after the point as have room, else a dot."
-    for d in (digits, 1, 0):
+    for d in (digits, 1, 0) if abs(v) >= 9.95 else (digits, 1):
         word = short(v, d, signed)
         if text_width(word, size) < room - 1: return word
     return "·"
