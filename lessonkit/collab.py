@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['FUSED', 'Sheet', 'busiest_sheet', 'start_factors', 'sheet_error', 'sheet_step', 'solve_sheet', 'hide_some', 'Means',
-           'means', 'mse', 'DotBias', 'squeeze', 'factors_then_biases', 'rating_learner', 'train_dot_bias', 'align',
+           'means', 'mse', 'DotBias', 'squeeze', 'rating_loaders', 'rating_learner', 'train_dot_bias', 'align',
            'NewUser', 'new_user', 'NeuralRatings', 'Ratings', 'RatingBatches', 'split_random', 'split_time',
            'split_last']
 
 # %% ../nbs/20_collab.ipynb #cf-imports
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -188,13 +188,14 @@ class DotBias(nn.Module):
         return squeeze(taste + self.user_bias(users)[:, 0] + self.item_bias(items)[:, 0], self.y_range)
 
     @torch.no_grad()
-    def start_from(
+    def add_means(
         self,
-        means: Means,  # of the training ratings
+        means: Means,
     ) -> "DotBias":  # itself
-        "Takes the means over into the biases, so that only taste is left to learn. Without `y_range` only."
+        "Adds the means to the biases: for a model that has learned what they leave over. Without `y_range` only."
         if self.y_range is not None: raise ValueError("y_range is set, so biases are not in stars: leave it out")
-        self.user_bias.weight[:, 0], self.item_bias.weight[:, 0] = means.user, means.mean + means.item
+        self.user_bias.weight[:, 0] += means.user
+        self.item_bias.weight[:, 0] += means.mean + means.item
         return self
 
 
@@ -217,28 +218,26 @@ def _ends(y_range):
 FUSED = partial(torch.optim.AdamW, fused=True)  # one pass over the weights a step, instead of ten
 
 
-def factors_then_biases(
-    model: nn.Module,
-) -> list[list[nn.Parameter]]:
-    "A splitter for `Learner`: all parameters but the biases, which need no weight decay; then the biases."
-    names = dict(model.named_parameters())
-    biases = [n for n in names if n.split(".")[0] in ("user_bias", "item_bias")]
-    return [[p for n, p in names.items() if n not in biases], [names[n] for n in biases]]
+def rating_loaders(
+    train: Ratings,
+    valid: Ratings | None = None,
+    bs: int = 256,  # larger ones are quicker; the original's is 64
+    seed: int = 0,  # of the order of ratings
+) -> DataLoaders:
+    "Training ratings in a new order each epoch; validation ratings as they are, many at a time."
+    return DataLoaders(RatingBatches(train, bs, seed=seed), valid and RatingBatches(valid, 4096, shuffle=False))
 
 
 def rating_learner(
     model: nn.Module,  # called as model(users, items)
     train: Ratings,
     valid: Ratings | None = None,
-    bs: int = 256,  # larger ones are quicker; the original's is 64
-    seed: int = 0,  # of the order of ratings
+    bs: int = 256,
+    seed: int = 0,
     opt_fn=FUSED,  # (groups, lr=…) → an optimizer
 ) -> Learner:
-    "A Learner of stars: mean squared error, factors and biases as two groups."
-    judge = None if valid is None else RatingBatches(valid, 4096, shuffle=False)
-    dls = DataLoaders(RatingBatches(train, bs, seed=seed), judge)
-    split = factors_then_biases if hasattr(model, "user_bias") else None
-    return Learner(model, dls, F.mse_loss, opt_fn, splitter=split)
+    "A Learner of stars, with the mean squared error."
+    return Learner(model, rating_loaders(train, valid, bs, seed), F.mse_loss, opt_fn)
 
 
 def train_dot_bias(
@@ -247,16 +246,20 @@ def train_dot_bias(
     n_factors: int = 50,
     n_epoch: int = 10,
     lr: float = 5e-3,  # falls in a straight line to nearly 0
-    decay: float = 1.0,  # of the factors; chosen, like the epochs, on one random split of MovieLens
+    decay: float = 1.0,  # chosen, like the epochs, on one random split of MovieLens
     bs: int = 256,
     seed: int = 0,
-    cbs=(),  # callbacks of the fit
-) -> Learner:  # its `model` is the `DotBias`
-    "The recipe of this lesson: biases from shrunken means, decay for the factors alone, a falling rate."
+    cbs=(),  # callbacks of the fit; they see the model before the means are added
+) -> Learner:  # its `model` is the `DotBias`, and its answers are stars
+    "The recipe of this lesson: shrunken means, a model of what they leave over with weight decay, and their sum."
     torch.manual_seed(seed)
-    model = DotBias(train.n_users, train.n_items, n_factors).start_from(means(train, shrink=5))
-    learn = rating_learner(model, train, valid, bs, seed)
-    return learn.fit(n_epoch, sched_lin(lr, lr / 500), wd=[decay, 0.0], cbs=cbs, show=False)
+    known = means(train, shrink=5)
+    rest = [r and replace(r, stars=r.stars - known(r.users, r.items)) for r in (train, valid)]
+    learn = rating_learner(DotBias(train.n_users, train.n_items, n_factors), *rest, bs, seed)
+    learn.fit(n_epoch, sched_lin(lr, lr / 500), wd=decay, cbs=cbs, show=False)
+    learn.model.add_means(known)
+    learn.dls = rating_loaders(train, valid, bs, seed)
+    return learn
 
 # %% ../nbs/20_collab.ipynb #cf-align
 def align(
