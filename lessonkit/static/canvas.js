@@ -276,6 +276,11 @@ function picture(model, stage, act, life) {
     if (h.drag && !grip && !h.click && e.pointerType !== "touch") { held.moved = true; tell("drag", h, panel, x, y); } // a finger may want to scroll
   });
   const spread = () => { const [a, b] = [...finger.values()]; return { d: Math.hypot(a[0] - b[0], a[1] - b[1]) || 1, mid: [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2] }; };
+  // A mouse drags from the third pixel on. A finger that the page may scroll by must first go the other way.
+  const begins = (e, dx, dy) => {
+    const way = e.pointerType === "touch" ? touch(held.h) : "none";
+    return way === "none" ? Math.hypot(dx, dy) >= 3 : way === "pan-x" ? dy >= 6 && dy > dx : dx >= 6 && dx > dy;
+  };
   life.listen(layer, "pointermove", (e) => {
     const [x, y] = at(e);
     if (finger.has(e.pointerId)) finger.set(e.pointerId, [x, y]);
@@ -284,7 +289,7 @@ function picture(model, stage, act, life) {
       const now = spread(), factor = now.d / held.pinch.d;
       if (Math.abs(factor - 1) > 0.03) { const [dx, dy] = toData(held.panel, ...now.mid); act.send({ kind: "zoom", id: held.h.id, x: dx, y: dy, factor }); held.pinch = now; }
     } else if (held?.id === e.pointerId) {
-      if (!held.moved && Math.hypot(x - held.start[0], y - held.start[1]) < 3) return;
+      if (!held.moved && !begins(e, Math.abs(x - held.start[0]), Math.abs(y - held.start[1]))) return;
       held.moved = true;
       held.last = [x + held.by[0], y + held.by[1]];
       if (held.h.drag) tell("drag", held.h, held.panel, x + held.by[0], y + held.by[1]);

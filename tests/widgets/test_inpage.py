@@ -13,7 +13,6 @@ from lessonkit.explorers.schedule import ScheduleExplorer
 from lessonkit.explorers.sgd import SGDExplorer
 from lessonkit.explorers.softmax import SoftmaxExplorer
 from lessonkit.widgets.inpage import script, state
-from tests.browser.conftest import browser  # noqa: F401  (a fixture)
 
 ROWS = {
     "sgd": lambda: SGDExplorer(step=20),
@@ -32,16 +31,18 @@ STATES = 40  # random acts a row
 # What of an explorer in the page is compared: its record and its picture as lists, its words.
 READ = """
 const word = (u) => (Number.isFinite(u) ? u : String(u));
-const bareOf = (v) => v?.data instanceof Float64Array ? (v.size > 5000 ? [v.size, v.data.reduce((a, b) => a + b)] : [...v.data].map(word)) : v instanceof Set ? [...v].sort()
-  : v instanceof Map ? Object.fromEntries([...v].map(([k, u]) => [k, bareOf(u)])) : Array.isArray(v) ? v.map(bareOf)
+const listed = (v) => v?.data instanceof Float64Array
+  ? (v.size > 5000 ? [v.size, v.data.reduce((a, b) => a + b)] : [...v.data].map(word))
+  : v instanceof Set ? [...v].sort()
+  : v instanceof Map ? Object.fromEntries([...v].map(([k, u]) => [k, listed(u)])) : Array.isArray(v) ? v.map(listed)
   : v instanceof DataView || v instanceof Function ? null : typeof v === 'number' ? word(v)
-  : v instanceof Object ? Object.fromEntries(Object.entries(v).map(([k, u]) => [k, bareOf(u)])) : v;
-const drawn = ([k, v]) => [k, !(v instanceof DataView) ? bareOf(v) : k === 'codes' ? null
+  : v instanceof Object ? Object.fromEntries(Object.entries(v).map(([k, u]) => [k, listed(u)])) : v;
+const drawn = ([k, v]) => [k, !(v instanceof DataView) ? listed(v) : k === 'codes' ? null
   : [...(/^(xy|xywh|size)$/.test(k) ? new Float32Array(v.buffer) : new Uint8Array(v.buffer))].map(word)];
 const read = ({explorer: e}) => {
-  const scene = bareOf(e._scene), kept = (it) => Object.fromEntries([...it].filter(([k]) => k !== 'codes').map(drawn));
-  return { text: e._text, error: e._error, values: bareOf(e._values), off: bareOf(e._off), asked: bareOf(e._asked),
-    record: bareOf(e.constructor && call(e, 'record')), scene: {...scene, tables: null, items: e._scene.get('items').map(kept)} };
+  const scene = listed(e._scene), kept = (it) => Object.fromEntries([...it].filter(([k]) => k !== 'codes').map(drawn));
+  return { text: e._text, error: e._error, values: listed(e._values), off: listed(e._off), asked: listed(e._asked),
+    record: listed(call(e, 'record')), scene: {...scene, tables: 0, items: e._scene.get('items').map(kept)} };
 };
 export const start = (text) => { window.live = wake(Explorer, JSON.parse(text), () => {}); };
 export const run = (acts) => acts.map((a) => { 'width' in a ? live.resize(a.width) : live.act(a); return read(live); });
@@ -70,7 +71,7 @@ def read(e) -> dict:
     for it, packed in zip(items, sent["items"]):
         if "colors" in it: it["colors"] = packed["colors"]
     return dict(text=e.narration, error=e.error, values=listed(e._values), off=listed(e._off), asked=listed(e._asked),
-                record=listed(e.record()), scene={**listed(sent), "tables": None, "items": items})
+                record=listed(e.record()), scene={**listed(sent), "tables": 0, "items": items})
 
 
 def differences(a, b, at="", tolerance=1e-6):
@@ -94,20 +95,22 @@ def random_act(e, rng) -> dict:
     if kind == "key": return dict(kind="key", key=str(rng.choice(e._keys)), shift=bool(rng.integers(2)))
     if kind == "hold" and scene.handles:
         h = scene.handles[rng.integers(len(scene.handles))]
-        p, way = scene.panels[h["panel"]], [k for k in ("drag", "click", "hover") if h[k]] or ["hover"]
+        p, way = scene.panels[h["panel"]], [k for k in ("drag", "click", "hover", "zoom") if h[k]]
         box = np.array(h["box"] if h["at"] is None else p.box)
         (x, y), = p.data([box[:2] + box[2:] * rng.uniform(-.02, 1.02, 2)])
         kind = str(rng.choice(way))
+        if kind == "zoom": return dict(kind=kind, id=h["id"], x=float(x), y=float(y), factor=float(rng.uniform(.4, 4)))
         return dict(kind="drop" if kind == "drag" and rng.integers(2) else kind, id=h["id"], x=float(x), y=float(y))
     c = list(e._list.values())[rng.integers(len(e._list))]
     if c.kind == "button": return dict(kind="key", key="Home", shift=False)
-    last = {"toggle": 1, "choice": len(getattr(c, "options", ())) - 1}.get(c.kind) or getattr(c, "n", getattr(c, "last", 0))
+    counted = getattr(c, "n", getattr(c, "last", 0))
+    last = {"toggle": 1, "choice": len(getattr(c, "options", ())) - 1}.get(c.kind, counted)
     value = int(rng.integers(last + 1))
     return dict(kind="set", name=c.name, value=bool(value) if c.kind == "toggle" else value)
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_the_page_does_what_python_does(browser, row):  # noqa: F811
+def test_the_page_does_what_python_does(browser, row):
     e, rng, acts, seen = ROWS[row](), np.random.default_rng(list(ROWS).index(row)), [dict(width=860)], []
     program, begun = script(e), json.dumps(state(e))
     e._width = 860
