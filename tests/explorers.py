@@ -14,6 +14,7 @@ class Row:
 
 
 BPTT = "from lessonkit.explorers.bptt import BPTTExplorer\n"
+NETWORK = "from lessonkit.explorers.network import NetworkExplorer\n"
 LR = """
 import torch
 from functools import partial
@@ -74,11 +75,6 @@ ROWS = [
         notebook7=True,
     ),
     Row(
-        "bptt-20M",
-        BPTT + "import numpy as np\nBPTTExplorer(np.arange(20_000_000) % 251, bs=64, bptt=70)",
-        control="step",
-    ),
-    Row(
         "softmax",
         "from lessonkit.explorers.softmax import SoftmaxExplorer\nSoftmaxExplorer()",
         control="activation",
@@ -97,7 +93,11 @@ ROWS = [
     Row("waterfall", WATERFALL, control="value", hover=False),
     Row("search", SEARCH, control="rank"),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
+    Row("network", NETWORK + "NetworkExplorer(step=60)", control="step", hover=False),
+    Row("network-classes", NETWORK + "NetworkExplorer(task='classes', step=60)", control="step", hover=False),
 ]
+# a stream of twenty million tokens opens and moves as quickly as a short one
+BIG = Row("bptt-20M", BPTT + "import numpy as np\nBPTTExplorer(np.arange(20_000_000) % 251)", control="step")
 
 
 def last_value(code: str):
@@ -106,3 +106,34 @@ def last_value(code: str):
     space = {}
     exec(compile(ast.Module(body, []), "row", "exec"), space)
     return eval(compile(ast.Expression(last.value), "row", "eval"), space)
+
+
+def numeric(explorer) -> list[str]:
+    "The traits that hold a number, or several."
+    number = lambda v: isinstance(v, (int, float)) and not isinstance(v, bool)
+    several = lambda v: isinstance(v, tuple) and len(v) and all(isinstance(u, float) for u in v)
+    values = {name: getattr(explorer, name) for name in explorer.watch if name != "pointed"}
+    return [name for name, v in values.items() if number(v) or several(v)]
+
+
+def off_grid(explorer, name) -> list:
+    "Three values between the stops of a trait's control; without one, three a little off what it holds."
+    now, control = getattr(explorer, name), explorer._list.get(name)
+    if isinstance(now, tuple): return [(v + now[0], *now[1:]) for v in (0.01237, -0.02119, 0.03331)]
+    stops = [control.value(round(u * control.n)) for u in (0.3, 0.6, 0.8)] if hasattr(control, "n") else None
+    if stops is None and isinstance(now, int):
+        last = getattr(control, "last", 10**9)
+        ints = range(max(now - 3, 0), min(now + 4, last + 1))
+        return [v for v in ints if v != now and accepts(explorer, name, v)][:3]
+    if stops is None: return [now * 1.0371 + 0.00373, now * 0.9713 + 0.00137, now * 1.00913 + 0.00219]
+    if isinstance(now, int): return sorted(set(stops))
+    return [float(v * 10 ** (0.37 * control.step) if control.log else v + 0.37 * control.step) for v in stops]
+
+
+def accepts(explorer, name, value) -> bool:
+    before = getattr(explorer, name)
+    try: setattr(explorer, name, value)
+    except ValueError: return False
+    kept = getattr(explorer, name) == value and not explorer.error
+    setattr(explorer, name, before)
+    return kept

@@ -7,7 +7,6 @@ import pkgutil
 import numpy as np
 import pandas as pd
 import pytest
-import traitlets as T
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 import lessonkit.explorers
@@ -24,13 +23,12 @@ from lessonkit.lr_finder import LRFind, Rule
 from lessonkit.widgets.explorer import Explorer
 from lessonkit.widgets.palette import INKS, PAGES, contrast, ink
 
-from ..explorers import ROWS, last_value
+from ..explorers import ROWS, last_value, numeric, off_grid
 
 WIDTHS = (360, 480, 600, 760, 960)  # px
-SMALL = [row for row in ROWS if row.name != "bptt-20M"]
 
 
-@pytest.fixture(scope="module", params=SMALL, ids=lambda row: row.name)
+@pytest.fixture(scope="module", params=ROWS, ids=lambda row: row.name)
 def explorer(request):
     explorer = last_value(request.param.code)
     yield explorer
@@ -54,37 +52,6 @@ def test_every_explorer_has_a_row():
 
 # ── values stay as code set them ──
 
-def numeric(explorer) -> list[str]:
-    "The traits that hold a number, or several."
-    own = explorer.traits(sync=None)  # what the browser is told stands apart
-    number = lambda t: isinstance(t, (T.Int, T.Float)) and not isinstance(t, T.Bool)
-    several = lambda v: isinstance(v, tuple) and len(v) and all(isinstance(u, float) for u in v)
-    return [n for n, t in own.items() if n in explorer.watch and (number(t) or several(getattr(explorer, n)))]
-
-
-def off_grid(explorer, name) -> list:
-    "Three values between the stops of a trait's control; without one, three a little off what it holds."
-    now, control = getattr(explorer, name), explorer._list.get(name)
-    if isinstance(now, tuple): return [(v + now[0], *now[1:]) for v in (0.01237, -0.02119, 0.03331)]
-    stops = [control.value(round(u * control.n)) for u in (0.3, 0.6, 0.8)] if hasattr(control, "n") else None
-    if stops is None and isinstance(now, int):
-        last = getattr(control, "last", 10**9)
-        ints = range(max(now - 3, 0), min(now + 4, last + 1))
-        return [v for v in ints if v != now and accepts(explorer, name, v)][:3]
-    if stops is None: return [now * 1.0371 + 0.00373, now * 0.9713 + 0.00137, now * 1.00913 + 0.00219]
-    if isinstance(now, int): return sorted(set(stops))
-    return [float(v * 10 ** (0.37 * control.step) if control.log else v + 0.37 * control.step) for v in stops]
-
-
-def accepts(explorer, name, value) -> bool:
-    before = getattr(explorer, name)
-    try: setattr(explorer, name, value)
-    except ValueError: return False
-    kept = getattr(explorer, name) == value and not explorer.error
-    setattr(explorer, name, before)
-    return kept
-
-
 def echo(explorer):
     "What a browser does that says again where each of its inputs stands."
     for name, (stop, *_) in dict(explorer._values).items():
@@ -95,8 +62,7 @@ def test_values_are_never_written_back(explorer):
     names = numeric(explorer)
     assert names
     for name in names:
-        if getattr(type(explorer), name).help is None or name == "pointed": continue
-        values = off_grid(explorer, name)
+        values, before = off_grid(explorer, name), getattr(explorer, name)
         assert len(values) == 3 or isinstance(values[0], int), (name, values)
         for value in values:
             setattr(explorer, name, value)
@@ -105,6 +71,7 @@ def test_values_are_never_written_back(explorer):
             assert getattr(explorer, name) == value, (name, value)
             shown = explorer._list[name].show(value)[0] if name in explorer._list else None
             assert shown is None or explorer._values[name][0] == shown
+        setattr(explorer, name, before)
 
 
 # ── nothing overlaps or is cut ──
@@ -228,11 +195,12 @@ def test_nothing_overlaps_or_is_cut(edge):
 
 
 def test_a_fifth_rule(monkeypatch):
-    "Rules that learners add are drawn like the lesson's four, however they are called."
+    "Rules that learners add are drawn like the lesson's own, however they are called."
+    there = len(lr_finder.RULES)
     for i in range(3):
-        monkeypatch.setitem(lr_finder.RULES, f"{LONG} {i}", Rule(lr_finder.minimum, f"row{i}", "points", "a new one"))
+        monkeypatch.setitem(lr_finder.RULES, f"{LONG} {i}", Rule(lr_finder.minimum, f"class{i}", "points", "a new one"))
     explorer = LRFinderExplorer(finds(2))
-    assert len(explorer.record().marks) == 7
+    assert len(explorer.record().marks) == there + 3
     text = explorer.scene().strings()
     assert sum(s.startswith(LONG[:12]) for s in text) >= 3, text
     assert_tidy(explorer)
