@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
 from lessonkit.collab import (DotBias, NeuralRatings, RatingBatches, Ratings, align, busiest_sheet, hide_some, means,
-                              mse, new_user, rating_learner, sheet_error, sheet_step, solve_sheet, split_last,
+                              mse, new_user, sheet_error, sheet_step, solve_sheet, split_last,
                               split_random, split_time, start_factors, train_dot_bias)
 from lessonkit.course.datasets import load, truth
 

@@ -22,7 +22,7 @@ ROWS = {
     "schedule": ScheduleExplorer,
     "sheet": lambda: FactorSheetExplorer(busiest_sheet(*load("movielens", sample=True, movies=True)), step=40),
     "sheet-own": lambda: FactorSheetExplorer(
-        Sheet(np.array([[5, 1, np.nan, 3], [4.5, np.nan, 2, 1], [1, 5, 4, np.nan]]), ("a (1)", "b", "c"), tuple("wxyz")),
+        Sheet(np.array([[5, 1, np.nan, 3], [4.5, np.nan, 2, 1], [1, 5, 4, np.nan]]), ("a (1)", "b", "c"), (*"uvwx",)),
         hide=True, n_factors=2, n_hidden=3, n_steps=30),
     "one-cycle": lambda: ScheduleExplorer("one_cycle", log_axis=True, n_step=50),
 }
