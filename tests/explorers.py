@@ -54,6 +54,7 @@ table["seconds"], table["error"] = table.max_iter * .04 + rng.uniform(0, .02, 30
 table.loc[::40, ["score", "seconds"]] = np.nan
 table.loc[::40, "error"] = "FloatingPointError: the weights are not finite"
 SearchExplorer(table, x="eta0", y="alpha")"""
+SHEET = "from lessonkit.explorers.factor_sheet import FactorSheetExplorer\nFactorSheetExplorer()"
 WATERFALL = """
 from sklearn.ensemble import RandomForestClassifier
 from lessonkit.course.table_rules import draw
@@ -88,6 +89,7 @@ ROWS = [
     Row("sgd", "from lessonkit.explorers.sgd import SGDExplorer\nSGDExplorer()", control="step"),
     Row("bagging", "from lessonkit.explorers.bagging import BaggingExplorer\nBaggingExplorer()", control="first k"),
     Row("bagging-own", OWN_FOREST, control="first k"),
+    Row("sheet", SHEET, control="step"),
     Row("waterfall", WATERFALL, control="value", hover=False),
     Row("search", SEARCH, control="rank"),
     Row("network", "from lessonkit.explorers.network import NetworkExplorer\nNetworkExplorer()", control="step"),

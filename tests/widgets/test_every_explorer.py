@@ -12,9 +12,11 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 import lessonkit.explorers
 from lessonkit import lr_finder
+from lessonkit.collab import Sheet
 from lessonkit.course.lab import WIDGET
 from lessonkit.explorers.bagging import BaggingExplorer
 from lessonkit.explorers.bptt import BPTTExplorer
+from lessonkit.explorers.factor_sheet import FactorSheetExplorer
 from lessonkit.explorers.lr_finder import LRFinderExplorer
 from lessonkit.explorers.schedule import ScheduleExplorer
 from lessonkit.explorers.search import SearchExplorer
@@ -149,6 +151,10 @@ EDGES = {
     "sgd: huge numbers": lambda: SGDExplorer(np.arange(9.0) * 1e6, np.arange(9.0) * 1e12 - 5e12),
     "sgd: an optimizer with a long name": lambda: SGDExplorer(
         optimizers={f"{LONG} {i}": optimizer_class(i) for i in range(5)}, compare=True),
+    "sheet: long titles and people": lambda: sheet([f"{LONG} {i} (1999)" for i in range(9)], [LONG[i:] for i in range(7)]),
+    "sheet: names that are empty": lambda: sheet([""] * 9, [""] * 7),
+    "sheet: numbers that explode": lambda: sheet(rate=0.1, step=60),
+    "sheet: twelve factors, all that can be hidden": lambda: sheet(n_factors=12, hide=True, n_hidden=99),
     "softmax: long names": lambda: SoftmaxExplorer([f"{LONG} {i}" for i in range(8)]),
     "softmax: a class without a name": lambda: SoftmaxExplorer(["", "b"]),
     "softmax: nothing is there": lambda: SoftmaxExplorer(mode="sigmoid", present=()),
@@ -158,6 +164,11 @@ EDGES = {
     "waterfall: one class": lambda: ship(np.full(60, "only"), long=False),
     "waterfall: huge numbers": lambda: ship(RNG.normal(size=60) * 1e12, RandomForestRegressor),
 }
+
+
+def sheet(movies="abcdefghi", people="1234567", step=9, **state):
+    stars = np.where(np.random.default_rng(0).random((9, 7)) < 0.2, np.nan, RNG.integers(1, 11, (9, 7)) / 2)
+    return FactorSheetExplorer(Sheet(stars, tuple(movies), tuple(people)), step=step, **state)
 
 
 def named(name):
