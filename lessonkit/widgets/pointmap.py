@@ -94,7 +94,7 @@ class Titles:
     def of(names: Sequence) -> "Titles":
         "Names, the most important first."
         names = tuple(" ".join(str(n).split()) for n in names)
-        labelled = names[:LABELLED]
+        labelled = names[: LABELLED if len(names) <= 3 * LABELLED else LABELLED // 2]
         short = tuple(fit(n, 190) for n in labelled)
         wide = np.array([np.ceil(8 * text_width(s)) / 8 + 8 for s in short])
         cut = np.array([255 if s == n else min(len(s) - 1, 254) for s, n in zip(short, labelled)], np.uint8)
