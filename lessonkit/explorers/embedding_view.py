@@ -151,8 +151,8 @@ def sentence(r: EmbeddingRecord) -> str:
     out = [f"Component {r.x} across, {r.y} up: the map shows {100 * both:.0f} % of how the {n:,} differ."]
     if r.n_frames > 1:
         last = r.frame + 1 == r.n_frames
-        still = ", the last." if last else f": {100 * r.residual:.1f} % of it still moves to the next."
-        out.append(f"Epoch {r.frame + 1} of {r.n_frames}{still}")
+        still = f"; the next differs by {number(r.residual)} of the variance, turns of the axes taken off" * (not last)
+        out.append(f"Epoch {r.frame + 1} of {r.n_frames}{', the last' * last}{still}.")
     if r.share < 100:
         least = f", {r.by} {number(r.least)} or more" if r.by else ""
         out.append(f"In sight are the first {r.share} %: {r.cloud.n:,}{least}.")
