@@ -77,7 +77,7 @@ class EmbeddingExplorer(MapExplorer):
         self.space = s = Space(matrix, table, name, popularity, frames)
         if s.n < 2: raise ValueError("matrix has one column: a map needs two")
         self.pairs = list(combinations(range(1, min(s.n, 5) + 1), 2))
-        self._set, self._from_page, self._shown = 0, False, None
+        self._serial, self._from_page, self._shown = 0, False, None
         if s.n_frames > 1: self.along = "epoch"
         super().__init__(color=self._first_color() if color is None else color,
                          **{"epoch": s.n_frames - 1, **state})
@@ -154,8 +154,8 @@ class EmbeddingExplorer(MapExplorer):
         if "pair" in changed and self.pair >= 0 and not changed & {"x", "y"}: self.x, self.y = self.pairs[self.pair]
         here = tuple(sorted((self.x, self.y)))
         self.pair = self.pairs.index(here) if here in self.pairs else -1
-        if "window" in changed and self._shown is not None: self._set += 1
-        elif self._shown not in (None, (self.x, self.y)) and self.window: self._set, self.window = self._set + 1, ()
+        if "window" in changed and self._shown is not None: self._serial += 1
+        elif self._shown not in (None, (self.x, self.y)) and self.window: self._serial, self.window = self._serial + 1, ()
         self._shown = (self.x, self.y)
 
     def _changed(self, change):
@@ -187,7 +187,7 @@ class EmbeddingExplorer(MapExplorer):
         cloud = Cloud(
             x, y, s.titles, fill, inks, s.norm(at), n, chosen, tuple((chosen[0], j) for j, _ in near),
             tuple(found), tuple(f"{sign} {listed[c - 1].words}" for sign, c in (("", self.x), ("↑", self.y))),
-            tuple(self.window) or None, self._set,
+            tuple(self.window) or None, self._serial,
             s.all_near(self.k, at) if self.saving and len(s) <= 20_000 else None)
         return EmbeddingRecord(
             cloud, listed, self.x, self.y, self.color, legend, self.share, float(s.weight[n - 1]), s.by,

@@ -90,7 +90,7 @@ class Space:
 
     def _norm(self, frame: int) -> Column:
         "Log of each row's squared distance from the mean."
-        return Column.of(np.log(((self.frames[frame] - self.pca.mean) ** 2).sum(1) + 1e-12))
+        return Column.of(np.log(((self.frames[frame] - self.pca.mean) ** 2).sum(1) + 1e-12), fine=False)
 
     def _unit(self, frame: int) -> np.ndarray:
         x = self.frames[frame]

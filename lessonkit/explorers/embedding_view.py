@@ -154,11 +154,11 @@ def sentence(r: EmbeddingRecord) -> str:
         still = f"; the next differs by {number(r.residual)} of the variance, turns of the axes taken off" * (not last)
         out.append(f"Epoch {r.frame + 1} of {r.n_frames}{', the last' * last}{still}.")
     if r.share < 100:
-        least = f", {r.by} {number(r.least)} or more" if r.by else ""
-        out.append(f"In sight are the first {r.share} %: {r.cloud.n:,}{least}.")
+        least = f", with {number(r.least)} {r.by} or more" if r.by else ""
+        out.append(f"In sight: {r.cloud.n:,}{least}.")
     if len(r.chosen) == 1:
-        near = ", ".join(f"{name} {c:.2f}" for name, c in r.near)
-        out.append(f"Chosen: {r.chosen[0]}. The map shows {100 * r.faithful:.0f} % of where it stands. "
+        near = ", ".join(f"{name} {c:.2f}" for name, c in r.near[:3])
+        out.append(f"Chosen: {r.chosen[0]}, {100 * r.faithful:.0f} % of whose place the map shows. "
                    f"Nearest in the full space, by cosine: {near}.")
     elif r.chosen: out.append(f"Chosen: {len(r.chosen):,}, among them {', '.join(r.chosen[:3])}.")
     if r.search: out.append(f"“{r.search}” finds {r.found:,}.")

@@ -86,7 +86,7 @@ guests.push(({ model, stage, act, life, ask, calm, scaleOf }) => {
   const u16 = (v) => new Uint16Array(v.buffer.slice(v.byteOffset, v.byteOffset + v.byteLength));
   const unpacked = new Map();
   const once = (key, f) => { if (!unpacked.has(key)) { if (unpacked.size > 40) unpacked.clear(); unpacked.set(key, f()); } return unpacked.get(key); };
-  const column = ([name, lo, hi]) => once(name, () => Float64Array.from(u16(blob(name)), (v) => lo + (v * (hi - lo)) / 65535));
+  const column = ([name, lo, hi, top]) => once(name, () => Float64Array.from(top === 255 ? u8(blob(name)) : u16(blob(name)), (v) => lo + (v * (hi - lo)) / top));
   function adopt(o) {
     const before = map, same = (a, b) => String(a) === String(b);
     const key = [o.ax, o.ay, o.norm, o.wide, o.box, o.x, o.y].join();
@@ -194,7 +194,7 @@ guests.push(({ model, stage, act, life, ask, calm, scaleOf }) => {
     if (it.near) { // no kernel: the neighbors came along
       mine.chosen = i < 0 ? [] : [i];
       const voice = stage.parentElement?.querySelector(".lk-narration");
-      if (voice) voice.textContent = i < 0 ? model.get("_text") : `${map.titles[i]}: the map shows ${Math.round(100 * map.level[i] / (LEVELS - 1))} % of where it stands. Nearest in the full space: ${links(i).map(([, j]) => map.titles[j]).join(", ")}.`;
+      if (voice) voice.textContent = i < 0 ? model.get("_text") : `Chosen: ${map.titles[i]}. Nearest in the full space: ${links(i).slice(0, 3).map(([, j]) => map.titles[j]).join(", ")}.`;
       ask();
     } else act.send({ kind: "pick", row: i, add });
   }

@@ -8,11 +8,13 @@ __all__ = ['LABELLED', 'PRINTED', 'FAR', 'HIGH', 'GAP', 'MARGIN', 'BAR', 'label_
 
 # %% ../../nbs/widgets/pointmap.ipynb #pm-imports
 import hashlib
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from PIL import Image
 
 from .canvas import module
 from .explorer import Explorer
@@ -59,26 +61,34 @@ def _blob(data: bytes) -> str: return hashlib.sha1(data).hexdigest()[:12]
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    "Numbers as they travel: two bytes each, between the smallest and the largest."
+    "Numbers as they travel: two bytes each, or one, between the smallest and the largest."
 
-    codes: np.ndarray  # (n,) uint16
+    codes: np.ndarray  # (n,) uint16, or uint8
     lo: float
     hi: float
     name: str  # of its bytes
 
     @staticmethod
-    def of(values) -> "Column":
-        "A column of finite numbers."
+    def of(
+        values,  # (n,) finite numbers
+        fine: bool = True,  # 65,536 steps; else 256
+    ) -> "Column":
+        "A column of them."
         v = np.asarray(values, float)
         lo, hi = (float(v.min()), float(v.max())) if len(v) else (0.0, 1.0)
         hi = hi if hi > lo else lo + 1.0
-        codes = np.rint((v - lo) / (hi - lo) * 65535).astype("<u2")
+        codes = np.rint((v - lo) / (hi - lo) * (65535 if fine else 255)).astype("<u2" if fine else "u1")
         return Column(codes, lo, hi, _blob(codes.tobytes() + np.array([lo, hi]).tobytes()))
 
     @cached_property
     def values(self) -> np.ndarray:
         "What the page reads: (n,) float64."
-        return self.lo + self.codes * (self.hi - self.lo) / 65535
+        return self.lo + self.codes * (self.hi - self.lo) / self.top
+
+    @property
+    def top(self) -> int:
+        "The code of the largest number."
+        return 65535 if self.codes.itemsize == 2 else 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +104,7 @@ class Titles:
     def of(names: Sequence) -> "Titles":
         "Names, the most important first."
         names = tuple(" ".join(str(n).split()) for n in names)
-        labelled = names[: LABELLED if len(names) <= 3 * LABELLED else LABELLED // 2]
+        labelled = names[: LABELLED if len(names) <= 3 * LABELLED else LABELLED // 3]
         short = tuple(fit(n, 190) for n in labelled)
         wide = np.array([np.ceil(8 * text_width(s)) / 8 + 8 for s in short])
         cut = np.array([255 if s == n else min(len(s) - 1, 254) for s, n in zip(short, labelled)], np.uint8)
@@ -214,7 +224,7 @@ class MapScene(Scene):
         self.rects([box], fill="panel")
         c, i = cloud, self._id
         text = dict(zip(("titles", "wide", "cut"), (c.titles.blobs[k][0] for k in ("titles", "wide", "cut"))))
-        (x, y), sent = c.range(box), lambda column: column and [column.name, column.lo, column.hi]
+        (x, y), sent = c.range(box), lambda column: column and [column.name, column.lo, column.hi, column.top]
         self._map = len(self.items), dict(
             kind="map", box=[float(v) for v in box], x=x, y=y, n=n if c.n is None else c.n, size=size, ax=sent(c.x),
             ay=sent(c.y), norm=sent(c.norm), fill=_blob(c.fill.tobytes()), inks=[i(k) for k in c.inks], **text,
@@ -357,6 +367,13 @@ class MapExplorer(Explorer):
             else: return super()._act(act)
         except Exception as e: self._fail(e)
         self.send({"done": act.get("n", 0)})
+
+    def png(self) -> bytes:
+        "The present picture as a PNG with a palette: thousands of points would else make it large."
+        out = io.BytesIO()
+        picture = Image.open(io.BytesIO(super().png())).convert("RGB")
+        picture.quantize(64, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(out, "png", optimize=True)
+        return out.getvalue()
 
     def to_html(self, path=None, values=None, max_bytes=3_000_000):
         "One self-contained page; see `Explorer.to_html`. Zooming, pointing and picking go on working in it."

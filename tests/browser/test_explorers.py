@@ -73,6 +73,14 @@ forest = RandomForestClassifier(100, random_state=0).fit(X[:1000], lived[:1000])
 explorer = WaterfallExplorer(forest, X[1000:], encoder=encoder, row=12)
 explorer.feature = "Fare"
 explorer"""
+EMBEDDING = """
+import numpy as np, pandas as pd
+from lessonkit.explorers.embedding import EmbeddingExplorer
+rng, n = np.random.default_rng(0), {n}
+matrix = rng.normal(size=(n, 50)) * np.linspace(3, .5, 50)
+table = pd.DataFrame(dict(title=[f"Movie number {{i}} ({{1950 + i % 60}})" for i in range(n)],
+                          ratings=rng.geometric(.02, n), genre=rng.choice(["Drama", "Comedy", "Action"], n)))
+EmbeddingExplorer(matrix, table, popularity="ratings", color="genre", selected=(7,))"""
 ROWS = [
     Row(
         "bptt",
@@ -102,6 +110,8 @@ ROWS = [
     Row("bagging-own", OWN_FOREST, control="first k"),
     Row("waterfall", WATERFALL, control="value", hover=False),
     Row("search", SEARCH, control="rank"),
+    Row("embedding", EMBEDDING.format(n=9_066), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),
+    Row("embedding-100k", EMBEDDING.format(n=100_000), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
 ]
 
