@@ -30,7 +30,7 @@ def as_matrix(
     if x.ndim != 2 or min(x.shape) < 1:
         raise ValueError(f"{name} has shape {x.shape}: give a table of numbers, (n, d), a row for each thing")
     if x.dtype.kind not in "fiub": raise TypeError(f"{name} holds {x.dtype}: give numbers")
-    x = x.astype(np.float64)
+    x = x.astype(np.float64, copy=False)
     if not np.isfinite(x.sum()) and not np.isfinite(x).all():
         row = int(np.flatnonzero(~np.isfinite(x).all(1))[0])
         raise ValueError(f"{name} has a gap or an infinite number in row {row}: leave such rows out first")
@@ -75,19 +75,26 @@ def pca(
     Raises ValueError for more components than rows or columns, and where all rows are equal."""
     m, give, n = as_matrix("x", x), _as_given(x), whole("n", n)
     if n > min(m.shape): raise ValueError(f"n={n} is too many for x of shape {m.shape}: take {min(m.shape)} or fewer")
-    mean = np.ones(len(m)) @ m / len(m)
-    m -= mean
+    mean, taken_off = np.ones(len(m)) @ m / len(m), False
     if len(m) >= 10 * m.shape[1]:
-        square, vectors = np.linalg.eigh(m.T @ m)
+        square = m.T @ m
+        table = square - len(m) * np.outer(mean, mean)
+        if (np.diag(square) > 1e3 * np.diag(table)).any():  # a mean that large would cost digits: take it off first
+            m, taken_off = m - mean, True
+            table = m.T @ m
+        square, vectors = np.linalg.eigh(table)
         square, components = square[::-1].clip(0), vectors[:, ::-1].T[:n].copy()
     else:
+        m, taken_off = m - mean, True
         _, s, components = np.linalg.svd(m, full_matrices=False)
         square, components = s**2, components[:n].copy()
     if not square[0] > 1e-30 * len(m) * max((mean**2).max(), 1e-30):
         raise ValueError("x has equal rows: nothing varies, so there is no direction to find")
     largest = np.abs(components).argmax(1)
     components *= np.sign(components[np.arange(n), largest])[:, None]
-    return PCA(*map(give, (m @ components.T, components, square[:n] / square.sum(), mean)))
+    scores = m @ components.T
+    if not taken_off: scores -= components @ mean
+    return PCA(*map(give, (scores, components, square[:n] / square.sum(), mean)))
 
 # %% ../nbs/21_embeddings.ipynb #em-faithful
 def faithfulness(
@@ -184,7 +191,7 @@ def cosines(
     "The cosine of the angle between row `i` and every row; 0 for a row of zeros."
     x, i = as_matrix("x", x), whole("i", i, 0)
     if i >= len(x): raise ValueError(f"i={i} does not exist: x has {len(x)} rows, from 0")
-    length = np.linalg.norm(x, axis=1)
+    length = np.sqrt(np.einsum("nd,nd->n", x, x))
     return x @ x[i] / np.maximum(length * length[i], 1e-300)
 
 

@@ -155,7 +155,8 @@ class EmbeddingExplorer(MapExplorer):
         here = tuple(sorted((self.x, self.y)))
         self.pair = self.pairs.index(here) if here in self.pairs else -1
         if "window" in changed and self._shown is not None: self._serial += 1
-        elif self._shown not in (None, (self.x, self.y)) and self.window: self._serial, self.window = self._serial + 1, ()
+        elif self._shown not in (None, (self.x, self.y)) and self.window:
+            self._serial, self.window = self._serial + 1, ()
         self._shown = (self.x, self.y)
 
     def _changed(self, change):
