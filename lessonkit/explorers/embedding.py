@@ -39,7 +39,7 @@ class Pairs(Player):
 
     def show(self, value) -> list:
         "What the browser is told: 'components 1, 2'."
-        return [self.stop(value), "{}, {}".format(*self.pairs[self.stop(value)])]
+        return [self.stop(value), "{}, {}".format(*self.pairs[value]) if value >= 0 else "–"]
 
 
 class EmbeddingExplorer(MapExplorer):

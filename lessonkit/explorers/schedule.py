@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import traitlets as T
 
-from ..schedules import (SNAP, Schedule, clr, combine_scheds, one_cycle, one_cycle_momentum, sched_const,
-                                 sched_cos, sched_exp, sched_lin, sgdr, stlr, train_by)
+from ..schedules import (SNAP, Schedule, clr, combine_scheds, digits, one_cycle, one_cycle_momentum, sched_const,
+                                 sched_cos, sched_exp, sched_lin, sgdr, small_net, stlr, train_by)
 from ..widgets.controls import Button, Choice, Player, Slider, Toggle
 from ..widgets.explorer import Chip, Explorer
 from ..widgets.panel import NARROW, Panel, rows
@@ -238,7 +238,8 @@ class ScheduleExplorer(Explorer):
     about = "A schedule says how large the steps are, from the first to the last. Dashed lines are where pieces meet."
     watch = ("kind", "lr", "lr_min", "n_cycle", "cycle_mult", "decay", "pct_start", "div", "div_final", "cut_frac",
              "ratio", "momentum", "momentum_low", "log_axis", "step")
-    along, view, sentence = "step", staticmethod(view), staticmethod(sentence)
+    along, engine = "step", "schedule"
+    view, sentence = staticmethod(view), staticmethod(sentence)
     kind = T.Enum(list(KINDS), help="which shape")
     lr = T.Float(1.0, help="the highest rate")
     lr_min = T.Float(0.001, help="the lowest rate")
@@ -471,5 +472,14 @@ class ScheduleExplorer(Explorer):
         self.on_drag(id, x, y)
         self._held = None
         self.refresh()
+
+    def computes(self): return self.own is None
+
+    def engine_data(self):
+        (x, y, x_out, y_out), net, rng = digits(), small_net(self.seed), np.random.default_rng(self.seed)
+        pixels = lambda x: np.rint((x.numpy() + .3) * 16).astype(np.uint8)
+        return dict(pixels=pixels(x), y=y.numpy(), pixels_out=pixels(x_out), y_out=y_out.numpy(),
+                    weights=[w.detach().numpy() for w in net.parameters()],
+                    batches=np.stack([rng.integers(0, len(x), 8) for _ in range(self.n_step)]))
 
     def recorded_values(self): return sorted({*np.linspace(0, self.n_step, 41).astype(int).tolist(), self.step})

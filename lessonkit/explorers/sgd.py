@@ -260,6 +260,7 @@ class SGDExplorer(Explorer):
     about = ("Each point of the map is a line, and its color is that line's loss. An optimizer walks from the "
              "ring towards the lowest place.")
     watch, along = ("rate", "momentum", "optimizer", "step", "start", "compare", "pointed"), "step"
+    engine = "sgd"
     view, sentence = staticmethod(view), staticmethod(sentence)
     rate = T.Float(help="learning rate")
     momentum = T.Float(help="of `momentum`, and the first beta of `Adam`; from 0 to below 1")
@@ -286,6 +287,9 @@ class SGDExplorer(Explorer):
         self.x, self.y = as_points(*(make_points() if x is None else (x, y)))
         if n_steps < 1: raise ValueError(f"n_steps={n_steps} is too small: take 1 or more")
         self.optimizers, self.n_steps = dict(optimizers or OPTIMIZERS), int(n_steps)
+        takes = {name: inspect.signature(kind).parameters for name, kind in self.optimizers.items()}
+        self.betas = {name: p["betas"].default[1] for name, p in takes.items() if "betas" in p}  # the second of them
+        self.rolling = {name for name, p in takes.items() if "momentum" in p}
         self.best = np.polyfit(self.x, self.y, 1)
         self.edge = largest_stable_lr(self.x)
         self._walks = {}
@@ -347,9 +351,8 @@ class SGDExplorer(Explorer):
 
     def _options(self, name: str) -> dict:
         "What `momentum` is called by this optimizer; nothing, where it has none."
-        takes = inspect.signature(self.optimizers[name]).parameters
-        if "betas" in takes: return {"betas": (self.momentum, takes["betas"].default[1])}
-        return {"momentum": self.momentum} if "momentum" in takes else {}
+        if name in self.betas: return {"betas": (self.momentum, self.betas[name])}
+        return {"momentum": self.momentum} if name in self.rolling else {}
 
     def _walk(self, name: str) -> Descent:
         return descend(
@@ -460,5 +463,7 @@ class SGDExplorer(Explorer):
     def _nudge(self, dx, dy):
         (a0, a1), (b0, b1) = self.window
         self._go(self.start[0] + dx * (a1 - a0) / 64, self.start[1] + dy * (b1 - b0) / 60)
+
+    def computes(self): return all(kind is OPTIMIZERS.get(name) for name, kind in self.optimizers.items())
 
     def recorded_values(self): return range(self.n_steps + 1)

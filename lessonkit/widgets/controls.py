@@ -58,16 +58,8 @@ class Slider:
     def spec(self) -> dict:
         "The control, for the browser."
         lo = float(np.log10(self.lo)) if self.log else self.lo
-        return dict(
-            kind=self.kind,
-            name=self.name,
-            label=self.label or self.name,
-            n=self.n,
-            lo=lo,
-            step=self.step,
-            log=self.log,
-            digits=self.digits,
-        )
+        return dict(kind=self.kind, name=self.name, label=self.label or self.name, n=self.n, lo=lo, step=self.step,
+                    log=self.log, digits=self.digits)
 
 
 @dataclass(frozen=True)
@@ -94,17 +86,8 @@ class Player:
 
     def spec(self) -> dict:
         "The control, for the browser."
-        return dict(
-            kind=self.kind,
-            name=self.name,
-            label=self.label or self.name,
-            n=self.last,
-            lo=0,
-            step=1,
-            log=False,
-            digits=9,
-            interval=self.interval,
-        )
+        return dict(kind=self.kind, name=self.name, label=self.label or self.name, n=self.last, lo=0, step=1,
+                    log=False, digits=9, interval=self.interval)
 
 
 @dataclass(frozen=True)
@@ -184,9 +167,8 @@ class Field:
 
     def spec(self) -> dict:
         "The control, for the browser."
-        return dict(
-            kind=self.kind, name=self.name, label=self.label or self.name, lo=self.lo, hi=self.hi, step=self.step
-        )
+        return dict(kind=self.kind, name=self.name, label=self.label or self.name, lo=self.lo, hi=self.hi,
+                    step=self.step)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ __all__ = ['DESIGN', 'WIDEST', 'NARROWEST', 'Chip', 'Explorer']
 
 # %% ../../nbs/widgets/explorer.ipynb #explorer-imports
 import base64
+import threading
+import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
@@ -53,6 +55,7 @@ class Explorer(anywidget.AnyWidget):
     hint: str = ""  # stands on the picture until it is used
     watch: tuple[str, ...] = ()  # traits whose change draws anew
     along: str = "step"  # the trait that `to_html` records along
+    engine: str = ""  # a file of static/engines: with it, a saved page computes instead of playing frames
 
     # what the browser is told, and tells
     _scene = T.Dict().tag(sync=True, to_json=Scene.pack)
@@ -270,6 +273,47 @@ class Explorer(anywidget.AnyWidget):
         )
         return f"{type(self).__name__}({', '.join(f'{k}={short(v)!r}' for k, v in state.items())})"
 
+    # ── what takes seconds ──
+
+    running = False  # whether something is computed right now
+    _stopped, _shown = False, 0.0
+
+    def work(
+        self,
+        job: Callable[[], object],
+        beside: bool = False,  # in a thread, so that the kernel stays free
+    ):
+        "Does what takes seconds, one job at a time, and draws what it came to. Raises ValueError where one runs."
+        if self.running: raise ValueError("one run at a time: stop it, or wait")
+        self.running, self._stopped = True, False
+        self._shown = 0.0
+        self.refresh_controls()
+
+        def do():
+            try: job()
+            finally:
+                self.running = False
+                self.refresh_controls()
+                self.refresh()
+
+        def guarded():
+            try: do()
+            except Exception as e: self._fail(e)
+
+        if not beside: return do()
+        self._thread = threading.Thread(target=guarded, daemon=True)
+        self._thread.start()
+
+    def stop(self):
+        "Ends what is running; what it has seen so far stays."
+        self._stopped = True
+
+    def due(self) -> bool:
+        "Whether the picture of a running job is due again: a few times a second."
+        late = time.monotonic() - self._shown > 0.15
+        if late: self._shown = time.monotonic()
+        return late
+
     # ── pages without a kernel ──
 
     def plot(
@@ -303,14 +347,27 @@ class Explorer(anywidget.AnyWidget):
         "One self-contained page that opens on the state shown and still moves, without kernel or network."
         from lessonkit.widgets.page import page
 
-        text = page(self, values, max_bytes)
+        state = {name: getattr(self, name) for name in self.watch}
+        try: text = page(self, values, max_bytes)
+        finally:  # what goes along with `along` is put back too
+            with self.at_once():
+                for name, value in state.items(): self.set_trait(name, value)
         if path is None: return text
         Path(path).write_text(text, encoding="utf-8")
         return Path(path)
 
+    def computes(self) -> bool:
+        "Whether a saved page can compute: there is an engine, and it knows all that this explorer was given."
+        return bool(self.engine)
+
+    def engine_data(self) -> Mapping:
+        "What the engine of a saved page needs besides traits and plain attributes: numbers, arrays, lists, dicts."
+        return {}
+
     def recorded_values(self) -> Sequence:
         "What `to_html` records unless told: up to 40 values of `along`, from the present one on."
-        return list(range(getattr(self, self.along), getattr(self, self.along) + 40))
+        first, player = getattr(self, self.along), self._list.get(self.along)
+        return range(first, min(first + 40, getattr(player, "last", first + 40) + 1))
 
     def close(self):
         "Closes the widget and all it made."

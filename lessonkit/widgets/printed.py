@@ -24,9 +24,8 @@ def plot_scene(
     import matplotlib.pyplot as plt
 
     if ax is None:
-        ax = plt.figure(
-            figsize=(scene.width / 100, scene.height / 100), dpi=100, facecolor=INKS["page"][int(dark)]
-        ).add_axes((0, 0, 1, 1))
+        ax = plt.figure(figsize=(scene.width / 100, scene.height / 100), dpi=100,
+                        facecolor=INKS["page"][int(dark)]).add_axes((0, 0, 1, 1))
     inks = scene.finish().ink_table(dark)
     px = ax.get_position().width * ax.figure.get_figwidth() * 72 / scene.width  # points a pixel of the scene takes
     for order, item in enumerate(scene.items, start=2):
@@ -47,16 +46,10 @@ def _rects(ax, it, inks, dark, px, order):
     from matplotlib.collections import PolyCollection
 
     x, y, w, h = it["xywh"].T
-    corners = np.stack(
-        [np.stack([x, y], 1), np.stack([x + w, y], 1), np.stack([x + w, y + h], 1), np.stack([x, y + h], 1)], 1
-    )
-    made = PolyCollection(
-        corners,
-        facecolors=[inks[i] for i in it["fill"]],
-        edgecolors=[inks[i] for i in it["stroke"]],
-        linewidths=it["width"] * px,
-        zorder=order,
-    )
+    corners = np.stack([np.stack([x, y], 1), np.stack([x + w, y], 1), np.stack([x + w, y + h], 1),
+                        np.stack([x, y + h], 1)], 1)
+    made = PolyCollection(corners, facecolors=[inks[i] for i in it["fill"]],
+                          edgecolors=[inks[i] for i in it["stroke"]], linewidths=it["width"] * px, zorder=order)
     ax.add_collection(made, autolim=False)
     return [made]
 
@@ -67,50 +60,22 @@ _MARKS = dict(dot="o", square="s", diamond="D", up="^", plus="P", cross="X")
 def _marks(ax, it, inks, dark, px, order):
     size = np.broadcast_to(np.asarray(it["size"], float), len(it["xy"])) * px
     if not len(size): return []
-    return [
-        ax.scatter(
-            *it["xy"].T,
-            s=size**2,
-            marker=_MARKS[it["shape"]],
-            c=[inks[i] for i in it["fill"]],
-            edgecolors=[inks[i] for i in it["stroke"]],
-            linewidths=it["width"] * px,
-            zorder=order,
-        )
-    ]
+    return [ax.scatter(*it["xy"].T, s=size**2, marker=_MARKS[it["shape"]], c=[inks[i] for i in it["fill"]],
+                       edgecolors=[inks[i] for i in it["stroke"]], linewidths=it["width"] * px, zorder=order)]
 
 
 def _text(ax, it, inks, dark, px, order):
     family = "monospace" if it["font"] == "mono" else "sans-serif"
     for (x, y), s, i in zip(it["xy"], it["strings"], it["ink"]):
         if s:
-            ax.text(
-                x,
-                y,
-                s.replace("$", r"\$"),
-                size=it["size"] * px,
-                color=inks[i],
-                ha=it["align"],
-                va="center_baseline",
-                family=family,
-                weight=it["weight"],
-                zorder=order,
-                clip_on=True,
-            )
+            ax.text(x, y, s.replace("$", r"\$"), size=it["size"] * px, color=inks[i], ha=it["align"],
+                    va="center_baseline", family=family, weight=it["weight"], zorder=order, clip_on=True)
 
 
 def _line(ax, it, inks, dark, px, order):
     style = (0, [d / max(it["width"], 1e-6) for d in it["dash"]]) if it["dash"] else "-"
-    return ax.plot(
-        *it["xy"].T,
-        color=inks[it["ink"]],
-        linewidth=it["width"] * px,
-        linestyle=style,
-        zorder=order,
-        scalex=False,
-        scaley=False,
-        solid_capstyle="round",
-    )
+    return ax.plot(*it["xy"].T, color=inks[it["ink"]], linewidth=it["width"] * px, linestyle=style, zorder=order,
+                   scalex=False, scaley=False, solid_capstyle="round")
 
 
 def _area(ax, it, inks, dark, px, order):
@@ -124,15 +89,8 @@ def _image(ax, it, inks, dark, px, order):
     pixels = (
         it["codes"] if it["codes"].ndim == 3 else to_rgba_array([pair[int(dark)] for pair in it["colors"]])[it["codes"]]
     )
-    return [
-        ax.imshow(
-            pixels,
-            extent=(x, x + w, y + h, y),
-            interpolation="bilinear" if it["smooth"] else "nearest",
-            zorder=order,
-            aspect="auto",
-        )
-    ]
+    return [ax.imshow(pixels, extent=(x, x + w, y + h, y), interpolation="bilinear" if it["smooth"] else "nearest",
+                      zorder=order, aspect="auto")]
 
 
 _PAINT = dict(rects=_rects, marks=_marks, text=_text, line=_line, area=_area, image=_image)
@@ -161,14 +119,8 @@ def still(
         fig.add_artist(Rectangle((0, 1 - top / tall), 1, top / tall, color=INKS["panel"].light, zorder=0))
         fig.text(8 / w, 1 - top / 2 / tall, band, size=13 * 0.72, color=INKS["fg"].light, va="center", weight="bold")
     for i, line in enumerate(lines):
-        fig.text(
-            8 / w,
-            (foot - 14 - 18 * i) / tall,
-            line.replace("$", r"\$"),
-            size=13 * 0.72,
-            color=INKS["fg"].light,
-            va="center",
-        )
+        fig.text(8 / w, (foot - 14 - 18 * i) / tall, line.replace("$", r"\$"), size=13 * 0.72, color=INKS["fg"].light,
+                 va="center")
     out = io.BytesIO()
     fig.savefig(out, format="png")
     return out.getvalue()

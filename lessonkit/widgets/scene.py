@@ -127,9 +127,8 @@ class Scene:
         "Rectangles."
         xywh = np.asarray(xywh, np.float32).reshape(-1, 4)
         n = len(xywh)
-        return self._add(
-            "rects", xywh=xywh, fill=self._ids(fill, n), stroke=self._ids(stroke, n), width=width, radius=radius, **how
-        )
+        return self._add("rects", xywh=xywh, fill=self._ids(fill, n), stroke=self._ids(stroke, n), width=width,
+                         radius=radius, **how)
 
     def marks(
         self,
@@ -147,16 +146,8 @@ class Scene:
         if n > 100_000: raise ValueError(f"{n:,} points: give at most 100,000, a sample of them")
         if shape not in SHAPES: raise ValueError(f"shape={shape!r}: take one of {', '.join(SHAPES)}")
         size = np.broadcast_to(np.asarray(size, np.float32), n).copy() if np.ndim(size) else float(size)
-        return self._add(
-            "marks",
-            xy=xy,
-            size=size,
-            fill=self._ids(fill, n),
-            stroke=self._ids(stroke, n),
-            width=width,
-            shape=shape,
-            **how,
-        )
+        return self._add("marks", xy=xy, size=size, fill=self._ids(fill, n), stroke=self._ids(stroke, n), width=width,
+                         shape=shape, **how)
 
     def text(
         self,
@@ -177,18 +168,8 @@ class Scene:
         if max_width: strings = [fit(s, max_width, size, weight, font) for s in strings]
         xy = np.asarray(xy, np.float32).reshape(-1, 2)
         if len(strings) != len(xy): raise ValueError(f"{len(strings)} strings for {len(xy)} places")
-        return self._add(
-            "text",
-            xy=xy,
-            strings=strings,
-            size=size,
-            ink=self._ids(ink, len(xy)),
-            align=align,
-            font=font,
-            weight=weight,
-            over=over,
-            **how,
-        )
+        return self._add("text", xy=xy, strings=strings, size=size, ink=self._ids(ink, len(xy)), align=align,
+                         font=font, weight=weight, over=over, **how)
 
     def line(
         self,
@@ -199,9 +180,8 @@ class Scene:
         **how,
     ) -> "Scene":
         "A line through points."
-        return self._add(
-            "line", xy=np.asarray(xy, np.float32).reshape(-1, 2), ink=self._id(ink), width=width, dash=list(dash), **how
-        )
+        return self._add("line", xy=np.asarray(xy, np.float32).reshape(-1, 2), ink=self._id(ink), width=width,
+                         dash=list(dash), **how)
 
     def area(
         self,
@@ -235,16 +215,8 @@ class Scene:
         if codes.ndim == 3 and codes.shape[2] == 3:
             codes = np.concatenate([codes, np.full((*codes.shape[:2], 1), 255, np.uint8)], 2)
         rows, cols = codes.shape[:2]
-        return self._add(
-            "image",
-            xywh=[float(v) for v in xywh],
-            codes=codes,
-            rows=rows,
-            cols=cols,
-            colors=tuple(map(tuple, colors)),
-            smooth=smooth,
-            **how,
-        )
+        return self._add("image", xywh=[float(v) for v in xywh], codes=codes, rows=rows, cols=cols,
+                         colors=tuple(map(tuple, colors)), smooth=smooth, **how)
 
     def label(
         self,
@@ -257,9 +229,8 @@ class Scene:
         within: Box | None = None,  # where it must stay; None: the picture
     ) -> "Scene":
         "A label beside a point, put where it covers no other text; left out where there is no room at all."
-        self._labels.append(
-            (tuple(map(float, at)), string, ink, size, gap, weight, within or (0, 0, self.width, self.height))
-        )
+        self._labels.append((tuple(map(float, at)), string, ink, size, gap, weight,
+                             within or (0, 0, self.width, self.height)))
         return self
 
     # ── what can be held ──
@@ -294,23 +265,9 @@ class Scene:
             else "default"
         )
         index = next((i for i, p in enumerate(self.panels) if p is panel), None)
-        self.handles.append(
-            dict(
-                id=id,
-                box=[float(v) for v in box],
-                panel=index,
-                drag=drag,
-                click=click,
-                hover=hover,
-                zoom=zoom,
-                label=label,
-                at=None if at is None else [float(v) for v in at],
-                step=[float(v) for v in step],
-                value=value,
-                cells=cells,
-                cursor=cursor,
-            )
-        )
+        self.handles.append(dict(id=id, box=[float(v) for v in box], panel=index, drag=drag, click=click, hover=hover,
+                                 zoom=zoom, label=label, at=None if at is None else [float(v) for v in at],
+                                 step=[float(v) for v in step], value=value, cells=cells, cursor=cursor))
         return self
 
     # ── what a test asks ──
@@ -372,15 +329,9 @@ class Scene:
             else v
         )
         items = [{k: pack(k, v) for k, v in it.items() if v is not None} for it in self.items]
-        return dict(
-            w=self.width,
-            h=self.height,
-            inks=[list(ink(name)) for name in self._inks] or [list(Ink("#000000", "#ffffff"))],
-            handles=self.handles,
-            panels=[p.state() for p in self.panels],
-            items=items,
-            tables=[*tables],
-        )
+        return dict(w=self.width, h=self.height,
+                    inks=[list(ink(name)) for name in self._inks] or [list(Ink("#000000", "#ffffff"))],
+                    handles=self.handles, panels=[p.state() for p in self.panels], items=items, tables=[*tables])
 
     @staticmethod
     def pack(
@@ -435,16 +386,8 @@ class Scene:
 
     def _add(self, kind, key=None, ids=None, clip=None, panel=None, **item) -> "Scene":
         ids = None if ids is None else [str(i) for i in ids]
-        self.items.append(
-            dict(
-                kind=kind,
-                key=key,
-                ids=ids,
-                clip=None if clip is None else [float(v) for v in clip],
-                panel=panel,
-                **item,
-            )
-        )
+        self.items.append(dict(kind=kind, key=key, ids=ids, clip=None if clip is None else [float(v) for v in clip],
+                               panel=panel, **item))
         return self
 
 
@@ -470,16 +413,9 @@ def _free_place(at, s, size, gap, weight, within, taken):
     (x, y), half = at, text_width(s, size, weight) / 2
     for far in (1, 2, 3.5, 5):
         d = gap * far
-        for px, py, align in (
-            (x + d, y, "left"),
-            (x - d, y, "right"),
-            (x, y - d - 4, "center"),
-            (x, y + d + 4, "center"),
-            (x + d, y - d, "left"),
-            (x + d, y + d, "left"),
-            (x - d, y - d, "right"),
-            (x - d, y + d, "right"),
-        ):
+        for px, py, align in ((x + d, y, "left"), (x - d, y, "right"), (x, y - d - 4, "center"),
+                              (x, y + d + 4, "center"), (x + d, y - d, "left"), (x + d, y + d, "left"),
+                              (x - d, y - d, "right"), (x - d, y + d, "right")):
             if align == "center":
                 px = min(max(px, within[0] + half), within[0] + within[2] - half)
             box = _text_box(px, py, s, size, weight, "sans", {"left": 0, "center": 0.5, "right": 1}[align])

@@ -24,6 +24,8 @@ NOISE = {
         "Notebook 7 as it starts: a command of the file browser, which its notebook page does not have"),
     r"403 \(Forbidden\) \(\S+/static/notebook/\w+\.woff2\)": (
         "jupyter_server remembers where a font is by its bare name, so JupyterLab's copy hides Notebook 7's"),
+    r"Could not restore the debugger state: Canceled future for debug_request": (
+        "JupyterLab's debugger asks the kernel about each notebook it opens; this one was closed before the answer"),
 }
 
 LINKED = """
