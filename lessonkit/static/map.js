@@ -321,7 +321,7 @@ guests.push(({ model, stage, act, life, ask, calm, scaleOf }) => {
       }
     }
     const back = ink(it.panel), quiet = chosen.length || lit.length;
-    g.globalAlpha = 0.7;
+    g.globalAlpha = 0.8;
     g.fillStyle = back;
     for (const [, [x, y, wide]] of drawn) g.fillRect(x - 1, y, wide - 3, 16);
     g.globalAlpha = 1;

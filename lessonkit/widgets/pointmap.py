@@ -11,7 +11,7 @@ import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from PIL import Image
@@ -177,7 +177,7 @@ class Cloud:
                     out.append((i, l, t + 8))
                     break
         m, wide = min(len(self.x.codes), len(self.titles.wide), PRINTED), self.titles.wide
-        zooms, last = label_zooms(at[:m], wide[:m]), m if self.n is None else min(m, self.n)
+        zooms, last = _zooms(_Places(at[:m], wide[:m])), m if self.n is None else min(m, self.n)
         x, y = shown[:last].T
         end = x + GAP + wide[:last]
         fits = (zooms[:last] <= zoom) & (x >= 0) & (y >= 8) & (y <= h - 8) & (end <= w)
@@ -200,6 +200,22 @@ class Cloud:
         own[_blob(self.fill.tobytes())] = self.fill.tobytes()
         if self.near is not None: own[_blob(self.near.tobytes())] = self.near.astype("<u2").tobytes()
         return own
+
+
+@dataclass(frozen=True, eq=False)
+class _Places:
+    "Points and widths of labels, alike where all numbers are: what comes again is not computed again."
+
+    xy: np.ndarray
+    wide: np.ndarray
+
+    def __hash__(self): return hash((self.xy.tobytes(), self.wide.tobytes()))
+
+    def __eq__(self, other): return np.array_equal(self.xy, other.xy) and np.array_equal(self.wide, other.wide)
+
+
+@lru_cache(8)
+def _zooms(places: _Places) -> np.ndarray: return label_zooms(places.xy, places.wide)
 
 
 class MapScene(Scene):
@@ -267,8 +283,12 @@ class MapScene(Scene):
         bright = list(dict.fromkeys([*c.lit, *(j for _, j in c.links), *c.chosen]))
         strokes = ["focus" if i in c.chosen else "fg" for i in bright]
         if bright: self.marks(at[bright], size=size + 4, fill=[ink(i, 0) for i in bright], stroke=strokes, **how)
-        strong = set(bright)
-        for i, x, y in c.labels(box):
+        strong, labels = set(bright), c.labels(box)
+        if labels:  # a ground to be read on, whatever lies beneath
+            wide = [text_width(c.word(i)) + 3 for i, *_ in labels]
+            backs = [(box[0] + x - 1, box[1] + y - 7.5, w, 15) for (_, x, y), w in zip(labels, wide)]
+            self.rects(backs, fill="panel", printed=True)
+        for i, x, y in labels:
             self.text([[box[0] + x, box[1] + y]], c.word(i), ink="fg" if i in strong or not dim else "muted",
                       align="left", printed=True)
         for name, (x, y, w), align in zip(c.names, places, ("center", "left")):

@@ -98,6 +98,7 @@ def test_values_are_never_written_back(explorer):
     for name in names:
         if getattr(type(explorer), name).help is None or name == "pointed": continue
         values = off_grid(explorer, name)
+        if not values and isinstance(getattr(explorer, name), int): continue  # it has one value only
         assert len(values) == 3 or isinstance(values[0], int), (name, values)
         for value in values:
             setattr(explorer, name, value)
