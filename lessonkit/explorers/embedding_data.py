@@ -163,7 +163,7 @@ class Space:
             lo, hi = np.nanquantile(v, [0.02, 0.98])
             t = np.clip((v - lo) / ((hi - lo) or 1), 0, 1)
             fill = np.where(np.isnan(v), STEPS, np.rint(np.nan_to_num(t) * (STEPS - 1))).astype(np.uint8)
-            inks = tuple(f"cividis:{i / (STEPS - 1):.3f}" for i in range(STEPS))
+            inks = tuple(f"cividis:{0.2 + 0.7 * i / (STEPS - 1):.3f}" for i in range(STEPS))  # seen on either ground
             return fill, (*inks, "class7"), tuple((inks[i], number(lo + (hi - lo) * i / (STEPS - 1)))
                                                   for i in (0, STEPS // 2, STEPS - 1))
         words = v.astype(str).where(v.notna(), "none")

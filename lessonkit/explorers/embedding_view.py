@@ -28,7 +28,7 @@ class Component:
     @property
     def words(self) -> str:
         "What it is called: its name, or its two extremes."
-        return self.name or f"{self.low[0]} ↔ {self.high[0]}"
+        return self.name or f"{fit(self.low[0], 170)} ↔ {fit(self.high[0], 170)}"
 
 
 @dataclass(frozen=True, eq=False)

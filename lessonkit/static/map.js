@@ -95,7 +95,7 @@ guests.push(({ model, stage, act, life, ask, calm, scaleOf }) => {
       map = { key, n, x: new Float64Array(n), y: new Float64Array(n), level: new Uint8Array(n), from: null };
       for (let i = 0; i < n; i++) { map.x[i] = ((dx[i] - o.x[0]) / (o.x[1] - o.x[0])) * w; map.y[i] = h - ((dy[i] - o.y[0]) / (o.y[1] - o.y[0])) * h; }
       const norm = o.norm && column(o.norm);
-      for (let i = 0; i < n; i++) map.level[i] = norm ? Math.round((LEVELS - 1) * Math.min(1, (dx[i] ** 2 + dy[i] ** 2) / Math.exp(norm[i]))) : LEVELS - 1;
+      for (let i = 0; i < n; i++) map.level[i] = norm ? Math.round((LEVELS - 1) * Math.min(1, Math.hypot(dx[i], dy[i]) / Math.exp(norm[i] / 2))) : LEVELS - 1;
       map.wide = o.wide ? once(o.wide, () => Float64Array.from(u16(blob(o.wide)), (v) => v / 8)) : [];
       map.zooms = labelZooms(map.x, map.y, map.wide, map.wide.length, HALF + 2);
       if (before && before.n === n && n <= EASE_MOST && !calm() && same(before.box, o.box)) { map.from = [before.x, before.y]; map.began = performance.now(); }
@@ -194,7 +194,7 @@ guests.push(({ model, stage, act, life, ask, calm, scaleOf }) => {
     if (it.near) { // no kernel: the neighbors came along
       mine.chosen = i < 0 ? [] : [i];
       const voice = stage.parentElement?.querySelector(".lk-narration");
-      if (voice) voice.textContent = i < 0 ? model.get("_text") : `Chosen: ${map.titles[i]}. Nearest in the full space: ${links(i).slice(0, 3).map(([, j]) => map.titles[j]).join(", ")}.`;
+      if (voice) voice.textContent = i < 0 ? model.get("_text").split(" Chosen:")[0] : `Chosen: ${map.titles[i]}. Nearest in the full space: ${links(i).slice(0, 3).map(([, j]) => map.titles[j]).join(", ")}.`;
       ask();
     } else act.send({ kind: "pick", row: i, add });
   }
@@ -266,7 +266,7 @@ guests.push(({ model, stage, act, life, ask, calm, scaleOf }) => {
     const back = rgba(panel), out = new Uint32Array(256 * LEVELS * 2);
     it.inks.forEach((id, k) => {
       const c = rgba(ink(id) ?? panel);
-      for (let v = 0; v < LEVELS; v++) for (const dim of [0, 1]) out[(k * LEVELS + v) * 2 + dim] = mix(back, c, dim ? 0.12 + (0.2 * v) / (LEVELS - 1) : 0.2 + (0.8 * v) / (LEVELS - 1));
+      for (let v = 0; v < LEVELS; v++) for (const dim of [0, 1]) out[(k * LEVELS + v) * 2 + dim] = mix(back, c, dim ? 0.2 + (0.25 * v) / (LEVELS - 1) : 0.2 + (0.8 * v) / (LEVELS - 1));
     });
     return (table = { key, out });
   }

@@ -392,7 +392,7 @@ class MapExplorer(Explorer):
         "The present picture as a PNG with a palette: thousands of points would else make it large."
         out = io.BytesIO()
         picture = Image.open(io.BytesIO(super().png())).convert("RGB")
-        picture.quantize(64, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(out, "png", optimize=True)
+        picture.quantize(32, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(out, "png", optimize=True)
         return out.getvalue()
 
     def to_html(self, path=None, values=None, max_bytes=3_000_000):
