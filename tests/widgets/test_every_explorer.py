@@ -16,6 +16,7 @@ from lessonkit.collab import Sheet
 from lessonkit.course.lab import WIDGET
 from lessonkit.explorers.bagging import BaggingExplorer
 from lessonkit.explorers.bptt import BPTTExplorer
+from lessonkit.explorers.embedding import EmbeddingExplorer
 from lessonkit.explorers.factor_sheet import FactorSheetExplorer
 from lessonkit.explorers.lr_finder import LRFinderExplorer
 from lessonkit.explorers.schedule import ScheduleExplorer
@@ -67,6 +68,7 @@ def test_values_are_never_written_back(explorer):
     assert names
     for name in names:
         values, before = off_grid(explorer, name), getattr(explorer, name)
+        if not values and isinstance(before, int): continue  # it has one value only
         assert len(values) == 3 or isinstance(values[0], int), (name, values)
         for value in values:
             setattr(explorer, name, value)
@@ -130,6 +132,15 @@ EDGES = {
     "bptt: a short stream": lambda: BPTTExplorer("abcdefghijk", bs=2, bptt=3),
     "bptt: many rows": lambda: BPTTExplorer("a text " * 900, bs=64, bptt=40),
     "bptt: a token without a name": lambda: BPTTExplorer(["", "x", "y"] * 60),
+    "embedding: long names": lambda: EmbeddingExplorer(
+        RNG.normal(size=(60, 5)), pd.DataFrame({LONG: [f"{LONG[i % 9:]} {i}" for i in range(60)], LONG[1:]: SORT}),
+        selected=(3,), axis_names={1: LONG * 2}),
+    "embedding: two columns": lambda: EmbeddingExplorer(PLANE, [f"n{i}" for i in range(60)], selected=(1, 2, 3)),
+    "embedding: three rows without names": lambda: EmbeddingExplorer(np.eye(3), ["", "", ""], selected=(0,)),
+    "embedding: huge numbers, all on one line": lambda: EmbeddingExplorer(np.outer(PLANE[:, 0] * 1e12, np.ones(4))),
+    "embedding: nine kinds": lambda: EmbeddingExplorer(PLANE, pd.DataFrame(
+        dict(name=[f"n{i}" for i in range(60)], kind=[f"{LONG[i % 9:]}" for i in range(60)])), color="kind"),
+    "embedding: frames": lambda: EmbeddingExplorer(None, frames=[PLANE * 0.1, PLANE + 1, PLANE], epoch=1),
     "lr-finder: a curve with a long name": lambda: LRFinderExplorer(finds(1)),
     "lr-finder: five curves": lambda: LRFinderExplorer(finds(5)),
     "lr-finder: a constant loss": lambda: LRFinderExplorer(LRFind(np.geomspace(1e-6, 1, 60), np.full(60, 2.3))),
