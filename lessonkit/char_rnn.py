@@ -252,11 +252,14 @@ def unroll(
 
 
 def reach(
-    net: CharNet,  # of one layer
-    ids: Tensor,  # (T,) int64
-    target: int,  # the symbol that follows the last of them
-) -> Tensor:  # (T,) norms of ∂ loss / ∂ h after each character
-    "How much of the gradient of the last answer's loss arrives at each step before it."
-    states, pred = unroll(net, ids)
-    loss = F.cross_entropy(pred[-1:], torch.tensor([whole("target", target, 0)]))
-    return torch.stack([g.norm() for g in torch.autograd.grad(loss, states)])
+    walk: Unrolled,
+    target: int,  # the symbol that follows
+    step: int = -1,  # whose answer; −1: the last
+) -> Tensor:  # (step + 1,) norms of ∂ loss / ∂ h after each character
+    "How much of the gradient of one answer's loss arrives at each step before it."
+    n = len(walk.states)
+    if not -n <= step < n: raise ValueError(f"step={step}: there are {n}, counted from 0")
+    at = step % n
+    loss = F.cross_entropy(walk.pred[at][None], torch.tensor([whole("target", target, 0)]))
+    grads = torch.autograd.grad(loss, walk.states[: at + 1], retain_graph=True)
+    return torch.stack([g.norm() for g in grads])

@@ -102,6 +102,7 @@ ROWS = [
     Row("bagging-own", OWN_FOREST, control="first k"),
     Row("waterfall", WATERFALL, control="value", hover=False),
     Row("search", SEARCH, control="rank"),
+    Row("rnn", "from lessonkit.explorers.rnn import RNNExplorer\nRNNExplorer(trained=100, step=20)", control="answer"),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
 ]
 
