@@ -238,7 +238,7 @@ class RNNExplorer(Explorer):
         self.names = tuple(map(str, nets)) if self._own else KINDS
         known = range(len(self.data.vocab))
         self._symbols = ("▯", *Stream(known, self.data.vocab).show(known)[1:])  # the first is the unknown
-        self._readings, self._norms = {}, {}
+        self._readings = {}
         phrase = self._fits(dict(trait=type(self).phrase, value=phrase))
         super().__init__(phrase=phrase, step=max(len(phrase) - 2, 0) if step is None else int(step),
                          kind=kind or self.names[0], trained=trained, gain=float(gain))
@@ -264,7 +264,7 @@ class RNNExplorer(Explorer):
         if changed - {"pointed"}: self.pointed = ()
         last = len(self.phrase) - 1
         if self.step > last: self.step = last
-        if changed & {"phrase", "trained", "gain"}: self._readings, self._norms = {}, {}
+        if changed & {"phrase", "trained", "gain"}: self._readings = {}
         for name in self.names:
             if name not in self._readings:
                 net = self.nets[name] if self._own else self.nets.at(name, self.trained)
@@ -279,10 +279,7 @@ class RNNExplorer(Explorer):
     @property
     def norms(self) -> dict[str, np.ndarray]:
         "By net, (step + 1,): how much of the gradient of the chosen answer arrives after each character."
-        for name in self.names:
-            at = name, self.step
-            if at not in self._norms: self._norms[at] = self._readings[name].norms(self.step)
-        return {name: self._norms[name, self.step] for name in self.names}
+        return {name: self._readings[name].norms(self.step) for name in self.names}
 
     @property
     def readings(self) -> dict[str, Reading]:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from ..char_rnn import CharData, Unrolled, char_net, fit, next_chars, reach, unroll
+from ..char_rnn import CharData, char_net, fit, next_chars
 
 # %% ../../nbs/explorers/rnn_data.ipynb #xd-nets
 AGES = (0, 30, 100, 300)  # steps of training that can be shown
@@ -61,11 +62,11 @@ class Reading:
     sure: np.ndarray  # (T,) its probability
     targets: np.ndarray  # (T,) the symbol that does follow; after the last one, the guess
     right: np.ndarray  # (T,) probability given to the target
-    walk: Unrolled  # for `norms`
+    reach: np.ndarray  # (T, T): row i is how much of the gradient of answer i arrives at each character; 0 after i
 
     def norms(self, step: int) -> np.ndarray:  # (step + 1,)
-        "How much of the gradient of the answer at `step` arrives at each character."
-        return reach(self.walk, int(self.targets[step]), step).numpy()
+        "How much of the gradient of the answer at `step` arrives at each character up to it."
+        return self.reach[step, : step + 1]
 
 
 def read_phrase(
@@ -77,10 +78,19 @@ def read_phrase(
     if gain != 1:
         net = copy.deepcopy(net)
         with torch.no_grad(): net.rnn.weight_hh_l0.mul_(gain)
-    walk = unroll(net, ids)
+    n, state, states = len(ids), None, []
+    for e in net.emb(ids):  # as `unroll` does, but in n copies: copy i is asked for answer i alone
+        _, state = net.rnn(e.expand(n, 1, -1), state)
+        h, *c = state if isinstance(state, tuple) else (state,)
+        states.append(h)
+        state = (h, *c) if c else h
+    every = torch.stack(states)[:, 0].transpose(0, 1)  # (copy, step, n_hid)
     with torch.no_grad():
-        p, states = walk.pred.double().softmax(1), torch.stack(walk.states).numpy()
+        p = net.out(every[0]).double().softmax(1)
         sure, guess = p.max(1)
         targets = torch.cat([ids[1:], guess[-1:]])
         right = p.gather(1, targets[:, None])[:, 0]
-    return Reading(states, *(t.numpy() for t in (guess, sure, targets, right)), walk)
+    own = every[range(n), range(n)]  # answer i, from copy i
+    grads = torch.autograd.grad(F.cross_entropy(net.out(own), targets, reduction="sum"), states)
+    norms = torch.stack([g[0].norm(dim=1) for g in grads], 1)
+    return Reading(*(t.detach().numpy() for t in (every[0], guess, sure, targets, right, norms)))
