@@ -53,7 +53,7 @@ def next_char(
 ) -> tuple[Tensor, Tensor]:  # x (m, n), y (m,)
     "Pieces of `n` characters, one after the other, and the character that follows each."
     m = (len(stream) - 1) // whole("n", n)
-    if not m: raise ValueError(f"stream holds {len(stream)}: too few for n={n}, give at least {n + 1}")
+    if m < 1: raise ValueError(f"stream holds {len(stream)}: too few for n={n}, give at least {n + 1}")
     return stream[: m * n].view(m, n), stream[n : m * n + 1 : n]
 
 # %% ../nbs/31_char_rnn.ipynb #char-fit
@@ -193,7 +193,7 @@ def next_chars(
 ) -> tuple[Tensor, Tensor]:  # x (m, n), y (m, n)
     "Pieces of `n` characters, and for each of the characters the one that follows it."
     m = (len(stream) - 1) // whole("n", n)
-    if not m: raise ValueError(f"stream holds {len(stream)}: too few for n={n}, give at least {n + 1}")
+    if m < 1: raise ValueError(f"stream holds {len(stream)}: too few for n={n}, give at least {n + 1}")
     return stream[: m * n].view(m, n), stream[1 : m * n + 1].view(m, n)
 
 # %% ../nbs/31_char_rnn.ipynb #char-net
