@@ -102,7 +102,8 @@ def test_character_net_reads_as_its_card_says():
     from lessonkit.char_rnn import char_data
     from lessonkit.course.datasets import available, load
 
-    if available().loc["nietzsche", "source"] == "stand-in": pytest.skip("needs the real text: lessonkit download nietzsche")
+    if available().loc["nietzsche", "source"] == "stand-in":
+        pytest.skip("needs the real text: lessonkit download nietzsche")
     net, prepare, symbols = nets.load_net("nietzsche-lstm")
     data = char_data(load("nietzsche"), train_lines=7_999)
     ids = prepare(data.vocab.textify(data.valid, "").replace("xxunk", "§"))[0]
@@ -111,7 +112,8 @@ def test_character_net_reads_as_its_card_says():
     with torch.no_grad():
         for i in range(0, n, 128):
             out, state = net(x[:, i : i + 128], state)
-            total += torch.nn.functional.cross_entropy(out.flatten(0, 1), y[:, i : i + 128].flatten(), reduction="sum")
+            out, wanted = out.flatten(0, 1), y[:, i : i + 128].flatten()
+            total += torch.nn.functional.cross_entropy(out, wanted, reduction="sum")
     assert total.item() / (64 * n) == pytest.approx(nets.card("nietzsche-lstm")["valid_nll_as_saved"], abs=2e-4)
 
 
