@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 NB     ?= nbs/[0-9]*.ipynb nbs/*/*.ipynb
 LESSON ?= 32_bptt
+TWO    := -n 2 --dist worksteal
 
 .PHONY: help lab edit test export clean readme outputs unit browser bench gpu
 help:            ## this list
@@ -22,14 +23,15 @@ lab: $(READY)    ## play: JupyterLab on your own copy of the lessons, in lessons
 edit: $(READY)   ## work on the notebooks themselves
 	$(BIN)/jupyter lab nbs
 
-# two notebooks at a time, a core each
+# two notebooks at a time, then two tests, a core each; the browser's are timed, so they have the machine to themselves
 test: export OMP_NUM_THREADS = 1
 test: $(READY)   ## everything CI runs: notebooks, sync and clean checks, unit, wheel and browser tests
 	$(BIN)/nbdev_test --n_workers 2 --timing
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests --ignore tests/browser $(TWO)
+	$(BIN)/python -m pytest tests/browser
 
 unit: $(READY)   ## the tests that need no browser and build no wheel
-	$(BIN)/python -m pytest tests --ignore tests/browser --ignore tests/test_wheel.py
+	$(BIN)/python -m pytest tests --ignore tests/browser --ignore tests/test_wheel.py $(TWO)
 
 browser: $(READY) ## the real-browser tests alone; screenshots in tests/browser/shots
 	$(BIN)/python -m pytest tests/browser

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load as load_bytes
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -94,13 +95,16 @@ def save(
 def load(
     path: str | Path,  # as `save` wrote it
 ):  # the tree, tensors on the CPU
-    "What `save` wrote. Raises CheckpointError if the file is torn or altered, FileNotFoundError if there is none."
+    """What `save` wrote. Raises CheckpointError if the file is torn or altered, FileNotFoundError if there is none.
+
+    The file is read in one go: another process may put a new one in its place at any time."""
     path = Path(path)
     if not path.is_file(): raise FileNotFoundError(f"there is no checkpoint {path}")
     try:
-        with safe_open(path, "pt") as f:
-            digest, _, text = (f.metadata() or {}).get("checkpoint", "").partition(" ")
-            tensors = {k: f.get_tensor(k).clone() for k in f.keys()}  # copies: the file is let go
+        data = path.read_bytes()
+        tensors = load_bytes(data)  # looks at the header, so that it can be read below
+        head = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        digest, _, text = head.get("__metadata__", {}).get("checkpoint", "").partition(" ")
         if digest != _digest(text, tensors): raise ValueError("its digest does not match")
         return unpack(json.loads(text), tensors)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as e:

@@ -7,6 +7,8 @@ __all__ = ['DESIGN', 'WIDEST', 'NARROWEST', 'Chip', 'Explorer']
 
 # %% ../../nbs/widgets/explorer.ipynb #explorer-imports
 import base64
+import threading
+import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +21,7 @@ import traitlets as T
 from .canvas import STYLE, module, quiet
 from .controls import Button
 from .keys import press
-from .printed import plot_scene, still
+from .printed import drop_newest, keep_newest, plot_scene, still
 from .scene import Scene
 
 # %% ../../nbs/widgets/explorer.ipynb #explorer-chip
@@ -53,6 +55,8 @@ class Explorer(anywidget.AnyWidget):
     hint: str = ""  # stands on the picture until it is used
     watch: tuple[str, ...] = ()  # traits whose change draws anew
     along: str = "step"  # the trait that `to_html` records along
+    offers: tuple[str, ...] = ()  # what the picture and the sentence offer to do: left out of a page of frames
+    engine: str = ""  # a file of static/engines: with it, a saved page computes instead of playing frames
 
     # what the browser is told, and tells
     _scene = T.Dict().tag(sync=True, to_json=Scene.pack)
@@ -192,6 +196,8 @@ class Explorer(anywidget.AnyWidget):
             self._off = list(self.off())
             self._error = ""
             self._drawn += 1
+        if self.comm is not None:  # a record never changes, so a thread may draw it
+            self._kept = keep_newest(self.model_id, lambda: (self._png(record, text), text), self._kept)
 
     def _picture(self, record, width) -> dict:  # names and values of traits
         scene = self.view(record, width)
@@ -270,6 +276,48 @@ class Explorer(anywidget.AnyWidget):
         )
         return f"{type(self).__name__}({', '.join(f'{k}={short(v)!r}' for k, v in state.items())})"
 
+    # ── what takes seconds ──
+
+    running = False  # whether something is computed right now
+    _stopped, _shown = False, 0.0
+    _kept = None  # the timer of the picture that is saved
+
+    def work(
+        self,
+        job: Callable[[], object],
+        beside: bool = False,  # in a thread, so that the kernel stays free
+    ):
+        "Does what takes seconds, one job at a time, and draws what it came to. Raises ValueError where one runs."
+        if self.running: raise ValueError("one run at a time: stop it, or wait")
+        self.running, self._stopped = True, False
+        self._shown = 0.0
+        self.refresh_controls()
+
+        def do():
+            try: job()
+            finally:
+                self.running = False
+                self.refresh_controls()
+                self.refresh()
+
+        def guarded():
+            try: do()
+            except Exception as e: self._fail(e)
+
+        if not beside: return do()
+        self._thread = threading.Thread(target=guarded, daemon=True)
+        self._thread.start()
+
+    def stop(self):
+        "Ends what is running; what it has seen so far stays."
+        self._stopped = True
+
+    def due(self) -> bool:
+        "Whether the picture of a running job is due again: a few times a second."
+        late = time.monotonic() - self._shown > 0.15
+        if late: self._shown = time.monotonic()
+        return late
+
     # ── pages without a kernel ──
 
     def plot(
@@ -282,8 +330,11 @@ class Explorer(anywidget.AnyWidget):
 
     def png(self) -> bytes:
         "The present picture as a PNG, with its sentence below and a band that says how to move it."
-        scene = self.scene(max(self.width, 600))
-        return still(lambda ax: plot_scene(scene, ax), (scene.width, scene.height), self.narration)
+        return self._png(self.record(), self.narration)
+
+    def _png(self, record, text):
+        scene = self.view(record, max(self.width, 600))
+        return still(lambda ax: plot_scene(scene, ax), (scene.width, scene.height), text)
 
     def _repr_mimebundle_(self, include=None, exclude=None, **kwargs):
         _remember(self)
@@ -303,18 +354,33 @@ class Explorer(anywidget.AnyWidget):
         "One self-contained page that opens on the state shown and still moves, without kernel or network."
         from lessonkit.widgets.page import page
 
-        text = page(self, values, max_bytes)
+        state = {name: getattr(self, name) for name in self.watch}
+        try: text = page(self, values, max_bytes)
+        finally:  # what goes along with `along` is put back too
+            with self.at_once():
+                for name, value in state.items(): self.set_trait(name, value)
         if path is None: return text
         Path(path).write_text(text, encoding="utf-8")
         return Path(path)
 
+    def computes(self) -> bool:
+        "Whether a saved page can compute: there is an engine, and it knows all that this explorer was given."
+        return bool(self.engine)
+
+    def engine_data(self) -> Mapping:
+        "What the engine of a saved page needs besides traits and plain attributes: numbers, arrays, lists, dicts."
+        return {}
+
     def recorded_values(self) -> Sequence:
         "What `to_html` records unless told: up to 40 values of `along`, from the present one on."
-        return list(range(getattr(self, self.along), getattr(self, self.along) + 40))
+        first, player = getattr(self, self.along), self._list.get(self.along)
+        return range(first, min(first + 40, getattr(player, "last", first + 40) + 1))
 
     def close(self):
         "Closes the widget and all it made."
         layout = self._trait_values.get("layout")
+        if self.comm is not None: drop_newest(self.model_id, self._kept)
+        self._kept = None
         super().close()
         if layout is not None: layout.close()
 
@@ -327,12 +393,22 @@ def _remember(explorer):
     try:
         from IPython import get_ipython
 
-        parent = get_ipython().get_parent()
+        shell = get_ipython()
+        parent = shell.get_parent()
         cell, run = parent["metadata"]["cellId"], parent["header"]["msg_id"]
     except Exception: return  # no notebook, or one that does not name its cells
     before, shown = _SHOWN.get(cell, (run, []))
     if before != run:
         for ref in shown:
-            if (old := ref()) is not None and old is not explorer: old.close()
+            if (old := ref()) is not None and old is not explorer:
+                old.close()
+                _drop(old, shell)
         shown = []
     _SHOWN[cell] = (run, [*shown, weakref.ref(explorer)])
+
+
+def _drop(old, shell):
+    "Takes a closed explorer out of IPython's record of outputs (`Out[3]`, `_3`), which would keep it and its data."
+    names, hidden = shell.user_ns, getattr(shell, "user_ns_hidden", {})
+    for table in (names.get("_oh", {}), names, hidden):
+        for key in [k for k, v in table.items() if v is old and str(k).lstrip("_").isdigit()]: del table[key]

@@ -151,9 +151,8 @@ class Panel:
         back = lambda u, ends, log: (
             10 ** (np.log10(ends[0]) + u * np.diff(np.log10(ends))) if log else ends[0] + u * (ends[1] - ends[0])
         )
-        return np.stack(
-            [back((px[:, 0] - l) / w, self.x, self.xlog), back(1 - (px[:, 1] - t) / h, self.y, self.ylog)], 1
-        )
+        return np.stack([back((px[:, 0] - l) / w, self.x, self.xlog),
+                         back(1 - (px[:, 1] - t) / h, self.y, self.ylog)], 1)
 
     def has(self, xy) -> np.ndarray:  # (n,) bool
         "Which points lie inside."
@@ -217,15 +216,8 @@ class Panel:
         whole = self._within(px).all()  # not where a NaN lifts the pen
         inside = px if whole else clip_line(px, self.box)
         for color, w in ([(under, width + 2.5)] if under else []) + [(ink, width)]:
-            self.scene.line(
-                inside,
-                ink=color,
-                width=w,
-                dash=dash if color == ink else (),
-                clip=self._clip(),
-                key=self._key(key, color) if key else None,
-                panel=self._tag(key),
-            )
+            self.scene.line(inside, ink=color, width=w, dash=dash if color == ink else (), clip=self._clip(),
+                            key=self._key(key, color) if key else None, panel=self._tag(key))
         return self
 
     def area(self, x, low, high, ink="focus-tint", key=None):
@@ -234,57 +226,34 @@ class Panel:
         low = np.broadcast_to(np.asarray(low, float), x.shape)
         px = self.px(np.concatenate([np.stack([x, high], 1), np.stack([x, low], 1)[::-1]]))
         if len(px):
-            self.scene.area(
-                np.clip(np.nan_to_num(px, nan=self.box[1] + self.box[3]), -1e4, 1e4),
-                fill=ink,
-                clip=self._clip(),
-                key=self._key(key, "area"),
-                panel=self._tag(key),
-            )
+            self.scene.area(np.clip(np.nan_to_num(px, nan=self.box[1] + self.box[3]), -1e4, 1e4), fill=ink,
+                            clip=self._clip(), key=self._key(key, "area"), panel=self._tag(key))
         return self
 
     def bars(self, at, values, base=0.0, thick=0.8, ink="focus", stroke="none", flat=False, key=None, ids=None):
         """Bars from `base` (a number, or one each) to `values`, `thick` wide in the other axis' numbers; `flat`:
         they lie, and `at` is along y."""
         at, ends = np.asarray(at, float), np.asarray(values, float)
-        starts, half = (
-            np.broadcast_to(np.asarray(base, float), ends.shape),
-            np.broadcast_to(np.asarray(thick, float), ends.shape) / 2,
-        )
+        starts, half = (np.broadcast_to(np.asarray(base, float), ends.shape),
+                        np.broadcast_to(np.asarray(thick, float), ends.shape) / 2)
         corners = [(starts, at - half), (ends, at + half)] if flat else [(at - half, starts), (at + half, ends)]
         a, b = (self.px(np.stack(c, 1)) for c in corners)
         (l, t, w, h) = self.box
         lo, hi = np.array([l, t]), np.array([l + w, t + h])
         a, b = np.clip(np.minimum(a, b), lo, hi), np.clip(np.maximum(a, b), lo, hi)
         size = np.maximum(b - a, [1.0, 0.0] if flat else [0.0, 1.0])
-        self.scene.rects(
-            np.concatenate([a, size], 1),
-            fill=ink,
-            stroke=stroke,
-            key=self._key(key, "bars"),
-            ids=ids,
-            panel=self._tag(key),
-        )
+        self.scene.rects(np.concatenate([a, size], 1), fill=ink, stroke=stroke, key=self._key(key, "bars"), ids=ids,
+                         panel=self._tag(key))
         return self
 
     def boxes(self, x0, y0, x1, y1, fill="none", stroke="none", width=1.0, key=None, ids=None, inset=0.0, radius=0.0):
         "Rectangles between corners in the data's numbers, `inset` px smaller on each side."
-        a, b = (
-            self.px(np.stack(np.broadcast_arrays(*(np.asarray(v, float) for v in (x0, y0))), 1)),
-            self.px(np.stack(np.broadcast_arrays(*(np.asarray(v, float) for v in (x1, y1))), 1)),
-        )
+        a, b = (self.px(np.stack(np.broadcast_arrays(*(np.asarray(v, float) for v in (x0, y0))), 1)),
+                self.px(np.stack(np.broadcast_arrays(*(np.asarray(v, float) for v in (x1, y1))), 1)))
         low, high = np.minimum(a, b) + inset, np.maximum(a, b) - inset
-        self.scene.rects(
-            np.concatenate([low, np.maximum(high - low, 0)], 1),
-            fill=fill,
-            stroke=stroke,
-            width=width,
-            radius=radius,
-            clip=self._clip(1),
-            key=self._key(key, "boxes"),
-            ids=ids,
-            panel=self._tag(key),
-        )
+        self.scene.rects(np.concatenate([low, np.maximum(high - low, 0)], 1), fill=fill, stroke=stroke, width=width,
+                         radius=radius, clip=self._clip(1), key=self._key(key, "boxes"), ids=ids,
+                         panel=self._tag(key))
         return self
 
     def points(self, xy, size=6.0, ink="fg", stroke="none", width=1.0, shape="dot", key=None, ids=None, cut=False):
@@ -295,18 +264,9 @@ class Panel:
         pick = lambda v: (
             v if keep.all() or isinstance(v, str) or np.ndim(v) == 0 else [v[i] for i in np.flatnonzero(keep)]
         )
-        self.scene.marks(
-            px[keep],
-            size=pick(size),
-            fill=pick(ink),
-            stroke=pick(stroke),
-            width=width,
-            shape=shape,
-            clip=self._clip(8),
-            key=self._key(key, "points"),
-            ids=None if ids is None else pick(list(ids)),
-            panel=self._tag(key),
-        )
+        self.scene.marks(px[keep], size=pick(size), fill=pick(ink), stroke=pick(stroke), width=width, shape=shape,
+                         clip=self._clip(8), key=self._key(key, "points"),
+                         ids=None if ids is None else pick(list(ids)), panel=self._tag(key))
         return self
 
     def field(self, values, colors=None, extent=None, lo=None, hi=None, scale="cividis", smooth=False):
@@ -317,19 +277,12 @@ class Panel:
             v = values.astype(float)
             lo, hi = np.nanmin(v) if lo is None else lo, np.nanmax(v) if hi is None else hi
             t = np.clip((v - lo) / ((hi - lo) or 1.0), 0, 1)
-            values, colors = (
-                np.where(np.isfinite(v), np.rint(np.nan_to_num(t) * 254), 255).astype(np.uint8),
-                (*ramp(scale, 255), PAGES_NOTHING),
-            )
+            values, colors = (np.where(np.isfinite(v), np.rint(np.nan_to_num(t) * 254), 255).astype(np.uint8),
+                              (*ramp(scale, 255), PAGES_NOTHING))
         x0, x1, y0, y1 = (*self.x, *self.y) if extent is None else extent
         (ax, ay), (bx, by) = self.px([[x0, y1], [x1, y0]])
-        self.scene.image(
-            (min(ax, bx), min(ay, by), abs(bx - ax), abs(by - ay)),
-            values,
-            colors or (),
-            smooth=smooth,
-            clip=self._clip(),
-        )
+        self.scene.image((min(ax, bx), min(ay, by), abs(bx - ax), abs(by - ay)), values, colors or (), smooth=smooth,
+                         clip=self._clip())
         return self
 
     def text(self, xy, strings, **how):
@@ -338,12 +291,24 @@ class Panel:
         self.scene.text(self.px(xy) + [dx, dy], strings, **how)
         return self
 
-    def label(self, xy, string, ink="fg", size=12, gap=8, weight="normal", inside=True):
-        "A label at a point of the data, put where it covers no other text."
-        at = np.clip(
-            self.px([xy])[0], [self.box[0], self.box[1]], [self.box[0] + self.box[2], self.box[1] + self.box[3]]
-        )
-        self.scene.label(at, string, ink, size, gap, weight, within=self.box if inside else None)
+    def beside(self, x0, x1, y, string, gap=8, dy=0, max_width=None, size=12, weight="normal", ink="fg"):
+        "A string at the height `y` beside what reaches from x0 to x1: on the side with more room, never cut off."
+        if max_width: string = fit(string, max_width, size, weight)
+        (at, y0), (end, _) = self.px([[v, y] for v in np.clip([x0, x1], *sorted(self.x))])
+        wide, (lo, _, room, _) = text_width(string, size, weight), self.outer
+        places = [end + gap, at - gap - wide]
+        if at + end > 2 * self.box[0] + self.box[2]: places.reverse()
+        last = lo + room - wide
+        x = next((v for v in places if lo <= v <= last), max(lo, min(places[0], last)))
+        self.scene.text([[x, y0 + dy]], string, size=size, weight=weight, ink=ink, align="left")
+        return self
+
+    def label(self, xy, string, ink="fg", size=12, gap=8, weight="normal", inside=True, clear=()):
+        "A label at a point of the data, put where it covers no other text; `clear` is a curve it stays off."
+        at = np.clip(self.px([xy])[0], [self.box[0], self.box[1]],
+                     [self.box[0] + self.box[2], self.box[1] + self.box[3]])
+        near = self.px(clear).tolist() if len(clear) else ()
+        self.scene.label(at, string, ink, size, gap, weight, within=self.box if inside else None, clear=near)
         return self
 
     def ends(self, items, size=12, gap=6):
@@ -356,14 +321,8 @@ class Panel:
         for i in range(1, len(ys)): ys[i] = max(ys[i], ys[i - 1] + room)
         for i in reversed(range(len(ys))): ys[i] = min(ys[i], low - room * (len(ys) - 1 - i))
         for y, (_, string, color) in zip(ys, items):
-            self.scene.text(
-                [[l + w + gap, y]],
-                string,
-                size=size,
-                ink=color,
-                align="left",
-                max_width=self.outer[0] + self.outer[2] - l - w - gap,
-            )
+            self.scene.text([[l + w + gap, y]], string, size=size, ink=color, align="left",
+                            max_width=self.outer[0] + self.outer[2] - l - w - gap)
         return self
 
     def across(self, y, ink="muted", width=1.0, dash=(5, 4), key=None):
@@ -385,12 +344,8 @@ class Panel:
         inks = [f"{scale}:{at(u):.2f}" for u in t]
         self.boxes(col, row, col + 1, row + 1, fill=inks, inset=gap / 2, key=key)
         if words is not None and len(row):
-            self.text(
-                np.stack([col + 0.5, row + 0.5], 1),
-                [words[i][j] for i, j in zip(row, col)],
-                size=size,
-                ink=[f"on:{i}" for i in inks],
-            )
+            self.text(np.stack([col + 0.5, row + 0.5], 1), [words[i][j] for i, j in zip(row, col)], size=size,
+                      ink=[f"on:{i}" for i in inks])
         return self
 
     def tokens(self, strings, inks, words="fg", size=14, key=None):
@@ -401,14 +356,8 @@ class Panel:
         flat = lambda v: v if isinstance(v, str) else [str(c) for line in v for c in line]
         self.boxes(col, row, col + 1, row + 1, fill=flat(inks), inset=0.5, key=key)
         room = abs(self.px([[1, 0]])[0, 0] - self.px([[0, 0]])[0, 0]) - 2
-        self.text(
-            np.stack([col + 0.5, row + 0.5], 1),
-            flat(strings),
-            size=size,
-            font="mono",
-            ink=flat(words),
-            max_width=max(room, size * 0.62),
-        )
+        self.text(np.stack([col + 0.5, row + 0.5], 1), flat(strings), size=size, font="mono", ink=flat(words),
+                  max_width=max(room, size * 0.62))
         return self
 
     def images(self, pictures, colors=(), gap=2.0, smooth=False):
@@ -417,12 +366,8 @@ class Panel:
         for i, picture in enumerate(pictures):
             (ax, ay), (bx, by) = self.px([[i % cols, i // cols], [i % cols + 1, i // cols + 1]])
             side = min(bx - ax, by - ay) - gap
-            self.scene.image(
-                (ax + gap / 2, ay + gap / 2, side, side * picture.shape[0] / picture.shape[1]),
-                picture,
-                colors,
-                smooth=smooth,
-            )
+            self.scene.image((ax + gap / 2, ay + gap / 2, side, side * picture.shape[0] / picture.shape[1]), picture,
+                             colors, smooth=smooth)
         return self
 
     # ── what can be held ──

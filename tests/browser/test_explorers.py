@@ -1,110 +1,30 @@
-"""Every explorer in JupyterLab, as a learner meets it. A new one is a row in ROWS."""
-import ast
+"""Every explorer in JupyterLab, as a learner meets it. A new one is a row in tests/explorers.py."""
 import base64
+import inspect
 import io
-from dataclasses import dataclass
+import re
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from .pages import HERE, PICTURE, ExplorerPage, assert_keyboard, assert_opening, pixels
+from lessonkit.course.lab import WIDGET
+
+from ..explorers import ROWS, accepts, last_value, numeric, off_grid
+from .pages import HERE, PICTURE, ExplorerPage, assert_keyboard, assert_opening, audit, pixels
 
 
-@dataclass(frozen=True)
-class Row:
-    name: str
-    code: str  # its last line is the explorer
-    control: str  # description of the control to step by the keyboard; 'canvas' for the canvas itself
-    keys: tuple[str, str] = ("ArrowRight", "ArrowLeft")  # there and back
-    hover: bool = True  # pointing at the canvas changes the sentence
-    notebook7: bool = False  # also opened in Notebook 7 (test_notebook7.py)
+TABLE = """
+import gc
+from lessonkit.widgets.explorer import Explorer
+e = next(o for o in gc.get_objects() if isinstance(o, Explorer) and o.comm is not None)
+pairs = [(n, v) for n in numeric(e) for v in [*off_grid(e, n), getattr(e, n)]]
 
+def step(i):
+    if i and getattr(e, pairs[i - 1][0]) != pairs[i - 1][1]: print(pairs[i - 1], "became", getattr(e, pairs[i - 1][0]))
+    if i < len(pairs): setattr(e, *pairs[i])
 
-BPTT = "from lessonkit.explorers.bptt import BPTTExplorer\n"
-LR = """
-import torch
-from functools import partial
-from torch.nn import functional as F
-from lessonkit.learner import DataLoaders, Learner
-from lessonkit.lr_finder import find_over_seeds
-from lessonkit.explorers.lr_finder import LRFinderExplorer
-from lessonkit.schedules import digits, small_net
-torch.set_num_threads(1)
-x, y, *_ = digits()
-def learner(seed):
-    dls = DataLoaders.from_arrays((x, y), bs=32, seed=seed)
-    return Learner(small_net(seed), dls, F.cross_entropy, partial(torch.optim.SGD, momentum=.9), device="cpu")
-
-finds = find_over_seeds(learner, range(8))
-LRFinderExplorer(finds[0], learn=learner(0), finds=finds)"""
-OWN_FOREST = """
-from sklearn.datasets import load_wine
-from sklearn.ensemble import BaggingClassifier
-from lessonkit.explorers.bagging import BaggingExplorer
-wine = load_wine(as_frame=True)
-X, y = wine.data, wine.target_names[wine.target]
-forest = BaggingClassifier(n_estimators=100, max_features=5, random_state=0).fit(X.to_numpy(), y)
-BaggingExplorer(X, y, columns=("flavanoids", "color_intensity"), forest=forest)"""
-SEARCH = """
-import numpy as np
-from lessonkit.search import sample
-from lessonkit.explorers.search import SearchExplorer
-import pandas as pd
-from scipy import stats
-rng = np.random.default_rng(0)
-space = dict(eta0=stats.loguniform(1e-3, 1), alpha=stats.loguniform(1e-7, 1e-3), average=[True, False],
-             schedule=["constant", "adaptive"], max_iter=[1, 2, 4])
-table = pd.DataFrame(sample(space, 300))
-table["score"] = .92 - .02 * np.log10(table.eta0 / .04) ** 2 - .02 * ~table.average + rng.normal(0, .004, 300)
-table["seconds"], table["error"] = table.max_iter * .04 + rng.uniform(0, .02, 300), ""
-table.loc[::40, ["score", "seconds"]] = np.nan
-table.loc[::40, "error"] = "FloatingPointError: the weights are not finite"
-SearchExplorer(table, x="eta0", y="alpha")"""
-WATERFALL = """
-from sklearn.ensemble import RandomForestClassifier
-from lessonkit.course.table_rules import draw
-from lessonkit.explorers.waterfall import WaterfallExplorer
-from lessonkit.forest_insight import TableEncoder
-ship = draw("titanic", 1500).drop(columns=["PassengerId", "Name", "Ticket"])
-lived, encoder = ship.pop("Survived").map({0: "died", 1: "survived"}), TableEncoder()
-X = encoder.fit_transform(ship)
-forest = RandomForestClassifier(100, random_state=0).fit(X[:1000], lived[:1000])
-explorer = WaterfallExplorer(forest, X[1000:], encoder=encoder, row=12)
-explorer.feature = "Fare"
-explorer"""
-ROWS = [
-    Row(
-        "bptt",
-        BPTT + "import pydoc_data.topics as t\nBPTTExplorer('\\n'.join(t.topics.values()))",
-        control="step",
-        notebook7=True,
-    ),
-    Row(
-        "bptt-20M",
-        BPTT + "import numpy as np\nBPTTExplorer(np.arange(20_000_000) % 251, bs=64, bptt=70)",
-        control="step",
-    ),
-    Row(
-        "softmax",
-        "from lessonkit.explorers.softmax import SoftmaxExplorer\nSoftmaxExplorer()",
-        control="activation",
-        hover=False,
-    ),
-    Row(
-        "schedule",
-        "from lessonkit.explorers.schedule import ScheduleExplorer\nScheduleExplorer('one_cycle', lr=0.13, step=40)",
-        control="step",
-        hover=False,
-    ),
-    Row("sgd", "from lessonkit.explorers.sgd import SGDExplorer\nSGDExplorer()", control="step"),
-    Row("bagging", "from lessonkit.explorers.bagging import BaggingExplorer\nBaggingExplorer()", control="first k"),
-    Row("bagging-own", OWN_FOREST, control="first k"),
-    Row("waterfall", WATERFALL, control="value", hover=False),
-    Row("search", SEARCH, control="rank"),
-    Row("rnn", "from lessonkit.explorers.rnn import RNNExplorer\nRNNExplorer(trained=100, step=20)", control="answer"),
-    Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
-]
+print(len(pairs))"""
 
 
 # ── one page an explorer, shared by its tests; each of them must leave the console silent ──
@@ -177,31 +97,77 @@ def test_keys_stay_in_the_explorer(explorer, row):
     cells = explorer.page.locator(".jp-Cell").count()
     for place in (explorer.held, explorer.control(row.control)):
         place.focus()
-        for key in ("b", "x", "ArrowDown", "ArrowUp"):
-            explorer.page.keyboard.press(key)
-            explorer.settle()
-            assert explorer.page.locator(".jp-Cell").count() == cells, f"JupyterLab took the '{key}' typed here"
-            assert place.evaluate("e => e === document.activeElement"), f"the focus was lost at '{key}'"
+        for key in ("b", "x", "ArrowDown", "ArrowUp"): explorer.page.keyboard.press(key)
+        explorer.settle()
+        assert explorer.page.locator(".jp-Cell").count() == cells, "JupyterLab took a key that was typed here"
+        assert place.evaluate("e => e === document.activeElement"), "the focus was lost"
 
 
-def test_light_and_dark(explorer, row):
-    pictures = []
+def test_anyone_can_use_it(explorer, row):
+    "axe, names, targets, focus rings and contrast: three widths, light and dark; then forced colors, less motion."
+    page, pictures = explorer.page, {}
     for _ in range(3): explorer.press(row.control, row.keys[0])  # a picture with something behind it
+    explorer.bare()
     for theme in ("light", "dark"):
         explorer.theme(theme)
-        pictures.append(explorer.shot(theme))
-        contrast = explorer.root.locator(".lk-narration").first.evaluate("e => probe.contrast(e)")
-        assert contrast >= 4.5, f"the sentence's contrast in the {theme} theme is {contrast:.1f}"
+        for width in (1440, 900, 390):
+            explorer.resize(width)
+            where = f"{theme}, {width} px"
+            pictures[theme, width] = explorer.shot(f"{theme}-{width}")
+            assert not (found := audit(page)), (where, found)
+            assert not (found := page.evaluate("root => probe.unfit(root)", explorer.root.element_handle())), where
+            contrast = explorer.root.locator(".lk-narration").first.evaluate("e => probe.contrast(e)")
+            assert contrast >= 4.5, f"the sentence's contrast is {contrast:.1f}: {where}"
     explorer.theme("light")
-    light, dark = (np.asarray(Image.open(io.BytesIO(p)).convert("L")) for p in pictures)
+    explorer.resize(1200)
+    light, dark = (np.asarray(Image.open(io.BytesIO(pictures[t, 1440])).convert("L")) for t in ("light", "dark"))
     assert np.median(light) > np.median(dark) + 64, "the background does not follow the theme"
 
+    frame, before = explorer.frame, explorer.pixels()
+    page.emulate_media(forced_colors="active", reduced_motion="reduce")
+    explorer.wait(lambda: explorer.frame > frame, "the picture in forced colors")
+    assert not np.array_equal(explorer.pixels(), before), "forced colors change nothing on the canvas"
+    assert not (found := audit(page)), found
+    explorer.shot("forced")
+    explorer.press(row.control, row.keys[1])
+    now = explorer.pixels()
+    page.wait_for_timeout(350)
+    assert np.array_equal(explorer.pixels(), now), "the picture still moves, though less motion is asked for"
+    page.emulate_media(forced_colors="none", reduced_motion="no-preference")
 
-def test_a_picture_without_a_kernel(explorer):
-    data = explorer.save().cells[1].outputs[-1].data
-    picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).convert("RGB")
+
+def test_values_stay_as_code_sets_them(explorer):
+    "Three values off the grid for each trait that holds a number, set in the kernel; the browser writes none back."
+    n = int(explorer.ask("\n".join(map(inspect.getsource, (numeric, off_grid, accepts))) + TABLE))
+    assert n > 5
+    for i in range(n + 1):
+        assert not (said := explorer.ask(f"step({i})")), said
+        explorer.page.wait_for_timeout(80)  # a browser that writes back has done so by then
+
+
+def test_only_what_changed_is_told(explorer, row):
+    "A screen reader hears the parts of the sentence that were not there before, and those alone."
+    explorer.settle()
+    explorer.page.wait_for_timeout(1100)  # what was said before has been told
+    before = explorer.narration
+    explorer.press(row.control, row.keys[0])
+    explorer.wait(lambda: explorer.narration != before, "another sentence")
+    old, now = (re.split(r"(?<=[.;:,])\s+", text) for text in (before, explorer.narration))
+    news = " ".join(part for part in now if part not in old)
+    status = explorer.root.locator("[role=status][aria-live=polite]")
+    explorer.wait(lambda: status.inner_text().strip() == news, f"the live region to say: {news}")
+
+
+def test_the_notebook_keeps_what_the_reader_left(explorer, row):
+    "Jupyter as `lessonkit lab` starts it saves the picture of the present state, with its sentence as `alt`."
+    first = explorer.save().cells[1].outputs[-1].data["image/png"]
+    explorer.press(row.control, row.keys[0])
+    explorer.settle()
+    output = explorer.save().cells[1].outputs[-1]
+    assert output.data["text/plain"] == output.metadata["image/png"]["alt"] == explorer.narration
+    assert output.data["image/png"] != first and WIDGET not in output.data
+    picture = Image.open(io.BytesIO(base64.b64decode(output.data["image/png"]))).convert("RGB")
     assert len(picture.getcolors(1 << 24)) > 1, "a blank picture"
-    assert len(data["text/plain"].split()) >= 4, f"not a sentence: {data['text/plain']!r}"
 
 
 def test_a_saved_page_moves_offline(browser, row, tmp_path, measured):
@@ -233,13 +199,12 @@ def test_a_saved_page_moves_offline(browser, row, tmp_path, measured):
         assert after[0] != before[0], f"the sentence stayed as it was after {key}"
         assert not np.array_equal(after[1], before[1]), f"the picture stayed as it was after {key}"
         before = after
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        for width in (1440, 900, 390):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.wait_for_timeout(100)
+            assert not (found := audit(page, "html")), (scheme, width, found)
+            assert not (found := page.evaluate("probe.unfit(document.querySelector('.lk-explorer'))")), (width, found)
     assert not said, "\n".join(said)
     context.close()
-
-
-def last_value(code: str):
-    "Runs `code` in this process and returns the value of its last line."
-    *body, last = ast.parse(code).body
-    space = {}
-    exec(compile(ast.Module(body, []), "row", "exec"), space)
-    return eval(compile(ast.Expression(last.value), "row", "eval"), space)

@@ -1,7 +1,7 @@
 """The LR finder's buttons in JupyterLab: the curve grows, stop is heard, a drag chooses, three short runs appear."""
 import pytest
 
-from .test_explorers import LR
+from ..explorers import LR
 
 SLOW = LR.replace("LRFinderExplorer(finds[0], learn=learner(0), finds=finds)", """
 from lessonkit.learner import Callback

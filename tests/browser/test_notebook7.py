@@ -1,8 +1,8 @@
 """The same widgets in Notebook 7, whose page has none of JupyterLab's frame."""
 import pytest
 
+from ..explorers import ROWS
 from .pages import assert_keyboard, assert_opening
-from .test_explorers import ROWS
 
 
 @pytest.mark.parametrize("row", [r for r in ROWS if r.notebook7], ids=lambda row: row.name)

@@ -1,5 +1,5 @@
-"""Each notebook as it is committed, opened without being run, trusted and untrusted: no error text, and a picture
-of each explorer."""
+"""Each notebook that is committed with outputs, opened without being run, trusted and untrusted: no error text, and a
+picture of each explorer. The others have nothing to show; they are looked at without a browser."""
 import ast
 from pathlib import Path
 
@@ -10,7 +10,8 @@ from .pages import NotebookPage
 from .server import KERNEL
 
 NBS = Path(__file__).parents[2] / "nbs"
-NOTEBOOKS = sorted(p for p in NBS.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
+ALL = {p: nbformat.read(p, 4) for p in sorted(NBS.rglob("*.ipynb")) if ".ipynb_checkpoints" not in p.parts}
+WITH_OUTPUTS = [p for p, nb in ALL.items() if any(cell.get("outputs") for cell in nb.cells)]
 WRONG = (
     "model not found",
     "Loading widget",
@@ -69,10 +70,16 @@ def assert_unrun(lab, nb, path: str, trusted: bool):
 
 
 @pytest.mark.parametrize("trusted", [True, False], ids=["trusted", "untrusted"])
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.relative_to(NBS).as_posix())
+@pytest.mark.parametrize("notebook", WITH_OUTPUTS, ids=lambda p: p.relative_to(NBS).as_posix())
 def test_unrun(lab, notebook, trusted):
     folder = "trusted" if trusted else "untrusted"
-    assert_unrun(lab, nbformat.read(notebook, 4), f"{folder}/{notebook.relative_to(NBS).as_posix()}", trusted)
+    assert_unrun(lab, ALL[notebook], f"{folder}/{notebook.relative_to(NBS).as_posix()}", trusted)
+
+
+def test_a_notebook_without_outputs_shows_no_explorer():
+    assert len(WITH_OUTPUTS) > 15, "notebooks are committed with their outputs"
+    blank = {p.name: shown_explorers(nb) for p, nb in ALL.items() if p not in WITH_OUTPUTS}
+    assert not (hidden := [name for name, cells in blank.items() if cells]), f"no picture of an explorer in {hidden}"
 
 
 def test_saved_widget_state_and_a_missing_picture_are_caught(lab):

@@ -1,0 +1,290 @@
+"""What holds for every explorer: values stay as code set them, nothing overlaps whatever is shown, text can be read.
+
+No list is kept here: the explorers are found in the package, their traits and controls on the explorers themselves."""
+import importlib
+import pkgutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+import lessonkit.explorers
+from lessonkit import lr_finder
+from lessonkit.char_rnn import char_data, char_net
+from lessonkit.explorers.bagging import BaggingExplorer
+from lessonkit.explorers.bptt import BPTTExplorer
+from lessonkit.explorers.lr_finder import LRFinderExplorer
+from lessonkit.explorers.rnn import RNNExplorer
+from lessonkit.explorers.schedule import ScheduleExplorer
+from lessonkit.explorers.search import SearchExplorer
+from lessonkit.explorers.sgd import SGDExplorer
+from lessonkit.explorers.softmax import SoftmaxExplorer
+from lessonkit.explorers.waterfall import WaterfallExplorer
+from lessonkit.lr_finder import LRFind, Rule
+from lessonkit.widgets.explorer import Explorer
+from lessonkit.widgets.palette import INKS, PAGES, contrast, ink
+
+from ..explorers import ROWS, last_value, numeric, off_grid
+
+WIDTHS = (360, 480, 600, 760, 960)  # px
+
+
+@pytest.fixture(scope="module", params=ROWS, ids=lambda row: row.name)
+def explorer(request):
+    explorer = last_value(request.param.code)
+    yield explorer
+    explorer.close()
+
+
+def classes() -> set[type]:
+    "The explorers of the package."
+    found = [importlib.import_module(f"lessonkit.explorers.{m.name}")
+             for m in pkgutil.iter_modules(lessonkit.explorers.__path__)]
+    return {v for m in found for v in vars(m).values()
+            if isinstance(v, type) and issubclass(v, Explorer) and v.__module__ == m.__name__}
+
+
+def test_every_explorer_has_a_row():
+    "The rows name each class of the package, so that nothing below leaves one out."
+    code = "\n".join(row.code for row in ROWS)
+    assert not (missing := [c.__name__ for c in classes() if f"{c.__name__}(" not in code])
+    assert len(classes()) >= 8, missing
+
+
+# ── values stay as code set them ──
+
+def echo(explorer):
+    "What a browser does that says again where each of its inputs stands."
+    for name, (stop, *_) in dict(explorer._values).items():
+        explorer._act({"kind": "set", "name": name, "value": stop})
+
+
+def test_values_are_never_written_back(explorer):
+    names = numeric(explorer)
+    assert names
+    for name in names:
+        values, before = off_grid(explorer, name), getattr(explorer, name)
+        assert len(values) == 3 or isinstance(values[0], int), (name, values)
+        for value in values:
+            setattr(explorer, name, value)
+            echo(explorer)
+            assert not explorer.error, (name, value, explorer.error)
+            assert getattr(explorer, name) == value, (name, value)
+            shown = explorer._list[name].show(value)[0] if name in explorer._list else None
+            assert shown is None or explorer._values[name][0] == shown
+        setattr(explorer, name, before)
+
+
+# ── nothing overlaps or is cut ──
+
+LONG = "a name of sixty characters, which is a lot for any one label"
+assert len(LONG) == 60
+RNG = np.random.default_rng(0)
+PLANE, SORT = RNG.normal(size=(60, 2)), np.arange(60) % 3
+
+
+def finds(n: int) -> dict[str, LRFind]:
+    lrs = np.geomspace(1e-6, 1, 60)
+    curve = lambda i: 2.5 + 0.1 * i - np.exp(-(np.log10(lrs / 0.02) ** 2)) + np.maximum(0, lrs * 40 - 8)
+    return {f"{LONG[i:]} {i}": LRFind(lrs, curve(i)) for i in range(n)}
+
+
+def search_table(score, **columns) -> pd.DataFrame:
+    return pd.DataFrame(columns | dict(score=score, seconds=np.linspace(0.1, 9, 40), error=""))
+
+
+def ship(target, forest=RandomForestClassifier, long=True):
+    X = pd.DataFrame(RNG.normal(size=(60, 12)), columns=[f"{LONG} {i}" if long else f"c{i}" for i in range(12)])
+    return WaterfallExplorer(forest(10, random_state=0).fit(X, target), X)
+
+
+def bagging(y=SORT, names=("x", "y"), **state):
+    return BaggingExplorer(PLANE, y, names=names, n_trees=state.pop("n_trees", 8), **state)
+
+
+EDGES = {
+    "bagging: a hundredth tree": lambda: bagging(n_trees=100, tree=99, k=100),
+    "bagging: a long name of a column": lambda: bagging(names=(LONG, LONG + "!")),
+    "bagging: long names of classes": lambda: bagging(np.array([f"{i} {LONG}" for i in SORT])),
+    "bagging: eight classes": lambda: bagging(np.array([f"{LONG[i % 8:]}" for i in range(60)])),
+    "bagging: a class without a name": lambda: bagging(np.array(["", "b", "c"])[SORT]),
+    "bagging: a category nobody has": lambda: bagging(pd.Categorical(["a", "b"] * 30, ["a", "b", "empty"])),
+    "bagging: a constant target": lambda: bagging(np.full(60, 3.5), numbers=True),
+    "bagging: one class": lambda: bagging(np.full(60, "only")),
+    "bagging: huge numbers": lambda: bagging(RNG.normal(size=60) * 1e9 + 1e10),
+    "bptt: long tokens": lambda: BPTTExplorer([f"{LONG}{i % 7}" for i in range(400)]),
+    "bptt: one token again and again": lambda: BPTTExplorer("a" * 300),
+    "bptt: a short stream": lambda: BPTTExplorer("abcdefghijk", bs=2, bptt=3),
+    "bptt: many rows": lambda: BPTTExplorer("a text " * 900, bs=64, bptt=40),
+    "bptt: a token without a name": lambda: BPTTExplorer(["", "x", "y"] * 60),
+    "lr-finder: a curve with a long name": lambda: LRFinderExplorer(finds(1)),
+    "lr-finder: five curves": lambda: LRFinderExplorer(finds(5)),
+    "lr-finder: a constant loss": lambda: LRFinderExplorer(LRFind(np.geomspace(1e-6, 1, 60), np.full(60, 2.3))),
+    "rnn: a phrase as long as it may be": lambda: RNNExplorer("m" * 32, trained="30 steps"),
+    "rnn: one letter that nobody knows": lambda: RNNExplorer("Ω"),
+    "rnn: nets with long names": lambda: long_nets(),
+    "rnn: it explodes": lambda: RNNExplorer(kind="identity", gain=2.5),
+    "schedule: a long name": lambda: ScheduleExplorer(schedule=named(LONG)),
+    "schedule: level": lambda: ScheduleExplorer("lin", lr=0.1, lr_min=0.1),
+    "schedule: eight cycles": lambda: ScheduleExplorer("sgdr", n_cycle=8, cycle_mult=3.0),
+    "schedule: tiny rates": lambda: ScheduleExplorer("one_cycle", lr=1e-9),
+    "search: long names and words": lambda: SearchExplorer(search_table(
+        np.linspace(0, 1, 40), **{LONG: np.linspace(1, 9, 40), f"{LONG} 2": [LONG, f"{LONG} b"] * 20})),
+    "search: a constant score": lambda: SearchExplorer(search_table(
+        np.full(40, 0.5), a=np.geomspace(1e-3, 1, 40), b=["x", "y"] * 20)),
+    "search: twelve parameters": lambda: SearchExplorer(search_table(
+        RNG.normal(size=40), **{f"{LONG[i:]} {i}": RNG.normal(size=40) for i in range(12)})),
+    "search: a value without a name": lambda: SearchExplorer(search_table(
+        np.linspace(0, 1, 40), a=["", "x"] * 20, b=[1, 2, 3, 4] * 10)),
+    "search: all but one failed": lambda: SearchExplorer(search_table(
+        [0.5] + [np.nan] * 39, a=np.arange(40), b=[1, 2] * 20)),
+    "sgd: a constant target": lambda: SGDExplorer(np.arange(9.0), np.full(9, 4.0)),
+    "sgd: huge numbers": lambda: SGDExplorer(np.arange(9.0) * 1e6, np.arange(9.0) * 1e12 - 5e12),
+    "sgd: an optimizer with a long name": lambda: SGDExplorer(
+        optimizers={f"{LONG} {i}": optimizer_class(i) for i in range(5)}, compare=True),
+    "softmax: long names": lambda: SoftmaxExplorer([f"{LONG} {i}" for i in range(8)]),
+    "softmax: a class without a name": lambda: SoftmaxExplorer(["", "b"]),
+    "softmax: nothing is there": lambda: SoftmaxExplorer(mode="sigmoid", present=()),
+    "waterfall: long names": lambda: ship(np.array([f"{i} {LONG}" for i in SORT])),
+    "waterfall: a class without a name": lambda: ship(np.array(["", "b", "c"])[SORT]),
+    "waterfall: a constant target": lambda: ship(np.full(60, 2.5), RandomForestRegressor, long=False),
+    "waterfall: one class": lambda: ship(np.full(60, "only"), long=False),
+    "waterfall: huge numbers": lambda: ship(RNG.normal(size=60) * 1e12, RandomForestRegressor),
+}
+
+
+def long_nets():
+    data = char_data("one net\nand another\n" * 9)
+    return RNNExplorer("two nets", data, {f"{LONG} {i}": char_net("GRU", len(data.vocab), 8) for i in range(2)})
+
+
+def named(name):
+    f = lambda pos: 0.1 * (1 - pos) + 0.01
+    f.__name__ = name
+    return f
+
+
+def optimizer_class(i):
+    from lessonkit.sgd import SGD, Momentum
+
+    return (SGD, Momentum)[i % 2]
+
+
+def states(explorer, most: int = 9):
+    "Its first state; what each chip makes; each option of each control, as far as there are not too many."
+    yield "at first"
+    for i, short in enumerate(explorer._chips):
+        explorer._act({"kind": "chip", "value": i})
+        yield short
+    for name, control in list(explorer._list.items()):
+        if name in explorer._off: continue
+        if control.kind == "toggle": stops = [True, False]
+        elif control.kind == "choice": stops = [*range(len(control.options))][:most] + [len(control.options) - 1]
+        elif control.kind == "button": continue
+        else: stops = [0, getattr(control, "n", getattr(control, "last", 0))]
+        for stop in stops:
+            explorer._act({"kind": "set", "name": name, "value": stop})
+            yield f"{name}: {stop}"
+
+
+def assert_tidy(explorer):
+    for state in states(explorer):
+        assert not explorer.error, (state, explorer.error)
+        record = explorer.record()
+        for width in WIDTHS:
+            scene = explorer.view(record, width)
+            assert not (faults := scene.faults()), (state, width, faults)
+
+
+@pytest.mark.parametrize("edge", EDGES)
+def test_nothing_overlaps_or_is_cut(edge):
+    explorer = EDGES[edge]()
+    explorer.png()
+    assert_tidy(explorer)
+    explorer.close()
+
+
+def test_a_fifth_rule(monkeypatch):
+    "Rules that learners add are drawn like the lesson's own, however they are called."
+    there = len(lr_finder.RULES)
+    for i in range(3):
+        monkeypatch.setitem(lr_finder.RULES, f"{LONG} {i}", Rule(lr_finder.minimum, f"class{i}", "points", "a new one"))
+    explorer = LRFinderExplorer(finds(2))
+    assert len(explorer.record().marks) == there + 3
+    text = explorer.scene().strings()
+    assert sum(s.startswith(LONG[:12]) for s in text) >= 3, text
+    assert_tidy(explorer)
+    explorer.close()
+
+
+def test_no_state_of_a_row_overlaps(explorer): assert_tidy(explorer)
+
+
+# ── text can be read, on whatever lies beneath it ──
+
+def over(top: str, under: str) -> str:
+    "A color '#rrggbb' or '#rrggbbaa' painted over an opaque one."
+    share = int(top[7:9], 16) / 255 if len(top) == 9 else 1.0
+    part = lambda c, i: int(c[i : i + 2], 16)
+    return "#" + "".join(f"{round(share * part(top, i) + (1 - share) * part(under, i)):02x}" for i in (1, 3, 5))
+
+
+def inside(xywh, x, y): return (xywh[:, 0] <= x) & (x < xywh[:, 0] + xywh[:, 2]) & (xywh[:, 1] <= y) & (
+    y < xywh[:, 1] + xywh[:, 3])
+
+
+def hits(item, x, y):
+    "The ink numbers, in order, of what an item paints at a point; an image gives a pair of colors."
+    if item["kind"] == "rects": yield from item["fill"][inside(item["xywh"], x, y)]
+    if item["kind"] == "marks":
+        size = np.broadcast_to(item["size"], len(item["xy"])) / 2
+        yield from item["fill"][(np.abs(item["xy"] - (x, y)) < size[:, None]).all(1)]
+    if item["kind"] == "image" and inside(np.array([item["xywh"]]), x, y)[0]:
+        left, top, w, h = item["xywh"]
+        code = item["codes"][int((y - top) / h * item["rows"]), int((x - left) / w * item["cols"])]
+        yield item["colors"][code] if np.ndim(code) == 0 else ("#%02x%02x%02x" % tuple(code[:3]),) * 2
+
+
+def pale(scene, dark: bool) -> dict[str, float]:
+    "Each string whose contrast with what lies beneath is under 4.5, with that contrast."
+    inks, found, page = scene.finish().ink_table(dark), {}, PAGES[dark][0]
+    for i, item in enumerate(scene.items):
+        if item["kind"] != "text": continue
+        for (x, y), s, color in zip(item["xy"], item["strings"], item["ink"]):
+            shift = {"left": 4, "center": 0, "right": -4}[item["align"]]
+            under = page
+            for below in scene.items[:i]:
+                for hit in hits(below, x + shift, y):
+                    under = over(hit[int(dark)] if isinstance(hit, tuple) else inks[hit], under)
+            if s and (value := contrast(over(inks[color], under), under)) < 4.5: found[s] = round(value, 2)
+    return found
+
+
+def test_text_on_the_canvas_can_be_read(explorer):
+    explorer._act({"kind": "chip", "value": -1})
+    for i in range(-1, len(explorer._chips)):
+        explorer._act({"kind": "chip", "value": i})
+        for width in (390, 860):
+            for dark in (False, True):
+                assert not (bad := pale(explorer.scene(width), dark)), (i, width, dark, bad)
+
+
+def test_pale_text_is_caught():
+    from lessonkit.widgets.scene import Scene
+
+    s = Scene(100, 40).rects([(0, 0, 50, 40)], fill="class1-tint").text([(25, 20), (75, 20)], ["a", "b"], ink="line")
+    assert set(pale(s, False)) == {"a", "b"} and set(pale(s, True)) == {"a", "b"}
+    assert not pale(Scene(100, 40).rects([(0, 0, 50, 40)], fill="fg").text([(25, 20)], "a", ink="on:fg"), True)
+
+
+@pytest.mark.parametrize("name", ["fg", "muted", "alarm", "focus", *(f"class{i}-text" for i in range(8))])
+def test_inks_of_words_read_on_page_and_panel(name):
+    for dark in (False, True):
+        assert min(contrast(ink(name)[dark], page) for page in PAGES[dark]) >= 4.5
+
+
+def test_every_ink_has_its_place_in_forced_colors():
+    "What is no color of data is one of the system's colors there."
+    system = {"CanvasText", "Canvas", "GrayText", "Highlight"}
+    assert {i.forced for name, i in INKS.items() if name not in ("none", "up", "down")} == system
