@@ -12,6 +12,7 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 import lessonkit.explorers
 from lessonkit import lr_finder
+from lessonkit.char_rnn import char_data, char_net
 from lessonkit.collab import Sheet
 from lessonkit.course.lab import WIDGET
 from lessonkit.explorers.bagging import BaggingExplorer
@@ -19,6 +20,7 @@ from lessonkit.explorers.bptt import BPTTExplorer
 from lessonkit.explorers.embedding import EmbeddingExplorer
 from lessonkit.explorers.factor_sheet import FactorSheetExplorer
 from lessonkit.explorers.lr_finder import LRFinderExplorer
+from lessonkit.explorers.rnn import RNNExplorer
 from lessonkit.explorers.schedule import ScheduleExplorer
 from lessonkit.explorers.search import SearchExplorer
 from lessonkit.explorers.sgd import SGDExplorer
@@ -144,6 +146,10 @@ EDGES = {
     "lr-finder: a curve with a long name": lambda: LRFinderExplorer(finds(1)),
     "lr-finder: five curves": lambda: LRFinderExplorer(finds(5)),
     "lr-finder: a constant loss": lambda: LRFinderExplorer(LRFind(np.geomspace(1e-6, 1, 60), np.full(60, 2.3))),
+    "rnn: a phrase as long as it may be": lambda: RNNExplorer("m" * 32, trained="30 steps"),
+    "rnn: one letter that nobody knows": lambda: RNNExplorer("Ω"),
+    "rnn: nets with long names": lambda: long_nets(),
+    "rnn: it explodes": lambda: RNNExplorer(kind="identity", gain=2.5),
     "schedule: a long name": lambda: ScheduleExplorer(schedule=named(LONG)),
     "schedule: level": lambda: ScheduleExplorer("lin", lr=0.1, lr_min=0.1),
     "schedule: eight cycles": lambda: ScheduleExplorer("sgdr", n_cycle=8, cycle_mult=3.0),
@@ -180,6 +186,11 @@ EDGES = {
 def sheet(movies="abcdefghi", people="1234567", step=9, **state):
     stars = np.where(np.random.default_rng(0).random((9, 7)) < 0.2, np.nan, RNG.integers(1, 11, (9, 7)) / 2)
     return FactorSheetExplorer(Sheet(stars, tuple(movies), tuple(people)), step=step, **state)
+
+
+def long_nets():
+    data = char_data("one net\nand another\n" * 9)
+    return RNNExplorer("two nets", data, {f"{LONG} {i}": char_net("GRU", len(data.vocab), 8) for i in range(2)})
 
 
 def named(name):
