@@ -60,7 +60,7 @@ def draw_map(r, s, box, i=0):
     (low, high), xy = r.data.span, r.data.plane[r.rows]
     value = np.clip((r.data.y[r.rows] - low) / (high - low), 0, 1) if not r.n_classes else r.data.codes[r.rows]
     inks = [f"class{c}" if r.n_classes else f"cividis:{c:.2f}" for c in value]
-    edge = "fg" if r.n_classes else "on:class4"
+    edge = "fg" if r.n_classes else "on:cividis:0"
     times = np.ones(len(xy)) if r.times is None else r.times[r.rows]
     size = [6 if r.times is None else 5 + 2.5 * min(t, 5) for t in times]
     p.points(xy, size=size, ink=[c if t else "none" for c, t in zip(inks, times)],

@@ -224,8 +224,7 @@ class BPTTExplorer(Explorer):
         place = self.batches.locate(self.selected)
         if place.window == self.window: self.focus = place.col
         self.top = int(np.clip(self.top, max(0, place.row - ROWS + 1), min(place.row, max(0, self.bs - ROWS))))
-        ends = getattr(self, "_list", None)
-        if ends and ends["step"].last != len(self.batches) - 1: self.refresh_controls()
+        if getattr(self, "_list", 0) and self._list["step"].last != len(self.batches) - 1: self.refresh_controls()
 
     def _check(self):
         used = self.bs * self.batches.row_len

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import traitlets as T
 
-from .lr_finder_data import FREE, LOOKS, LRRecord, Mark, band, checked, construct
+from .lr_finder_data import LRRecord, Mark, band, checked, construct
 from ..learner import Learner
 from ..lr_finder import RULES, LRFind, lr_find, spread_over_seeds, try_rates
 from ..widgets.controls import Button, Choice, Slider
@@ -247,13 +247,12 @@ class LRFinderExplorer(Explorer):
                         self.n_try, self.running, self.learn is not None, self.pointed)
 
     def _marks(self):
-        free = iter(FREE * len(self.suggestions))
         for name, said in self.suggestions.items():
-            rule, (ink, how) = RULES.get(name), LOOKS.get(name) or (next(free), "points")
+            rule = RULES.get(name)  # which may be a plain function, or have been taken out since
             known = self.banded and name in self.spread.index
             low, high = self.spread.loc[name, ["low", "high"]] if known else (np.nan, np.nan)
-            ink, how = getattr(rule, "ink", ink).replace("row", "class"), getattr(rule, "mark", how)
-            yield Mark(name, ink, how, said, float(low), float(high))
+            yield Mark(name, getattr(rule, "ink", "class0"), getattr(rule, "mark", "points"), said, float(low),
+                       float(high))
 
     # ── what it runs ──
 

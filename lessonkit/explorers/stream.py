@@ -9,7 +9,6 @@ __all__ = ['ROWS', 'GUTTER', 'UNTRAINED', 'Stream', 'BPTTRecord', 'dropped', 'vi
 # %% ../../nbs/explorers/stream.ipynb #xs-imports
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
@@ -61,7 +60,6 @@ class Stream:
         text = text.replace("\n", "⏎").replace("\r", "⏎").replace("\t", " ")
         return f"“{text}”" if len(text) <= limit else f"“{text[: limit // 2]}…{text[-limit // 2 :]}”"
 
-    @lru_cache(8)
     def width(self) -> int:
         "Pixels a cell needs for nine in ten of the first tokens."
         if self._cell is None:

@@ -6,6 +6,9 @@ import json
 import numpy as np
 import pytest
 
+from lessonkit.collab import Sheet, busiest_sheet
+from lessonkit.course.datasets import load
+from lessonkit.explorers.factor_sheet import FactorSheetExplorer
 from lessonkit.explorers.schedule import ScheduleExplorer
 from lessonkit.explorers.sgd import SGDExplorer
 from lessonkit.explorers.softmax import SoftmaxExplorer
@@ -20,6 +23,10 @@ ROWS = {
     "softmax": SoftmaxExplorer,
     "softmax-own": lambda: SoftmaxExplorer(["a", "b", "a name of some length"], mode="sigmoid", present=()),
     "schedule": ScheduleExplorer,
+    "sheet": lambda: FactorSheetExplorer(busiest_sheet(*load("movielens", sample=True, movies=True)), step=40),
+    "sheet-own": lambda: FactorSheetExplorer(
+        Sheet(np.array([[5, 1, np.nan, 3], [4.5, np.nan, 2, 1], [1, 5, 4, np.nan]]), ("a (1)", "b", "c"), (*"uvwx",)),
+        hide=True, n_factors=2, n_hidden=3, n_steps=30),
     "one-cycle": lambda: ScheduleExplorer("one_cycle", log_axis=True, n_step=50),
 }
 STATES = 40  # random acts a row
