@@ -365,8 +365,9 @@ def packed(
         case np.ndarray():
             if value.dtype.kind not in "fiub": raise Untranslatable(f"an array of {value.dtype}")
             kind = {"uint8": "B", "bool": "b"}.get(str(value.dtype), "f" if value.dtype.kind == "f" else "i")
-            raw = np.ascontiguousarray(value, np.uint8 if kind in "Bb" else np.float64)
-            return {"$nd": {"b64": base64.b64encode(raw).decode(), "shape": value.shape, "type": kind}}
+            sent = "uint8" if kind in "Bb" else "float32" if value.dtype in ("float32", "float16") else "float64"
+            text = base64.b64encode(np.ascontiguousarray(value, sent)).decode()
+            return {"$nd": {"b64": text, "shape": value.shape, "type": kind, "sent": sent}}
         case Mapping(): return {"$map": [[packed(k, engine), packed(v, engine)] for k, v in value.items()]}
         case set() | frozenset(): return {"$set": [packed(v, engine) for v in value]}
         case tuple() if hasattr(value, "_asdict"):
