@@ -89,10 +89,8 @@ class Explorer(anywidget.AnyWidget):
             self._list = {c.name: c for c in self.controls()}
             self._actions = self.key_map()
             self._questions = list(self.chips())
-            self._controls, self._keys = (
-                [c.spec() for c in self._list.values()],
-                sorted({k.removeprefix("Shift+") for k in self._actions}),
-            )
+            self._controls, self._keys = ([c.spec() for c in self._list.values()],
+                                          sorted({k.removeprefix("Shift+") for k in self._actions}))
             self._chips, self._hint = [c.short for c in self._questions], self.hint
             self._alt, self._name = self.title, f"{self.title}: a picture that can be moved"
             self._draw()
@@ -196,8 +194,11 @@ class Explorer(anywidget.AnyWidget):
             self._off = list(self.off())
             self._error = ""
             self._drawn += 1
-        if self.comm is not None:  # a record never changes, so a thread may draw it
-            self._kept = keep_newest(self.model_id, lambda: (self._png(record, text), text), self._kept)
+        if getattr(self, "comm", None) is not None: self._keep(record, text)  # a page has none
+
+    def _keep(self, record, text):
+        "Has the picture of this state drawn, when there is time; a record never changes, so a thread may do it."
+        self._kept = keep_newest(self.model_id, lambda: (self._png(record, text), text), self._kept)
 
     def _picture(self, record, width) -> dict:  # names and values of traits
         scene = self.view(record, width)

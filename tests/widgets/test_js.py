@@ -154,6 +154,22 @@ def test_a_slider_tells_its_stop_once(page):
     assert [(a["name"], a["value"]) for a in told] == [("step", 1)]
 
 
+def test_a_phrase_is_told_when_it_is_typed(page):
+    "A line of text is sent once, at Enter; what the kernel says of it meanwhile does not disturb the typing."
+    page.evaluate("""() => {
+      const spec = { kind: 'words', name: 'phrase', label: 'phrase', most: 8 };
+      stub.put(JSON.stringify({ _controls: [spec], _values: { phrase: ['old'] } }));
+    }""")
+    line = page.get_by_role("textbox", name="phrase")
+    assert line.input_value() == "old" and line.get_attribute("maxlength") == "8"
+    acts(page)
+    line.fill("new")
+    page.evaluate("stub.put(JSON.stringify({ _values: { phrase: ['other'] } }))")
+    assert line.input_value() == "new" and not acts(page)
+    line.press("Enter")
+    assert [(a["kind"], a["name"], a["value"]) for a in acts(page)] == [("set", "phrase", "new")]
+
+
 def test_a_handle_is_dragged_and_keeps_the_focus(page):
     handle = page.locator(".lk-handle[role=slider]").first
     box, id = handle.bounding_box(), handle.get_attribute("data-id")
