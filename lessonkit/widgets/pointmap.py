@@ -336,6 +336,7 @@ class MapExplorer(Explorer):
 
     def __init__(self, **state):
         self._had, self._held = set(), {}
+        self._extra = {}  # what else a page may ask for by name
         self._labels = (-1, [])  # the picture that the page told of, and which points carry a label in it
         super().__init__(**state)
 
@@ -371,12 +372,23 @@ class MapExplorer(Explorer):
         self._had |= set(blobs)
         return dict(_scene=scene.state(), _images=scene.images())
 
-    def _give(self, names): self.send({"blobs": names}, [self._held[name] for name in names])
+    def _give(self, names):
+        known = self._held | self._extra
+        names = [name for name in names if name in known]
+        self.send({"blobs": names}, [known[name] for name in names])
+
+    def show_figure(self, figure=None):
+        "Shows a plotly figure below the picture; None takes it away. Plotly's library reaches a page once, when needed."
+        if figure is None: return self.send({"figure": None})
+        from plotly.offline import get_plotlyjs
+
+        self._extra["plotly"] = get_plotlyjs().encode()
+        self.send({"figure": figure.to_json()})
 
     def _act(self, act):
         kind = act.get("kind")
         try:
-            if kind == "need": self._give([n for n in act["names"] if n in self._held])
+            if kind == "need": self._give(act["names"])
             elif kind == "pick": self.on_pick(int(act["row"]), bool(act.get("add")))
             elif kind == "lasso": self.on_lasso([int(i) for i in act["rows"]])
             elif kind == "point": self.on_point(int(act["row"]))
