@@ -288,7 +288,7 @@ def oob_curve(
 
     Rows that every tree so far has drawn are left out; NaN where these are all of them. Raises ValueError where trees
     drew no bootstrap, where X has other columns than fitted, and for a y of several targets."""
-    if isinstance(forest, BOOSTERS): trees_of(forest)  # raises, in words
+    trees_of(forest)  # raises, in words, where trees add up
     if not hasattr(forest, "estimators_samples_") or not forest.bootstrap:
         raise ValueError("forest draws no bootstrap: fit it with bootstrap=True")
     answers = tree_answers(forest, X)

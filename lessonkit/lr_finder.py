@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from torch.utils.data import DataLoader
 
+from .engines.checks import number, whole
 from .learner import Callback, DataLoaders, Learner, Stop
 from .train import rng
 from .train.checks import refuse_not_finite
@@ -183,7 +184,7 @@ class Rule:
     "A way to read a rate off the curve, and how it is shown. Calling it applies it."
 
     read: Callable  # (lrs, smoothed losses) → Suggestion
-    ink: str  # the name of its color in the explorers' palette
+    ink: str  # the name of its color in the explorers' palette: 'class0' and so on, each rule its own
     mark: str  # of `MARKS`: how the steps of its construction are drawn
     says: str  # what it looks for, in a few words
 
@@ -196,10 +197,10 @@ class Rule:
 
 
 RULES = {
-    "valley": Rule(valley, "row2", "points", "the middle of the longest fall"),
-    "steep": Rule(steep, "row5", "tangent", "where the loss falls fastest"),
-    "minimum": Rule(minimum, "row4", "ring", "a tenth of the rate with the lowest loss"),
-    "slide": Rule(slide, "row6", "window", "where the slope comes to rest, seen from the right"),
+    "valley": Rule(valley, "class2", "points", "the middle of the longest fall"),
+    "steep": Rule(steep, "class5", "tangent", "where the loss falls fastest"),
+    "minimum": Rule(minimum, "class4", "ring", "a tenth of the rate with the lowest loss"),
+    "slide": Rule(slide, "class6", "window", "where the slope comes to rest, seen from the right"),
 }
 
 # %% ../nbs/07_lr_finder.ipynb #lrf-class
@@ -215,35 +216,27 @@ class LRFind:
         "The losses, smoothed and debiased; `beta` is the weight of the past."
         return smooth(self.losses, beta)
 
-    def constructions(
-        self,
-        beta: float = 0.9,  # weight of the past in the smoothing
-    ) -> dict[str, Suggestion]:  # by rule
-        "What each rule says, and what it is built on. Raises ValueError for fewer than 5 steps."
+    def constructions(self, beta: float = 0.9) -> dict[str, Suggestion]:  # by rule
+        """What each rule says, and what it is built on; `beta` as for `smooth`. Raises ValueError for fewer than
+        5 steps."""
         if len(self.lrs) < 5:
             raise ValueError(f"the loss was finite for {len(self.lrs)} steps only, too few to read a rate off: "
                              "take a lower start_lr")
         s = self.smooth(beta)
         return {name: rule(self.lrs, s) for name, rule in RULES.items()}
 
-    def suggest(self, beta: float = 0.9) -> dict[str, float]:  # {'valley': …, 'steep': …, 'minimum': …, 'slide': …}
+    def suggest(self, beta: float = 0.9) -> dict[str, float]:  # {'valley': …, 'steep': …} and so on
         "The rate that each rule suggests; `beta` is the weight of the past in the smoothing."
         return {name: c.lr for name, c in self.constructions(beta).items()}
 
-    def explodes(
-        self,
-        beta: float = 0.9,  # weight of the past in the smoothing
-    ) -> float | None:  # None: it never does
-        "The first rate, after the lowest point, at which the loss is above where it began."
+    def explodes(self, beta: float = 0.9) -> float | None:  # None: it never does
+        "The first rate, after the lowest point, at which the smoothed loss is above where it began."
         s = self.smooth(beta)
         above = np.flatnonzero((s > s[0]) & (np.arange(len(s)) > np.argmin(s)))
         if len(above): return float(self.lrs[above[0]])
         return float(self.lrs[-1]) if self.ended in ("diverged", "not finite") else None
 
-    def falls(
-        self,
-        beta: float = 0.9,  # weight of the past in the smoothing
-    ) -> bool:
+    def falls(self, beta: float = 0.9) -> bool:
         """Whether the smoothed loss falls by more than twice what single losses stray from it; else the rules read
         noise."""
         s = self.smooth(beta)
@@ -291,16 +284,10 @@ def rates(
     num_it: int,  # 5 or more
 ) -> np.ndarray:  # (num_it,) from start to end
     "Rates that grow by the same factor each step. Raises ValueError or TypeError, naming the argument, for others."
-    for name, value in (("start_lr", start_lr), ("end_lr", end_lr)):
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-            raise TypeError(f"{name} must be a number, not {value!r}")
-    if not 0 < start_lr < end_lr < math.inf:
+    if not number("start_lr", start_lr, above=0) < number("end_lr", end_lr):
         raise ValueError(f"start_lr={start_lr} and end_lr={end_lr} do not fit: take 0 < start_lr < end_lr, "
                          "for example 1e-7 and 10")
-    if isinstance(num_it, bool) or not isinstance(num_it, (int, np.integer)):
-        raise TypeError(f"num_it must be a whole number, not {num_it!r}")
-    if num_it < 5: raise ValueError(f"num_it={num_it} is too few to draw a curve: take 5 or more, for example 100")
-    return np.geomspace(start_lr, end_lr, num_it)
+    return np.geomspace(start_lr, end_lr, whole("num_it", num_it, 5))
 
 # %% ../nbs/07_lr_finder.ipynb #lrf-seeds
 def find_over_seeds(
@@ -333,9 +320,7 @@ def try_rates(
     "A short run at each rate, from the same weights on the same batches; nothing of it stays."
     if not len(lrs) or not all(0 < r < math.inf for r in lrs):
         raise ValueError(f"lrs={list(lrs)}: give rates above 0, for example [0.001, 0.01]")
-    if isinstance(n_step, bool) or not isinstance(n_step, (int, np.integer)) or n_step < 1:
-        raise ValueError(f"n_step={n_step!r}: give a whole number of steps, 1 or more")
-    steps, columns = pd.RangeIndex(n_step, name="step"), pd.Index(lrs, dtype=float)
+    steps, columns = pd.RangeIndex(whole("n_step", n_step), name="step"), pd.Index(lrs, dtype=float)
     table, stopped = pd.DataFrame(index=steps, columns=columns, dtype=float), []
 
     def show(column, losses):

@@ -17,7 +17,11 @@ from torch import Tensor
 from .engines.checks import number, whole
 
 # %% ../nbs/04_network.ipynb #net-wave
-def wave(x): return 0.9 * np.sin(4.5 * x)
+def wave(
+    x,  # (…) about −1 to 1
+):
+    "The curve that the points of `make_curve` lie around."
+    return 0.9 * np.sin(4.5 * x)
 
 
 def make_curve(
@@ -98,7 +102,12 @@ def loss(
     "Mean square error, or binary cross-entropy of sigmoid(out)."
     if out.shape != y.shape: raise ValueError(f"y has shape {y.shape}, and must be {out.shape}, as the answer")
     if task not in TASKS: raise ValueError(f"task={task!r}: take one of {', '.join(TASKS)}")
-    return float((np.logaddexp(0, out) - y * out).mean() if task == "classes" else ((out - y) ** 2).mean())
+    return float(_losses(out[None], y, task)[0])
+
+
+def _losses(outs, y, task):  # outs (k, n, n_out): of k networks at once
+    each = np.logaddexp(0, outs) - y * outs if task == "classes" else (outs - y) ** 2
+    return each.mean((1, 2))
 
 
 def gradients(
@@ -158,24 +167,25 @@ def train(
     momentum: float = 0.9,
     task: str = "curve",  # or 'classes'
 ) -> Training:
-    "Gradient descent with momentum on all points at once."
+    "Gradient descent with momentum on all points at once. Ends where an answer is beyond ±1000."
     n, lr = whole("n", n, 0), number("lr", lr, 0)
     both = x if valid is None else np.concatenate([x, valid[0]])
-    here, nets, losses = [p for layer in net for p in layer], [], []
+    here, nets, answers = [p for layer in net for p in layer], [], []
+    loss(forward(net, x)[-1], y, task)  # refuses what does not fit
     pushed = [np.zeros_like(p) for p in here]
     with np.errstate(over="ignore", invalid="ignore"):
         for k in range(n + 1):
             net = [Layer(*here[i : i + 2]) for i in range(0, len(here), 2)]
             outs = forward(net, both)
-            now = loss(outs[-1][: len(x)], y, task)
             nets.append(net)
-            losses.append((now, *(() if valid is None else (loss(outs[-1][len(x) :], valid[1], task),))))
-            if not now < 1e6: break  # NaN as well
+            answers.append(outs[-1])
+            if not np.abs(outs[-1]).max() < 1000: break  # NaN as well
             grads = gradients(net, [o[: len(x)] for o in outs], y, task)
             pushed = [momentum * v + g for v, g in zip(pushed, (g for layer in grads for g in layer))]
             here = [p - lr * v for p, v in zip(here, pushed)]
-    losses = np.array(losses)
-    return Training(nets, losses[:, 0], losses[:, 1] if valid is not None else np.zeros(0))
+        answers = np.stack(answers)
+        others = np.zeros(0) if valid is None else _losses(answers[:, len(x) :], valid[1], task)
+        return Training(nets, _losses(answers[:, : len(x)], y, task), others)
 
 # %% ../nbs/04_network.ipynb #net-drop
 def dropout(

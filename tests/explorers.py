@@ -14,6 +14,7 @@ class Row:
 
 
 BPTT = "from lessonkit.explorers.bptt import BPTTExplorer\n"
+NETWORK = "from lessonkit.explorers.network import NetworkExplorer\n"
 LR = """
 import torch
 from functools import partial
@@ -53,6 +54,7 @@ table["seconds"], table["error"] = table.max_iter * .04 + rng.uniform(0, .02, 30
 table.loc[::40, ["score", "seconds"]] = np.nan
 table.loc[::40, "error"] = "FloatingPointError: the weights are not finite"
 SearchExplorer(table, x="eta0", y="alpha")"""
+SHEET = "from lessonkit.explorers.factor_sheet import FactorSheetExplorer\nFactorSheetExplorer()"
 WATERFALL = """
 from sklearn.ensemble import RandomForestClassifier
 from lessonkit.course.table_rules import draw
@@ -73,17 +75,13 @@ matrix = rng.normal(size=(n, 50)) * np.linspace(3, .5, 50)
 table = pd.DataFrame(dict(title=[f"Movie number {{i}} ({{1950 + i % 60}})" for i in range(n)],
                           ratings=rng.geometric(.02, n), genre=rng.choice(["Drama", "Comedy", "Action"], n)))
 EmbeddingExplorer(matrix, table, popularity="ratings", color="genre", selected=(7,))"""
+RNN = "from lessonkit.explorers.rnn import RNNExplorer\n"
 ROWS = [
     Row(
         "bptt",
         BPTT + "import pydoc_data.topics as t\nBPTTExplorer('\\n'.join(t.topics.values()))",
         control="step",
         notebook7=True,
-    ),
-    Row(
-        "bptt-20M",
-        BPTT + "import numpy as np\nBPTTExplorer(np.arange(20_000_000) % 251, bs=64, bptt=70)",
-        control="step",
     ),
     Row(
         "softmax",
@@ -100,11 +98,19 @@ ROWS = [
     Row("sgd", "from lessonkit.explorers.sgd import SGDExplorer\nSGDExplorer()", control="step"),
     Row("bagging", "from lessonkit.explorers.bagging import BaggingExplorer\nBaggingExplorer()", control="first k"),
     Row("bagging-own", OWN_FOREST, control="first k"),
+    Row("sheet", SHEET, control="step"),
     Row("waterfall", WATERFALL, control="value", hover=False),
     Row("search", SEARCH, control="rank"),
     Row("embedding", EMBEDDING.format(n=9_066), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),
-    Row("embedding-100k", EMBEDDING.format(n=100_000), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
+    Row("rnn", RNN + "RNNExplorer(trained='100 steps', step=20)", control="answer"),
+    Row("network", NETWORK + "NetworkExplorer(step=60)", control="step", hover=False),
+    Row("network-classes", NETWORK + "NetworkExplorer(task='classes', step=60)", control="step", hover=False),
+]
+# twenty million tokens, or a hundred thousand points, open and move as quickly as few
+BIG = [
+    Row("bptt-20M", BPTT + "import numpy as np\nBPTTExplorer(np.arange(20_000_000) % 251)", control="step"),
+    Row("embedding-100k", EMBEDDING.format(n=100_000), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),
 ]
 
 
@@ -114,3 +120,34 @@ def last_value(code: str):
     space = {}
     exec(compile(ast.Module(body, []), "row", "exec"), space)
     return eval(compile(ast.Expression(last.value), "row", "eval"), space)
+
+
+def numeric(explorer) -> list[str]:
+    "The traits that hold a number, or several."
+    number = lambda v: isinstance(v, (int, float)) and not isinstance(v, bool)
+    several = lambda v: isinstance(v, tuple) and len(v) and all(isinstance(u, float) for u in v)
+    values = {name: getattr(explorer, name) for name in explorer.watch if name != "pointed"}
+    return [name for name, v in values.items() if number(v) or several(v)]
+
+
+def off_grid(explorer, name) -> list:
+    "Three values between the stops of a trait's control; without one, three a little off what it holds."
+    now, control = getattr(explorer, name), explorer._list.get(name)
+    if isinstance(now, tuple): return [(v + now[0], *now[1:]) for v in (0.01237, -0.02119, 0.03331)]
+    stops = [control.value(round(u * control.n)) for u in (0.3, 0.6, 0.8)] if hasattr(control, "n") else None
+    if stops is None and isinstance(now, int):
+        last = getattr(control, "last", 10**9)
+        ints = range(max(now - 3, 0), min(now + 4, last + 1))
+        return [v for v in ints if v != now and accepts(explorer, name, v)][:3]
+    if stops is None: return [now * 1.0371 + 0.00373, now * 0.9713 + 0.00137, now * 1.00913 + 0.00219]
+    if isinstance(now, int): return sorted(set(stops))
+    return [float(v * 10 ** (0.37 * control.step) if control.log else v + 0.37 * control.step) for v in stops]
+
+
+def accepts(explorer, name, value) -> bool:
+    before = getattr(explorer, name)
+    try: setattr(explorer, name, value)
+    except ValueError: return False
+    kept = getattr(explorer, name) == value and not explorer.error
+    setattr(explorer, name, before)
+    return kept

@@ -189,7 +189,7 @@ def test_a_character_trainer_is_a_plain_loop(kind):
         trainer.begin(3)
         got = [trainer.epoch(lambda x: .01 * (1 - x), np.random.default_rng(e), 1e12, "") for e in range(2)]
         torch.manual_seed(3)
-        model = characters.CharModel(kind, 9, **options)
+        model = characters.CharNet(kind, 9, **options)
         opt = torch.optim.Adam(model.parameters(), weight_decay=1e-4)
         for e in range(2):
             rng, state, i, n = np.random.default_rng(e), None, 0, 60

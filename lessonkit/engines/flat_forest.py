@@ -159,7 +159,11 @@ def _hist(forest) -> list[Tree]:
     return trees
 
 
-KINDS = {TREES + BAGS + FORESTS: _averaged, BOOSTERS[:2]: _boosted, HIST: _hist}  # a new kind is one entry
+KINDS = {  # a new kind is one line
+    TREES + BAGS + FORESTS: _averaged,
+    BOOSTERS[:2]: _boosted,
+    HIST: _hist,
+}
 
 # %% ../../nbs/engines/flat_forest.ipynb #flat-forest
 class FlatForest:

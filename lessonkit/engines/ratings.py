@@ -73,10 +73,10 @@ class Ratings:
 
     def __getitem__(
         self,
-        rows,  # a mask, or the numbers of some ratings
+        rows,  # a slice, a mask, or the numbers of some ratings
     ) -> "Ratings":
         "Some of the ratings; ids keep their rows."
-        rows = torch.as_tensor(np.asarray(rows))
+        if not isinstance(rows, (slice, Tensor)): rows = torch.from_numpy(np.array(rows, ndmin=1))
         return replace(self, users=self.users[rows], items=self.items[rows], stars=self.stars[rows])
 
     def __repr__(self) -> str:

@@ -60,7 +60,7 @@ def draw_map(r, s, box, i=0):
     (low, high), xy = r.data.span, r.data.plane[r.rows]
     value = np.clip((r.data.y[r.rows] - low) / (high - low), 0, 1) if not r.n_classes else r.data.codes[r.rows]
     inks = [f"class{c}" if r.n_classes else f"cividis:{c:.2f}" for c in value]
-    edge = "fg" if r.n_classes else "on:class4"
+    edge = "fg" if r.n_classes else "on:cividis:0"
     times = np.ones(len(xy)) if r.times is None else r.times[r.rows]
     size = [6 if r.times is None else 5 + 2.5 * min(t, 5) for t in times]
     p.points(xy, size=size, ink=[c if t else "none" for c, t in zip(inks, times)],
@@ -154,7 +154,7 @@ class BaggingExplorer(Explorer):
     title, lesson, hint = "Trees that average", "10_bagging", "drag a point, or the cross"
     about = "Every tree cuts the plane into rectangles. The map is the average of the first k trees."
     watch, along = ("k", "tree", "point", "compare", "show_points", "pointed", "kind", *SETTINGS), "k"
-    view, sentence = staticmethod(view), staticmethod(sentence)
+    offers, view, sentence = ("click one",), staticmethod(view), staticmethod(sentence)
     k = T.Int(help="how many trees are averaged")
     tree = T.Int(-1, help="the tree whose rectangles and draw are shown; −1: the average")
     point = T.Tuple(T.Float(), T.Float(), help="where the trees are asked: x and y")

@@ -232,6 +232,9 @@ function picture(model, stage, act, life) {
   const regard = () => { look = { room: stage.clientWidth, dark: isDark(stage), forced: media("forced-colors: active").matches }; ask(); };
   const ask = () => { queued ||= requestAnimationFrame(paint); };
 
+  // What the page may still do with a finger that lands here: it scrolls wherever the handle does not need that direction.
+  const touch = (h) => (h.drag && h.at && h.step[1] ? (h.step[0] ? "none" : "pan-x") : h.zoom || h.drag ? "pan-y" : "auto");
+
   // ── handles: real elements over the canvas, so that cursor, Tab, focus ring, name and size of the target are the browser's ──
   function place() {
     const kept = new Map(), wanted = new Set(scene.handles.map((h) => h.id));
@@ -240,7 +243,7 @@ function picture(model, stage, act, life) {
     for (const h of scene.handles) {
       const e = handles.get(h.id) ?? make("div", "lk-handle", null, { "data-id": h.id }), [l, t, w, hh] = h.box.map((v) => v * scale);
       const grow = h.drag || h.click ? Math.max(0, TARGET - w) / 2 : 0, tall = h.drag || h.click ? Math.max(0, TARGET - hh) / 2 : 0;
-      const css = `left:${l - grow}px;top:${t - tall}px;width:${w + 2 * grow}px;height:${hh + 2 * tall}px;cursor:${h.cursor};touch-action:${h.drag && h.at ? "none" : h.zoom || h.drag ? "pan-y" : "auto"}`;
+      const css = `left:${l - grow}px;top:${t - tall}px;width:${w + 2 * grow}px;height:${hh + 2 * tall}px;cursor:${h.cursor};touch-action:${touch(h)}`;
       if (e.css !== css) e.style.cssText = e.css = css;
       e.handle = h;
       if (next === e) next = e.nextElementSibling; // later ones lie on top; one that stays is not touched, or it would lose the focus
@@ -266,23 +269,34 @@ function picture(model, stage, act, life) {
     finger.set(e.pointerId, [x, y]);
     if (h.label) el.focus({ preventScroll: true }); else stage.focus({ preventScroll: true });
     e.preventDefault();
-    if (finger.size === 2 && h.zoom) { held = { h, panel, pinch: spread(), zoom: true }; return; }
+    if (finger.size === 2) { // a pinch: what is under its middle comes closer
+      const two = spread(), far = scene.handles.findLast((o) => o.zoom && inside(o, ...two.mid));
+      if (far) { finish(); held = { h: far, panel: panelOf(far), pinch: two, zoom: true }; return; }
+    }
+    if (held) return; // a second finger changes nothing
     held = { h, panel, id: e.pointerId, start: [x, y], by: grip ? [grip[0] - x, grip[1] - y] : [0, 0], moved: false };
-    el.setPointerCapture?.(e.pointerId);
+    try { el.setPointerCapture(e.pointerId); } catch { /* a pointer that is gone, or was never real */ }
     el.classList.add("lk-held");
     frameMark.hidden = true;
-    if (h.drag && !grip && !h.click) { held.moved = true; tell("drag", h, panel, x, y); }
+    if (h.drag && !grip && !h.click && e.pointerType !== "touch") { held.moved = true; tell("drag", h, panel, x, y); } // a finger may want to scroll
   });
   const spread = () => { const [a, b] = [...finger.values()]; return { d: Math.hypot(a[0] - b[0], a[1] - b[1]) || 1, mid: [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2] }; };
+  // A mouse drags from the third pixel on. A finger that the page may scroll by must first go the other way.
+  const begins = (e, dx, dy) => {
+    const way = e.pointerType === "touch" ? touch(held.h) : "none";
+    return way === "none" ? Math.hypot(dx, dy) >= 3 : way === "pan-x" ? dy >= 6 && dy > dx : dx >= 6 && dx > dy;
+  };
   life.listen(layer, "pointermove", (e) => {
     const [x, y] = at(e);
     if (finger.has(e.pointerId)) finger.set(e.pointerId, [x, y]);
-    if (held?.zoom && finger.size === 2) {
+    if (held?.zoom) {
+      if (finger.size !== 2) return;
       const now = spread(), factor = now.d / held.pinch.d;
       if (Math.abs(factor - 1) > 0.03) { const [dx, dy] = toData(held.panel, ...now.mid); act.send({ kind: "zoom", id: held.h.id, x: dx, y: dy, factor }); held.pinch = now; }
     } else if (held?.id === e.pointerId) {
-      if (!held.moved && Math.hypot(x - held.start[0], y - held.start[1]) < 3) return;
+      if (!held.moved && !begins(e, Math.abs(x - held.start[0]), Math.abs(y - held.start[1]))) return;
       held.moved = true;
+      held.last = [x + held.by[0], y + held.by[1]];
       if (held.h.drag) tell("drag", held.h, held.panel, x + held.by[0], y + held.by[1]);
     } else if (e.pointerType === "mouse" || e.pointerType === "pen") hover(x, y);
   });
@@ -308,20 +322,24 @@ function picture(model, stage, act, life) {
     if (over) act.move({ kind: "hover", id: over.h.id, x: null, y: null });
     over = null;
   }
-  life.listen(stage, "pointerleave", leave);
+  life.listen(stage, "pointerleave", (e) => { if (e.pointerType !== "touch") leave(); }); // a finger that was lifted has not left
+  const finish = () => { if (held?.last && held.h.drag) tell("drop", held.h, held.panel, ...held.last, true); }; // a drag that something else ended
   const release = (e) => {
     finger.delete(e.pointerId);
     const was = held;
-    if (!was || (!was.zoom && was.id !== e.pointerId)) return;
+    if (!was || (!was.zoom && was.id !== e.pointerId) || (was.zoom && finger.size)) return;
+    if (e.type === "pointercancel") finish();
     held = null;
     for (const el of layer.querySelectorAll(".lk-held")) el.classList.remove("lk-held");
     if (was.zoom || e.type === "pointercancel") return;
     const [x, y] = at(e);
-    if (was.moved && was.h.drag) tell("drop", was.h, was.panel, x + was.by[0], y + was.by[1], true);
+    const tap = e.pointerType === "touch" && !was.moved;
+    if (was.h.drag && (was.moved || (tap && !was.h.at && !was.h.click))) tell("drop", was.h, was.panel, x + was.by[0], y + was.by[1], true);
     else if (was.h.click) tell("click", was.h, was.panel, x, y, true);
+    else if (tap) hover(x, y);
   };
-  life.listen(layer, "pointerup", release);
-  life.listen(layer, "pointercancel", release);
+  life.listen(window, "pointerup", release); // wherever the finger is by then
+  life.listen(window, "pointercancel", release);
   life.listen(layer, "wheel", (e) => {
     const h = scene?.handles.findLast((o) => o.zoom && inside(o, ...at(e)));
     if (!h || !e.ctrlKey) return;

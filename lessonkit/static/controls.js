@@ -72,6 +72,12 @@ const builders = {
     life.listen(input, "change", () => { if (input.value !== "" && input.checkValidity()) act.send({ kind: "set", name: spec.name, value: +input.value }); });
     return { show([v]) { if (document.activeElement !== input || +input.value !== v) input.value = v; } };
   },
+  words(spec, box, act, life) {
+    make("span", "lk-name", box).textContent = spec.label;
+    const input = make("input", "", box, { type: "text", maxlength: spec.most, spellcheck: "false", autocomplete: "off", "aria-label": spec.label });
+    life.listen(input, "change", () => act.send({ kind: "set", name: spec.name, value: input.value }));
+    return { show([v]) { if (document.activeElement !== input) input.value = v; } };
+  },
   button(spec, box, act, life) {
     const button = make("button", "lk-button", box, { type: "button" });
     button.textContent = spec.label;

@@ -69,7 +69,7 @@ function shell(model, el) {
   // ── the hint stands on the picture until it is used ──
   let used = false;
   const use = () => { used = true; hint.hidden = true; };
-  const advise = () => { // it stands at the top of the panel whose handle it speaks of
+  const advise = () => { // it stands in the panel whose handle it speaks of
     hint.textContent = model.get("_hint") ?? "";
     const scene = used ? null : sceneOf(model), h = scene?.handles?.find((o) => o.label && o.drag) ?? scene?.handles?.[0];
     hint.hidden = used || !hint.textContent || (scene?.w && !h);
@@ -77,7 +77,10 @@ function shell(model, el) {
     if (!box || hint.hidden) return;
     const scale = Math.min(1, (stage.clientWidth || scene.w) / scene.w), half = hint.offsetWidth / 2 + 4;
     hint.style.left = `${Math.min(Math.max((box[0] + box[2] / 2) * scale, half), Math.max(half, scene.w * scale - half))}px`;
-    hint.style.top = `${(box[1] + 8) * scale}px`;
+    const tall = hint.offsetHeight / scale, middle = parseFloat(hint.style.left) / scale, wide = hint.offsetWidth / scale;
+    const covers = (top) => scene.handles.filter((o) => o.at && o.box[2] < 60 && o.box[3] < 60 && Math.abs(o.box[0] + o.box[2] / 2 - middle) < (o.box[2] + wide) / 2 && top < o.box[1] + o.box[3] && o.box[1] < top + tall).length;
+    const [top] = [8, box[3] - tall - 8, (box[3] - tall) / 2].map((v) => box[1] + v).sort((a, b) => covers(a) - covers(b)); // where it covers least
+    hint.style.top = `${top * scale}px`;
   };
   life.hear(model, "change:_hint", advise);
   life.hear(model, "change:_scene", advise);

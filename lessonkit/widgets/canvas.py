@@ -12,11 +12,14 @@ import anywidget
 import traitlets as T
 
 import lessonkit
+from .palette import ink
 from .scene import Scene
 
 # %% ../../nbs/widgets/canvas.ipynb #canvas-module
 STATIC = Path(lessonkit.__file__).parent / "static"
-STYLE = (STATIC / "explorer.css").read_text(encoding="utf-8")
+# the sheet holds no color of the palette: what it marks (a cell pointed at, an error), it marks in this one
+STYLE = f".lk-explorer, .lk-view {{ --lk-mark: {ink('up').light}; }}\n"
+STYLE += (STATIC / "explorer.css").read_text(encoding="utf-8")
 
 
 def module(

@@ -21,7 +21,7 @@ import traitlets as T
 from .canvas import STYLE, module, quiet
 from .controls import Button
 from .keys import press
-from .printed import plot_scene, still
+from .printed import drop_newest, keep_newest, plot_scene, still
 from .scene import Scene
 
 # %% ../../nbs/widgets/explorer.ipynb #explorer-chip
@@ -55,6 +55,7 @@ class Explorer(anywidget.AnyWidget):
     hint: str = ""  # stands on the picture until it is used
     watch: tuple[str, ...] = ()  # traits whose change draws anew
     along: str = "step"  # the trait that `to_html` records along
+    offers: tuple[str, ...] = ()  # what the picture and the sentence offer to do: left out of a page of frames
     engine: str = ""  # a file of static/engines: with it, a saved page computes instead of playing frames
 
     # what the browser is told, and tells
@@ -88,10 +89,8 @@ class Explorer(anywidget.AnyWidget):
             self._list = {c.name: c for c in self.controls()}
             self._actions = self.key_map()
             self._questions = list(self.chips())
-            self._controls, self._keys = (
-                [c.spec() for c in self._list.values()],
-                sorted({k.removeprefix("Shift+") for k in self._actions}),
-            )
+            self._controls, self._keys = ([c.spec() for c in self._list.values()],
+                                          sorted({k.removeprefix("Shift+") for k in self._actions}))
             self._chips, self._hint = [c.short for c in self._questions], self.hint
             self._alt, self._name = self.title, f"{self.title}: a picture that can be moved"
             self._draw()
@@ -195,6 +194,8 @@ class Explorer(anywidget.AnyWidget):
             self._off = list(self.off())
             self._error = ""
             self._drawn += 1
+        if self.comm is not None:  # a record never changes, so a thread may draw it
+            self._kept = keep_newest(self.model_id, lambda: (self._png(record, text), text), self._kept)
 
     def _picture(self, record, width) -> dict:  # names and values of traits
         scene = self.view(record, width)
@@ -277,6 +278,7 @@ class Explorer(anywidget.AnyWidget):
 
     running = False  # whether something is computed right now
     _stopped, _shown = False, 0.0
+    _kept = None  # the timer of the picture that is saved
 
     def work(
         self,
@@ -326,8 +328,11 @@ class Explorer(anywidget.AnyWidget):
 
     def png(self) -> bytes:
         "The present picture as a PNG, with its sentence below and a band that says how to move it."
-        scene = self.scene(max(self.width, 600))
-        return still(lambda ax: plot_scene(scene, ax), (scene.width, scene.height), self.narration)
+        return self._png(self.record(), self.narration)
+
+    def _png(self, record, text):
+        scene = self.view(record, max(self.width, 600))
+        return still(lambda ax: plot_scene(scene, ax), (scene.width, scene.height), text)
 
     def _repr_mimebundle_(self, include=None, exclude=None, **kwargs):
         _remember(self)
@@ -372,6 +377,8 @@ class Explorer(anywidget.AnyWidget):
     def close(self):
         "Closes the widget and all it made."
         layout = self._trait_values.get("layout")
+        if self.comm is not None: drop_newest(self.model_id, self._kept)
+        self._kept = None
         super().close()
         if layout is not None: layout.close()
 
@@ -384,12 +391,22 @@ def _remember(explorer):
     try:
         from IPython import get_ipython
 
-        parent = get_ipython().get_parent()
+        shell = get_ipython()
+        parent = shell.get_parent()
         cell, run = parent["metadata"]["cellId"], parent["header"]["msg_id"]
     except Exception: return  # no notebook, or one that does not name its cells
     before, shown = _SHOWN.get(cell, (run, []))
     if before != run:
         for ref in shown:
-            if (old := ref()) is not None and old is not explorer: old.close()
+            if (old := ref()) is not None and old is not explorer:
+                old.close()
+                _drop(old, shell)
         shown = []
     _SHOWN[cell] = (run, [*shown, weakref.ref(explorer)])
+
+
+def _drop(old, shell):
+    "Takes a closed explorer out of IPython's record of outputs (`Out[3]`, `_3`), which would keep it and its data."
+    names, hidden = shell.user_ns, getattr(shell, "user_ns_hidden", {})
+    for table in (names.get("_oh", {}), names, hidden):
+        for key in [k for k, v in table.items() if v is old and str(k).lstrip("_").isdigit()]: del table[key]

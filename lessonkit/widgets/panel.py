@@ -303,11 +303,12 @@ class Panel:
         self.scene.text([[x, y0 + dy]], string, size=size, weight=weight, ink=ink, align="left")
         return self
 
-    def label(self, xy, string, ink="fg", size=12, gap=8, weight="normal", inside=True):
-        "A label at a point of the data, put where it covers no other text."
+    def label(self, xy, string, ink="fg", size=12, gap=8, weight="normal", inside=True, clear=()):
+        "A label at a point of the data, put where it covers no other text; `clear` is a curve it stays off."
         at = np.clip(self.px([xy])[0], [self.box[0], self.box[1]],
                      [self.box[0] + self.box[2], self.box[1] + self.box[3]])
-        self.scene.label(at, string, ink, size, gap, weight, within=self.box if inside else None)
+        near = self.px(clear).tolist() if len(clear) else ()
+        self.scene.label(at, string, ink, size, gap, weight, within=self.box if inside else None, clear=near)
         return self
 
     def ends(self, items, size=12, gap=6):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+from axe_playwright_python.base import AXE_SCRIPT
 from PIL import Image
 
 HERE = Path(__file__).parent
@@ -132,6 +133,18 @@ class NotebookPage:
             f"body[data-jp-theme-light={'true' if name == 'light' else 'false'}]", state="attached"
         )
         self.page.wait_for_timeout(400)  # the style sheet loads, the widgets repaint
+
+    def bare(self):
+        "JupyterLab without its sidebar, so that the notebook has the page's width."
+        self.page.evaluate("jupyterapp.shell.collapseLeft()")
+
+    def resize(self, width: int):
+        self.page.set_viewport_size({"width": width, "height": 1100})
+        self.settle()
+
+    def ask(self, code: str) -> str:
+        "Runs code in the kernel beside the cells; returns what it printed."
+        return self.page.evaluate("code => probe.ask(code)", code)
 
     def close(self):
         self.page.close()
@@ -294,6 +307,14 @@ def pixels(canvas) -> np.ndarray:
         return np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("RGBA"))
     got = canvas.evaluate("canvas => probe.pixels(canvas)")
     return np.frombuffer(base64.b64decode(got["data"]), np.uint8).reshape(got["shape"])
+
+
+def audit(page, where: str = ".lk-explorer") -> list[str]:
+    "What axe calls serious or critical in a part of the page."
+    if not page.evaluate("'axe' in window"): page.evaluate(AXE_SCRIPT)
+    found = page.evaluate("where => axe.run(where, {resultTypes: ['violations']}).then(r => r.violations)", where)
+    return [f"{v['impact']}: {v['help']}: {n['html'][:120]} {n['failureSummary']}" for v in found for n in v["nodes"]
+            if v["impact"] in ("serious", "critical")]
 
 
 def assert_keyboard(explorer: ExplorerPage):

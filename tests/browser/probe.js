@@ -83,6 +83,46 @@ window.probe = {
     return `${e.tagName.toLowerCase()} #${e.dataset.probe} ${label.slice(0, 30)}`.trim();
   },
 
+  // Controls of `root` without a name, with less than 24 px for a finger, or whose focus ring is thin or cut off.
+  unfit(root) {
+    const found = [], was = document.activeElement;
+    const focusable = 'input, select, button, a[href], summary, [tabindex="0"]';
+    for (const e of root.querySelectorAll(focusable)) {
+      if (e.disabled || !e.checkVisibility()) continue;
+      const name = e.getAttribute('aria-label') || e.labels?.[0]?.textContent || e.textContent.trim();
+      const what = `${e.tagName.toLowerCase()}.${e.className} '${(name || '').slice(0, 40)}'`;
+      if (!name) found.push(`${what} has no name`);
+      const box = (e.type === 'checkbox' ? e.labels[0] : e).getBoundingClientRect();
+      const inline = e.matches('p a'); // a link in a sentence is as high as its line
+      if (!inline && !e.matches('code') && Math.min(box.width, box.height) < 23.5) found.push(`${what} is ${box.width} × ${box.height} px`);
+      e.focus({preventScroll: true, focusVisible: true});
+      const style = getComputedStyle(e), own = e.getBoundingClientRect(), wide = parseFloat(style.outlineWidth);
+      if (style.outlineStyle === 'none' || wide < 2) { found.push(`${what} shows no focus`); continue; }
+      const out = wide + parseFloat(style.outlineOffset);
+      for (let p = e.parentElement; p && !p.matches('.jp-OutputArea, .jp-OutputArea-child, body'); p = p.parentElement) {
+        const {overflowX, overflowY} = getComputedStyle(p), b = p.getBoundingClientRect();
+        const cut = (overflowX !== 'visible' && (own.left - out < b.left - .5 || own.right + out > b.right + .5))
+          || (overflowY !== 'visible' && (own.top - out < b.top - .5 || own.bottom + out > b.bottom + .5));
+        if (cut) found.push(`${what}: its ring is cut by ${p.className}`);
+      }
+    }
+    was?.focus({preventScroll: true});
+    return found;
+  },
+
+  // What code prints that runs in the kernel beside the cells.
+  async ask(code) {
+    const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+    const asked = kernel.requestExecute({code, store_history: false, stop_on_error: true});
+    let printed = '';
+    asked.onIOPub = (m) => {
+      if (m.header.msg_type === 'stream' && m.content.name === 'stdout') printed += m.content.text;
+      if (m.header.msg_type === 'error') printed += m.content.traceback.join('\n');
+    };
+    await asked.done;
+    return printed;
+  },
+
   // Two invisible buttons around `root`, between which a Tab walk begins and ends.
   fence(root) {
     this.posts = ['before', 'after'].map(where => {

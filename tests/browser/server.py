@@ -12,6 +12,8 @@ from pathlib import Path
 import nbformat
 from nbformat.sign import NotebookNotary
 
+from lessonkit.course.lab import PICTURES
+
 # JupyterLab's settings, as its Settings Editor would save them
 SETTINGS = {
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -46,6 +48,8 @@ class Server:
                        # no data: the embedded samples, everywhere alike
                        IPYTHONDIR="ipython", LESSONKIT_DATA="no-data")
         env = os.environ | {k: str(home / v) for k, v in folders.items()}
+        env[PICTURES] = str(home / "pictures")  # as `lessonkit lab` starts it
+        (home / "pictures").mkdir()
         options = dict(ip="127.0.0.1", port=port, port_retries=0, root_dir=self.root, open_browser=False,
                        allow_root=True, disable_check_xsrf=True)
         args = [f"--ServerApp.{k}={v}" for k, v in options.items()]
@@ -53,6 +57,7 @@ class Server:
             "--IdentityProvider.token=",
             "--LabApp.expose_app_in_browser=True",
             "--JupyterNotebookApp.expose_app_in_browser=True",
+            "--ContentsManager.pre_save_hook=lessonkit.course.lab.save_pictures",
             "--LabApp.extension_manager=readonly",
             "--LabApp.news_url=None",
         ]

@@ -1,13 +1,30 @@
 """Every explorer in JupyterLab, as a learner meets it. A new one is a row in tests/explorers.py."""
 import base64
+import inspect
 import io
+import re
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ..explorers import ROWS, last_value
-from .pages import HERE, PICTURE, ExplorerPage, assert_keyboard, assert_opening, pixels
+from lessonkit.course.lab import WIDGET
+
+from ..explorers import ROWS, accepts, last_value, numeric, off_grid
+from .pages import HERE, PICTURE, ExplorerPage, assert_keyboard, assert_opening, audit, pixels
+
+
+TABLE = """
+import gc
+from lessonkit.widgets.explorer import Explorer
+e = next(o for o in gc.get_objects() if isinstance(o, Explorer) and o.comm is not None)
+pairs = [(n, v) for n in numeric(e) for v in [*off_grid(e, n), getattr(e, n)]]
+
+def step(i):
+    if i and getattr(e, pairs[i - 1][0]) != pairs[i - 1][1]: print(pairs[i - 1], "became", getattr(e, pairs[i - 1][0]))
+    if i < len(pairs): setattr(e, *pairs[i])
+
+print(len(pairs))"""
 
 
 # ── one page an explorer, shared by its tests; each of them must leave the console silent ──
@@ -80,31 +97,77 @@ def test_keys_stay_in_the_explorer(explorer, row):
     cells = explorer.page.locator(".jp-Cell").count()
     for place in (explorer.held, explorer.control(row.control)):
         place.focus()
-        for key in ("b", "x", "ArrowDown", "ArrowUp"):
-            explorer.page.keyboard.press(key)
-            explorer.settle()
-            assert explorer.page.locator(".jp-Cell").count() == cells, f"JupyterLab took the '{key}' typed here"
-            assert place.evaluate("e => e === document.activeElement"), f"the focus was lost at '{key}'"
+        for key in ("b", "x", "ArrowDown", "ArrowUp"): explorer.page.keyboard.press(key)
+        explorer.settle()
+        assert explorer.page.locator(".jp-Cell").count() == cells, "JupyterLab took a key that was typed here"
+        assert place.evaluate("e => e === document.activeElement"), "the focus was lost"
 
 
-def test_light_and_dark(explorer, row):
-    pictures = []
+def test_anyone_can_use_it(explorer, row):
+    "axe, names, targets, focus rings and contrast: three widths, light and dark; then forced colors, less motion."
+    page, pictures = explorer.page, {}
     for _ in range(3): explorer.press(row.control, row.keys[0])  # a picture with something behind it
+    explorer.bare()
     for theme in ("light", "dark"):
         explorer.theme(theme)
-        pictures.append(explorer.shot(theme))
-        contrast = explorer.root.locator(".lk-narration").first.evaluate("e => probe.contrast(e)")
-        assert contrast >= 4.5, f"the sentence's contrast in the {theme} theme is {contrast:.1f}"
+        for width in (1440, 900, 390):
+            explorer.resize(width)
+            where = f"{theme}, {width} px"
+            pictures[theme, width] = explorer.shot(f"{theme}-{width}")
+            assert not (found := audit(page)), (where, found)
+            assert not (found := page.evaluate("root => probe.unfit(root)", explorer.root.element_handle())), where
+            contrast = explorer.root.locator(".lk-narration").first.evaluate("e => probe.contrast(e)")
+            assert contrast >= 4.5, f"the sentence's contrast is {contrast:.1f}: {where}"
     explorer.theme("light")
-    light, dark = (np.asarray(Image.open(io.BytesIO(p)).convert("L")) for p in pictures)
+    explorer.resize(1200)
+    light, dark = (np.asarray(Image.open(io.BytesIO(pictures[t, 1440])).convert("L")) for t in ("light", "dark"))
     assert np.median(light) > np.median(dark) + 64, "the background does not follow the theme"
 
+    frame, before = explorer.frame, explorer.pixels()
+    page.emulate_media(forced_colors="active", reduced_motion="reduce")
+    explorer.wait(lambda: explorer.frame > frame, "the picture in forced colors")
+    assert not np.array_equal(explorer.pixels(), before), "forced colors change nothing on the canvas"
+    assert not (found := audit(page)), found
+    explorer.shot("forced")
+    explorer.press(row.control, row.keys[1])
+    now = explorer.pixels()
+    page.wait_for_timeout(350)
+    assert np.array_equal(explorer.pixels(), now), "the picture still moves, though less motion is asked for"
+    page.emulate_media(forced_colors="none", reduced_motion="no-preference")
 
-def test_a_picture_without_a_kernel(explorer):
-    data = explorer.save().cells[1].outputs[-1].data
-    picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).convert("RGB")
+
+def test_values_stay_as_code_sets_them(explorer):
+    "Three values off the grid for each trait that holds a number, set in the kernel; the browser writes none back."
+    n = int(explorer.ask("\n".join(map(inspect.getsource, (numeric, off_grid, accepts))) + TABLE))
+    assert n > 5
+    for i in range(n + 1):
+        assert not (said := explorer.ask(f"step({i})")), said
+        explorer.page.wait_for_timeout(80)  # a browser that writes back has done so by then
+
+
+def test_only_what_changed_is_told(explorer, row):
+    "A screen reader hears the parts of the sentence that were not there before, and those alone."
+    explorer.settle()
+    explorer.page.wait_for_timeout(1100)  # what was said before has been told
+    before = explorer.narration
+    explorer.press(row.control, row.keys[0])
+    explorer.wait(lambda: explorer.narration != before, "another sentence")
+    old, now = (re.split(r"(?<=[.;:,])\s+", text) for text in (before, explorer.narration))
+    news = " ".join(part for part in now if part not in old)
+    status = explorer.root.locator("[role=status][aria-live=polite]")
+    explorer.wait(lambda: status.inner_text().strip() == news, f"the live region to say: {news}")
+
+
+def test_the_notebook_keeps_what_the_reader_left(explorer, row):
+    "Jupyter as `lessonkit lab` starts it saves the picture of the present state, with its sentence as `alt`."
+    first = explorer.save().cells[1].outputs[-1].data["image/png"]
+    explorer.press(row.control, row.keys[0])
+    explorer.settle()
+    output = explorer.save().cells[1].outputs[-1]
+    assert output.data["text/plain"] == output.metadata["image/png"]["alt"] == explorer.narration
+    assert output.data["image/png"] != first and WIDGET not in output.data
+    picture = Image.open(io.BytesIO(base64.b64decode(output.data["image/png"]))).convert("RGB")
     assert len(picture.getcolors(1 << 24)) > 1, "a blank picture"
-    assert len(data["text/plain"].split()) >= 4, f"not a sentence: {data['text/plain']!r}"
 
 
 def test_a_saved_page_moves_offline(browser, row, tmp_path, measured):
@@ -136,5 +199,12 @@ def test_a_saved_page_moves_offline(browser, row, tmp_path, measured):
         assert after[0] != before[0], f"the sentence stayed as it was after {key}"
         assert not np.array_equal(after[1], before[1]), f"the picture stayed as it was after {key}"
         before = after
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        for width in (1440, 900, 390):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.wait_for_timeout(100)
+            assert not (found := audit(page, "html")), (scheme, width, found)
+            assert not (found := page.evaluate("probe.unfit(document.querySelector('.lk-explorer'))")), (width, found)
     assert not said, "\n".join(said)
     context.close()

@@ -11,3 +11,16 @@ def test_it_greys_when_the_kernel_is_shut_down(open_page):
     page.wait(band.is_visible, "the line that says so")
     assert "kernel has gone" in band.inner_text()
     assert page.root.locator(".lk-stage").evaluate("e => getComputedStyle(e).filter") == "grayscale(1)"
+
+
+def test_it_lives_again_when_its_cell_is_run_again(open_page):
+    page = open_page("restarted", SGD)
+    page.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.restartKernel().then(() => null)")
+    page.wait_kernel()
+    page.page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells').then(() => null)")
+    page.wait(lambda: page.root.locator(".lk-band:visible").count() == 0 and page.frame > 0, "a new picture")
+    page.settle()
+    said = page.narration
+    page.press("step", "ArrowRight")
+    page.wait(lambda: page.narration != said, "another sentence")
+    assert page.page.locator(".lk-explorer").count() == 1 and not page.root.locator(".lk-gone").count()

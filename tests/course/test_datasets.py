@@ -53,9 +53,10 @@ def test_the_stand_in_says_so_in_one_line(home, capsys, name):
 def test_available(home):
     table = datasets.available()
     assert not home.exists() and table.index.name == 'name'
-    assert set(table.index) == {'nietzsche', 'imdb', 'wikitext-2', 'topics', 'mnist', 'cifar10', 'dogscats',
-        'movielens', 'rossmann', *TABLE_NAMES}
-    assert table.loc['topics', 'source'] == 'embedded' and (table.drop('topics')['source'] == 'stand-in').all()
+    assert list(table.index) == list(datasets.ENTRIES) and len(table) == len(datasets.SETS)
+    assert {'topics', 'wikitext-2', 'mnist', 'movielens', 'rossmann', *TABLE_NAMES} <= set(table.index)
+    assert {n: s for n, s in table['source'].items() if s != 'stand-in'} == {
+        e.name: 'embedded' for e in datasets.ENTRIES.values() if e.route == 'embedded'}
     assert table.loc['imdb', 'download_mb'] == 84.1 and (table['mb'] == 0).all()
     assert (table[['title', 'edition', 'terms', 'returns', 'route']] != '').all(axis=None)
     (home / 'nietzsche').mkdir(parents=True)

@@ -85,3 +85,40 @@ def test_cards_hide_nothing():
         card = json.loads((nets.weights_folder() / f"{name}.json").read_text(encoding="utf-8"))
         for key in ("data", "command", "seed", "machine", "train_seconds", "accuracy", "standard_error", "sha256"):
             assert card[key] not in (None, ""), key
+
+
+@pytest.mark.parametrize("name", nets.CHARACTER_NETS)
+def test_character_net_is_what_its_card_says(name):
+    net, prepare, symbols = nets.load_net(name)
+    card = nets.card(name)
+    assert symbols == card["symbols"] == list(prepare.symbols) and not net.training
+    whole = {k: v for k, v in card["tensors"].items() if not k.endswith(".scale")}
+    assert {k: list(v.shape) for k, v in net.state_dict().items()} == whole
+    assert all(v.dtype == torch.float32 for v in net.state_dict().values())
+
+
+def test_character_net_reads_as_its_card_says():
+    "Where the text is at hand: the held-out loss of its last fifth, state kept."
+    from lessonkit.char_rnn import char_data
+    from lessonkit.course.datasets import available, load
+
+    if available().loc["nietzsche", "source"] == "stand-in":
+        pytest.skip("needs the real text: lessonkit download nietzsche")
+    net, prepare, symbols = nets.load_net("nietzsche-lstm")
+    data = char_data(load("nietzsche"), train_lines=7_999)
+    ids = prepare(data.vocab.textify(data.valid, "").replace("xxunk", "§"))[0]
+    n = (len(ids) - 1) // 64
+    x, y, state, total = ids[: 64 * n].view(64, n), ids[1 : 64 * n + 1].view(64, n), None, 0.0
+    with torch.no_grad():
+        for i in range(0, n, 128):
+            out, state = net(x[:, i : i + 128], state)
+            out, wanted = out.flatten(0, 1), y[:, i : i + 128].flatten()
+            total += torch.nn.functional.cross_entropy(out, wanted, reduction="sum")
+    assert total.item() / (64 * n) == pytest.approx(nets.card("nietzsche-lstm")["valid_nll_as_saved"], abs=2e-4)
+
+
+def test_characters_come_back_and_strangers_are_unknown():
+    prepare = nets.Characters(("<unk>", "a", "b"))
+    assert prepare("AbÄ").tolist() == [[1, 2, 0]] and prepare.text([1, 2]) == "ab"
+    with pytest.raises(TypeError, match="give a str"): prepare(["a"])
+    with pytest.raises(ValueError, match="text is empty"): prepare("")

@@ -15,7 +15,7 @@ from .served import REAL, real
 
 
 FILES = {name: datasets.ENTRIES[name].layouts for name in RULES}  # each way a table is met
-TABLE_NAMES = ('titanic', 'ames', 'bulldozers', 'diamonds')
+TABLE_NAMES = tuple(RULES)
 
 
 def lay_table(folder, name, layout=0, ending=''):

@@ -17,7 +17,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTre
 
 from lessonkit.bagging import (best_split, entropy, forest_field, gain, grow, last_left, oob_curve, path, tree_answers,
                                tree_boxes, variance)
-from lessonkit.explorers.bagging_data import grown, own_forest, redrawn, two_columns
+from lessonkit.explorers.bagging_data import own_forest, two_columns, with_draws, with_new_draw
 
 BOUNDS = (-4.0, 4.0, -4.0, 4.0)
 N_POINTS = 100_000
@@ -493,8 +493,8 @@ def test_one_tree_of_your_own_forest_is_drawn_anew(model):
     model.set_params(random_state=0).fit(X, y)
     data = two_columns(X, y, columns=(6, 9), numbers=numbers)
     own_forest(model, data)
-    before = grown(model, data)
-    after, said = redrawn(before, 5, seed=7), answer(model, X)
+    before = with_draws(model, data)
+    after, said = with_new_draw(before, 5, seed=7), answer(model, X)
     np.testing.assert_array_equal(answer(model, X), said)
     np.testing.assert_array_equal(np.delete(after.fields, 5, 0), np.delete(before.fields, 5, 0))
     for seen in (before, after):

@@ -1,4 +1,6 @@
-"Gradient boosting through the same adapter as forests: exact fields, and what is refused because trees add up."
+"""Kinds of forest beside those of lesson 10, through the same adapter: fields and contributions, both exact.
+
+A new kind is one more row of `MODELS`. For boosting, also what is refused because trees add up."""
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
@@ -34,17 +36,23 @@ MODELS = {
     "hist, poisson": (HistGradientBoostingRegressor(max_iter=20, loss="poisson"), load_diabetes)}
 
 
+def seeded(model):
+    "The model, with seed 0 in it and in the models that it is made of, as far as they take one."
+    return model.set_params(**{p: 0 for p in model.get_params() if p.split("__")[-1] == "random_state"})
+
+
 def raw(model, points):
     "What scikit-learn says, in the unit of the sum."
-    if hasattr(model, "classes_"): out = model.decision_function(points)
-    else: out = np.log(model.predict(points)) if model.loss == "poisson" else model.predict(points)
+    if hasattr(model, "decision_function"): out = model.decision_function(points)
+    elif hasattr(model, "classes_"): out = model.predict_proba(points)
+    else: out = np.log(model.predict(points)) if getattr(model, "loss", "") == "poisson" else model.predict(points)
     return out.reshape(len(points), -1)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_field_is_the_raw_score_everywhere_and_on_thresholds(name):
     model, load = MODELS[name]
-    model.set_params(random_state=0).fit(*two_columns(load))
+    seeded(model).fit(*two_columns(load))
     field, flat, rng = forest_field(model, BOUNDS), FlatForest(model), np.random.default_rng(0)
     assert field.exact
     points = rng.uniform(-4, 4, (N, 2))
@@ -61,10 +69,11 @@ def test_the_field_is_the_raw_score_everywhere_and_on_thresholds(name):
 def test_trees_that_add_up_have_no_answers_of_their_own(name):
     model, load = MODELS[name]
     X, y = two_columns(load)
-    model.set_params(random_state=0).fit(X, y)
+    seeded(model).fit(X, y)
     for call in (lambda: tree_answers(model, X), lambda: oob_curve(model, X, y), lambda: tree_fields(model, BOUNDS)):
         with pytest.raises(TypeError, match="add up"): call()
     with pytest.raises(TypeError, match="do not vote"): forest_field(model, BOUNDS, votes=True)
+    with pytest.raises(TypeError, match="says nothing about how sure"): tree_spread(model, X)
 
 
 def test_what_has_no_threshold_or_no_base_is_refused_in_words():
@@ -80,13 +89,12 @@ def test_what_has_no_threshold_or_no_base_is_refused_in_words():
 def test_contributions_sum_to_the_raw_score(name):
     model, load = MODELS[name]
     X, y = load(return_X_y=True)
-    model.set_params(random_state=0).fit(X, y)
+    seeded(model).fit(X, y)
     found, said = path_contributions(model, X), raw(model, X)
     np.testing.assert_allclose(found.prediction.reshape(said.shape), said, rtol=1e-10, atol=1e-10)
-    assert ("raw score" in found.unit) == hasattr(model, "classes_")
+    assert ("raw score" in found.unit) == hasattr(model, "decision_function")
     row = waterfall(found, 3, None if found.classes is None else found.classes[0])
     np.testing.assert_allclose(row["stop"].iloc[-1], said[3, 0])
-    with pytest.raises(TypeError, match="says nothing about how sure"): tree_spread(model, X)
 
 
 def test_gaps_go_where_boosted_trees_send_them():
@@ -101,6 +109,6 @@ def test_the_bias_of_a_boosting_is_the_mean_answer_to_its_rows():
     "An inner node's value is the mean of its rows' answers, so the base plus all roots is the mean prediction."
     X, y = load_diabetes(return_X_y=True)
     for model in (GradientBoostingRegressor(n_estimators=20), HistGradientBoostingRegressor(max_iter=20)):
-        found = path_contributions(model.set_params(random_state=0).fit(X, y), X)
+        found = path_contributions(seeded(model).fit(X, y), X)
         np.testing.assert_allclose(found.bias, model.predict(X).mean(), rtol=1e-10)
         np.testing.assert_allclose(found.values.sum(1).mean(), 0, atol=1e-8)

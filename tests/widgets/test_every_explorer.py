@@ -7,15 +7,20 @@ import pkgutil
 import numpy as np
 import pandas as pd
 import pytest
-import traitlets as T
+from ipywidgets import Widget
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 import lessonkit.explorers
 from lessonkit import lr_finder
+from lessonkit.char_rnn import char_data, char_net
+from lessonkit.collab import Sheet
+from lessonkit.course.lab import WIDGET
 from lessonkit.explorers.bagging import BaggingExplorer
 from lessonkit.explorers.bptt import BPTTExplorer
 from lessonkit.explorers.embedding import EmbeddingExplorer
+from lessonkit.explorers.factor_sheet import FactorSheetExplorer
 from lessonkit.explorers.lr_finder import LRFinderExplorer
+from lessonkit.explorers.rnn import RNNExplorer
 from lessonkit.explorers.schedule import ScheduleExplorer
 from lessonkit.explorers.search import SearchExplorer
 from lessonkit.explorers.sgd import SGDExplorer
@@ -25,13 +30,12 @@ from lessonkit.lr_finder import LRFind, Rule
 from lessonkit.widgets.explorer import Explorer
 from lessonkit.widgets.palette import INKS, PAGES, contrast, ink
 
-from ..explorers import ROWS, last_value
+from ..explorers import ROWS, last_value, numeric, off_grid
 
 WIDTHS = (360, 480, 600, 760, 960)  # px
-SMALL = [row for row in ROWS if row.name not in ("bptt-20M", "embedding-100k")]
 
 
-@pytest.fixture(scope="module", params=SMALL, ids=lambda row: row.name)
+@pytest.fixture(scope="module", params=ROWS, ids=lambda row: row.name)
 def explorer(request):
     explorer = last_value(request.param.code)
     yield explorer
@@ -55,37 +59,6 @@ def test_every_explorer_has_a_row():
 
 # ── values stay as code set them ──
 
-def numeric(explorer) -> list[str]:
-    "The traits that hold a number, or several."
-    own = explorer.traits(sync=None)  # what the browser is told stands apart
-    number = lambda t: isinstance(t, (T.Int, T.Float)) and not isinstance(t, T.Bool)
-    several = lambda v: isinstance(v, tuple) and len(v) and all(isinstance(u, float) for u in v)
-    return [n for n, t in own.items() if n in explorer.watch and (number(t) or several(getattr(explorer, n)))]
-
-
-def off_grid(explorer, name) -> list:
-    "Three values between the stops of a trait's control; without one, three a little off what it holds."
-    now, control = getattr(explorer, name), explorer._list.get(name)
-    if isinstance(now, tuple): return [(v + now[0], *now[1:]) for v in (0.01237, -0.02119, 0.03331)]
-    stops = [control.value(round(u * control.n)) for u in (0.3, 0.6, 0.8)] if hasattr(control, "n") else None
-    if stops is None and isinstance(now, int):
-        last = getattr(control, "last", 10**9)
-        ints = range(max(now - 3, 0), min(now + 4, last + 1))
-        return [v for v in ints if v != now and accepts(explorer, name, v)][:3]
-    if stops is None: return [now * 1.0371 + 0.00373, now * 0.9713 + 0.00137, now * 1.00913 + 0.00219]
-    if isinstance(now, int): return sorted(set(stops))
-    return [float(v * 10 ** (0.37 * control.step) if control.log else v + 0.37 * control.step) for v in stops]
-
-
-def accepts(explorer, name, value) -> bool:
-    before = getattr(explorer, name)
-    try: setattr(explorer, name, value)
-    except ValueError: return False
-    kept = getattr(explorer, name) == value and not explorer.error
-    setattr(explorer, name, before)
-    return kept
-
-
 def echo(explorer):
     "What a browser does that says again where each of its inputs stands."
     for name, (stop, *_) in dict(explorer._values).items():
@@ -96,9 +69,8 @@ def test_values_are_never_written_back(explorer):
     names = numeric(explorer)
     assert names
     for name in names:
-        if getattr(type(explorer), name).help is None or name == "pointed": continue
-        values = off_grid(explorer, name)
-        if not values and isinstance(getattr(explorer, name), int): continue  # it has one value only
+        values, before = off_grid(explorer, name), getattr(explorer, name)
+        if not values and isinstance(before, int): continue  # it has one value only
         assert len(values) == 3 or isinstance(values[0], int), (name, values)
         for value in values:
             setattr(explorer, name, value)
@@ -107,6 +79,17 @@ def test_values_are_never_written_back(explorer):
             assert getattr(explorer, name) == value, (name, value)
             shown = explorer._list[name].show(value)[0] if name in explorer._list else None
             assert shown is None or explorer._values[name][0] == shown
+        setattr(explorer, name, before)
+
+
+def test_it_shows_itself_under_ipywidgets_7(monkeypatch):
+    "Colab's ipywidgets 7.7 knows no mime bundle of its own; an explorer's is a widget, a picture and a sentence."
+    monkeypatch.delattr(Widget, "_repr_mimebundle_", raising=False)
+    explorer = SoftmaxExplorer()
+    data, about = explorer._repr_mimebundle_()
+    assert set(data) == {WIDGET, "image/png", "text/plain"} and about["image/png"]["alt"] == explorer.narration
+    assert explorer._ipython_display_ is None  # ipywidgets 7 would show the widget alone, without its picture
+    explorer.close()
 
 
 # ── nothing overlaps or is cut ──
@@ -163,6 +146,10 @@ EDGES = {
     "lr-finder: a curve with a long name": lambda: LRFinderExplorer(finds(1)),
     "lr-finder: five curves": lambda: LRFinderExplorer(finds(5)),
     "lr-finder: a constant loss": lambda: LRFinderExplorer(LRFind(np.geomspace(1e-6, 1, 60), np.full(60, 2.3))),
+    "rnn: a phrase as long as it may be": lambda: RNNExplorer("m" * 32, trained="30 steps"),
+    "rnn: one letter that nobody knows": lambda: RNNExplorer("Ω"),
+    "rnn: nets with long names": lambda: long_nets(),
+    "rnn: it explodes": lambda: RNNExplorer(kind="identity", gain=2.5),
     "schedule: a long name": lambda: ScheduleExplorer(schedule=named(LONG)),
     "schedule: level": lambda: ScheduleExplorer("lin", lr=0.1, lr_min=0.1),
     "schedule: eight cycles": lambda: ScheduleExplorer("sgdr", n_cycle=8, cycle_mult=3.0),
@@ -181,6 +168,10 @@ EDGES = {
     "sgd: huge numbers": lambda: SGDExplorer(np.arange(9.0) * 1e6, np.arange(9.0) * 1e12 - 5e12),
     "sgd: an optimizer with a long name": lambda: SGDExplorer(
         optimizers={f"{LONG} {i}": optimizer_class(i) for i in range(5)}, compare=True),
+    "sheet: long titles and people": lambda: sheet([f"{LONG} {i} (1999)" for i in range(9)], [LONG[i:] for i in range(7)]),
+    "sheet: names that are empty": lambda: sheet([""] * 9, [""] * 7),
+    "sheet: numbers that explode": lambda: sheet(rate=0.1, step=60),
+    "sheet: twelve factors, all that can be hidden": lambda: sheet(n_factors=12, hide=True, n_hidden=99),
     "softmax: long names": lambda: SoftmaxExplorer([f"{LONG} {i}" for i in range(8)]),
     "softmax: a class without a name": lambda: SoftmaxExplorer(["", "b"]),
     "softmax: nothing is there": lambda: SoftmaxExplorer(mode="sigmoid", present=()),
@@ -190,6 +181,16 @@ EDGES = {
     "waterfall: one class": lambda: ship(np.full(60, "only"), long=False),
     "waterfall: huge numbers": lambda: ship(RNG.normal(size=60) * 1e12, RandomForestRegressor),
 }
+
+
+def sheet(movies="abcdefghi", people="1234567", step=9, **state):
+    stars = np.where(np.random.default_rng(0).random((9, 7)) < 0.2, np.nan, RNG.integers(1, 11, (9, 7)) / 2)
+    return FactorSheetExplorer(Sheet(stars, tuple(movies), tuple(people)), step=step, **state)
+
+
+def long_nets():
+    data = char_data("one net\nand another\n" * 9)
+    return RNNExplorer("two nets", data, {f"{LONG} {i}": char_net("GRU", len(data.vocab), 8) for i in range(2)})
 
 
 def named(name):
@@ -204,14 +205,15 @@ def optimizer_class(i):
     return (SGD, Momentum)[i % 2]
 
 
-def states(explorer, most: int = 9):
+def states(explorer, most: int = 3):
     "Its first state; what each chip makes; each option of each control, as far as there are not too many."
     yield "at first"
     for i, short in enumerate(explorer._chips):
         explorer._act({"kind": "chip", "value": i})
         yield short
-    for name, control in list(explorer._list.items()):
-        if name in explorer._off: continue
+    for name in list(explorer._list):
+        control = explorer._list.get(name)  # another column has other values
+        if control is None or name in explorer._off: continue
         if control.kind == "toggle": stops = [True, False]
         elif control.kind == "choice": stops = [*range(len(control.options))][:most] + [len(control.options) - 1]
         elif control.kind == "button": continue
@@ -239,11 +241,12 @@ def test_nothing_overlaps_or_is_cut(edge):
 
 
 def test_a_fifth_rule(monkeypatch):
-    "Rules that learners add are drawn like the lesson's four, however they are called."
+    "Rules that learners add are drawn like the lesson's own, however they are called."
+    there = len(lr_finder.RULES)
     for i in range(3):
-        monkeypatch.setitem(lr_finder.RULES, f"{LONG} {i}", Rule(lr_finder.minimum, f"row{i}", "points", "a new one"))
+        monkeypatch.setitem(lr_finder.RULES, f"{LONG} {i}", Rule(lr_finder.minimum, f"class{i}", "points", "a new one"))
     explorer = LRFinderExplorer(finds(2))
-    assert len(explorer.record().marks) == 7
+    assert len(explorer.record().marks) == there + 3
     text = explorer.scene().strings()
     assert sum(s.startswith(LONG[:12]) for s in text) >= 3, text
     assert_tidy(explorer)

@@ -6,11 +6,16 @@ import json
 import numpy as np
 import pytest
 
+from lessonkit.collab import Sheet, busiest_sheet
+from lessonkit.course.datasets import load
+from lessonkit.explorers.factor_sheet import FactorSheetExplorer
 from lessonkit.explorers.schedule import ScheduleExplorer
 from lessonkit.explorers.sgd import SGDExplorer
 from lessonkit.explorers.softmax import SoftmaxExplorer
-from lessonkit.widgets.inpage import script, state
-from tests.browser.conftest import browser  # noqa: F401  (a fixture)
+from lessonkit.widgets.canvas import STATIC
+from lessonkit.widgets.inpage import Translator, script, state
+from lessonkit.widgets.panel import clip_line, ticks
+from lessonkit.widgets.scene import number
 
 ROWS = {
     "sgd": lambda: SGDExplorer(step=20),
@@ -18,6 +23,10 @@ ROWS = {
     "softmax": SoftmaxExplorer,
     "softmax-own": lambda: SoftmaxExplorer(["a", "b", "a name of some length"], mode="sigmoid", present=()),
     "schedule": ScheduleExplorer,
+    "sheet": lambda: FactorSheetExplorer(busiest_sheet(*load("movielens", sample=True, movies=True)), step=40),
+    "sheet-own": lambda: FactorSheetExplorer(
+        Sheet(np.array([[5, 1, np.nan, 3], [4.5, np.nan, 2, 1], [1, 5, 4, np.nan]]), ("a (1)", "b", "c"), (*"uvwx",)),
+        hide=True, n_factors=2, n_hidden=3, n_steps=30),
     "one-cycle": lambda: ScheduleExplorer("one_cycle", log_axis=True, n_step=50),
 }
 STATES = 40  # random acts a row
@@ -25,16 +34,18 @@ STATES = 40  # random acts a row
 # What of an explorer in the page is compared: its record and its picture as lists, its words.
 READ = """
 const word = (u) => (Number.isFinite(u) ? u : String(u));
-const bareOf = (v) => v?.data instanceof Float64Array ? (v.size > 5000 ? [v.size, v.data.reduce((a, b) => a + b)] : [...v.data].map(word)) : v instanceof Set ? [...v].sort()
-  : v instanceof Map ? Object.fromEntries([...v].map(([k, u]) => [k, bareOf(u)])) : Array.isArray(v) ? v.map(bareOf)
+const listed = (v) => v?.data instanceof Float64Array
+  ? (v.size > 5000 ? [v.size, v.data.reduce((a, b) => a + b)] : [...v.data].map(word))
+  : v instanceof Set ? [...v].sort()
+  : v instanceof Map ? Object.fromEntries([...v].map(([k, u]) => [k, listed(u)])) : Array.isArray(v) ? v.map(listed)
   : v instanceof DataView || v instanceof Function ? null : typeof v === 'number' ? word(v)
-  : v instanceof Object ? Object.fromEntries(Object.entries(v).map(([k, u]) => [k, bareOf(u)])) : v;
-const drawn = ([k, v]) => [k, !(v instanceof DataView) ? bareOf(v) : k === 'codes' ? null
+  : v instanceof Object ? Object.fromEntries(Object.entries(v).map(([k, u]) => [k, listed(u)])) : v;
+const drawn = ([k, v]) => [k, !(v instanceof DataView) ? listed(v) : k === 'codes' ? null
   : [...(/^(xy|xywh|size)$/.test(k) ? new Float32Array(v.buffer) : new Uint8Array(v.buffer))].map(word)];
 const read = ({explorer: e}) => {
-  const scene = bareOf(e._scene), kept = (it) => Object.fromEntries([...it].filter(([k]) => k !== 'codes').map(drawn));
-  return { text: e._text, error: e._error, values: bareOf(e._values), off: bareOf(e._off), asked: bareOf(e._asked),
-    record: bareOf(e.constructor && call(e, 'record')), scene: {...scene, tables: null, items: e._scene.get('items').map(kept)} };
+  const scene = listed(e._scene), kept = (it) => Object.fromEntries([...it].filter(([k]) => k !== 'codes').map(drawn));
+  return { text: e._text, error: e._error, values: listed(e._values), off: listed(e._off), asked: listed(e._asked),
+    record: listed(call(e, 'record')), scene: {...scene, tables: 0, items: e._scene.get('items').map(kept)} };
 };
 export const start = (text) => { window.live = wake(Explorer, JSON.parse(text), () => {}); };
 export const run = (acts) => acts.map((a) => { 'width' in a ? live.resize(a.width) : live.act(a); return read(live); });
@@ -63,7 +74,7 @@ def read(e) -> dict:
     for it, packed in zip(items, sent["items"]):
         if "colors" in it: it["colors"] = packed["colors"]
     return dict(text=e.narration, error=e.error, values=listed(e._values), off=listed(e._off), asked=listed(e._asked),
-                record=listed(e.record()), scene={**listed(sent), "tables": None, "items": items})
+                record=listed(e.record()), scene={**listed(sent), "tables": 0, "items": items})
 
 
 def differences(a, b, at="", tolerance=1e-6):
@@ -87,20 +98,22 @@ def random_act(e, rng) -> dict:
     if kind == "key": return dict(kind="key", key=str(rng.choice(e._keys)), shift=bool(rng.integers(2)))
     if kind == "hold" and scene.handles:
         h = scene.handles[rng.integers(len(scene.handles))]
-        p, way = scene.panels[h["panel"]], [k for k in ("drag", "click", "hover") if h[k]] or ["hover"]
+        p, way = scene.panels[h["panel"]], [k for k in ("drag", "click", "hover", "zoom") if h[k]]
         box = np.array(h["box"] if h["at"] is None else p.box)
         (x, y), = p.data([box[:2] + box[2:] * rng.uniform(-.02, 1.02, 2)])
         kind = str(rng.choice(way))
+        if kind == "zoom": return dict(kind=kind, id=h["id"], x=float(x), y=float(y), factor=float(rng.uniform(.4, 4)))
         return dict(kind="drop" if kind == "drag" and rng.integers(2) else kind, id=h["id"], x=float(x), y=float(y))
     c = list(e._list.values())[rng.integers(len(e._list))]
     if c.kind == "button": return dict(kind="key", key="Home", shift=False)
-    last = {"toggle": 1, "choice": len(getattr(c, "options", ())) - 1}.get(c.kind) or getattr(c, "n", getattr(c, "last", 0))
+    counted = getattr(c, "n", getattr(c, "last", 0))
+    last = {"toggle": 1, "choice": len(getattr(c, "options", ())) - 1}.get(c.kind, counted)
     value = int(rng.integers(last + 1))
     return dict(kind="set", name=c.name, value=bool(value) if c.kind == "toggle" else value)
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_the_page_does_what_python_does(browser, row):  # noqa: F811
+def test_the_page_does_what_python_does(browser, row):
     e, rng, acts, seen = ROWS[row](), np.random.default_rng(list(ROWS).index(row)), [dict(width=860)], []
     program, begun = script(e), json.dumps(state(e))
     e._width = 860
@@ -120,3 +133,88 @@ def test_the_page_does_what_python_does(browser, row):  # noqa: F811
         assert not wrong, f"state {i}, after {acts[i]}: {wrong[:5]}"
     page.close()
     e.close()
+
+
+# ── what translated Python rests on ──
+
+@pytest.fixture
+def run(browser):
+    "Runs JavaScript with python.js, and with kit functions translated, in scope."
+    page, t = browser.new_page(), Translator()
+    names = {f: t.definition(f.__module__, f.__name__) for f in (number, ticks, clip_line)}
+    text = "\n".join([(STATIC / "python.js").read_text(encoding="utf-8"), "const engine = {};", *t.out,
+                      "globalThis.run = (body, ...args) => eval(body)(...args);",
+                      *(f"globalThis.{f.__name__} = {js};" for f, js in names.items()),
+                      "Object.assign(globalThis, { py, np, listed: (v) => (v instanceof ND ? [...v.data] : v) });"])
+    page.evaluate("t => import(URL.createObjectURL(new Blob([t], {type: 'text/javascript'})))", text)
+    yield lambda body, *args: page.evaluate(f"args => ({body})(...args)", list(args))
+    page.close()
+
+
+def test_numbers_are_written_as_python_writes_them(run):
+    "To the digit, ties of the exact binary number included."
+    rng = np.random.default_rng(0)
+    values = [*(rng.standard_normal(200) * 10.0 ** rng.integers(-12, 14, 200)).tolist(), 0.0, -0.0, 1.0, 0.5, 2.5, 3.5,
+              0.125, 0.375, 0.0625, 2.675, 1e-5, 123456.5, 999999.5, 9.995, 1e16, 1e22, 5e-324, 0.1 + 0.2, float("inf"),
+              12345678.0, 1e-4, 99.95]
+    specs = [".3g", ".2f", ".1f", "+.2f", ".0f", "g", ".4g", ".1e", ",.0f", ".6g", "+.3g", ".2%"]
+    wanted = [[f"{v:{spec}}" for spec in specs] for v in values]
+    sent = [str(v) if v == float("inf") else v for v in values]
+    got = run("(vs, specs) => vs.map((v) => specs.map((s) => py.format(v === 'inf' ? Infinity : v, s)))", sent, specs)
+    for v, a, b in zip(values, wanted, got): assert a == b, v
+    broken = [v for v in values if v % 1]  # JavaScript has no 1.0
+    assert list(map(str, broken)) == run("(vs) => vs.map((v) => py.str(v))", broken)
+    assert [round(v, n) for v in values[:60] for n in (0, 2, 5)] == run(
+        "(vs) => vs.flatMap((v) => [0, 2, 5].map((n) => py.round(v, n)))", values[:60])
+    assert [number(v, 3) for v in values if v < 1e300] == run("(vs) => vs.map((v) => number(v, 3))",
+                                                              [v for v in values if v < 1e300])
+
+
+def test_the_kits_own_functions_are_the_same_there(run):
+    rng = np.random.default_rng(1)
+    for _ in range(40):
+        lo, hi = np.sort(rng.standard_normal(2) * 10.0 ** rng.integers(-3, 4)).tolist()
+        log = bool(rng.integers(2))
+        if log: lo, hi = 10 ** (lo % 3), 10 ** (lo % 3 + 2.5)
+        got = run("(a, b, log) => [...ticks(a, b, 6, log).data]", lo, hi, log)
+        np.testing.assert_allclose(got, ticks(lo, hi, 6, log), rtol=1e-12, atol=1e-12)
+        xy, box = rng.uniform(-50, 150, (12, 2)), (0.0, 0.0, 100.0, 80.0)
+        got = run("(xy, box) => listed(clip_line(np.array(xy), box)).map((v) => (Number.isNaN(v) ? null : v))",
+                  xy.tolist(), box)
+        np.testing.assert_allclose(np.array(got, float).reshape(-1, 2), clip_line(xy, box), atol=1e-9)
+
+
+EXPRESSIONS = {
+    "np.stack([a, b], 1)": "np.stack([a, b], py.kw({axis: 1}))",
+    "a[::2] + b[-3:].sum()":
+        "py.add(py.get(a, py.slice(null, null, 2)), py.call(py.get(b, py.slice(-3, null, null)), 'sum'))",
+    "m[:, None, 1] * a[None, :3]":
+        "py.mul(py.get(m, py.at([py.slice(null, null, null), null, 1])), "
+        "py.get(a, py.at([null, py.slice(null, 3, null)])))",
+    "m[m > 0]": "py.get(m, py.gt(m, 0))",
+    "m[[2, 0]].max(0)": "py.call(py.get(m, [2, 0]), 'max', 0)",
+    "m.T.min(1)": "py.call(m.T, 'min', 1)",
+    "np.where(a < b, a, np.nan_to_num(b))": "np.where(py.lt(a, b), a, np.nan_to_num(b))",
+    "np.diff(np.concatenate([a, b]), prepend=0)": "np.diff(np.concatenate([a, b]), py.kw({prepend: 0}))",
+    "np.clip(a, -.5, b)": "np.clip(a, -0.5, b)",
+    "np.argsort(-a, kind='stable')": "np.argsort(py.neg(a), py.kw({kind: 'stable'}))",
+    "np.searchsorted(np.sort(a), b, 'right')": "np.searchsorted(np.sort(a), b, 'right')",
+    "np.floor(a) % 3 + a // .7": "py.add(py.mod(np.floor(a), 3), py.floordiv(a, 0.7))",
+    "np.append(a, m).reshape(3, -1)": "py.call(np.append(a, m), 'reshape', 3, -1)",
+    "np.broadcast_to(a[:3], (2, 3)) ** 2": "py.pow(np.broadcast_to(py.get(a, py.slice(null, 3, null)), [2, 3]), 2)",
+    "m[[0, 1], [2, 3]]": "py.get(m, py.at([[0, 1], [2, 3]]))",
+    "np.isclose(a, a + 1e-9) & (a > 0)": "py.and(np.isclose(a, py.add(a, 1e-9)), py.gt(a, 0))",
+    "np.cumsum(np.linspace(-1, 2, 7))": "np.cumsum(np.linspace(-1, 2, 7))",
+    "np.rint(a * 4) / 2 - np.unique(b)":
+        "py.sub(py.div(np.rint(py.mul(a, 4)), 2), np.unique(b))",
+}
+
+
+@pytest.mark.parametrize("python", EXPRESSIONS)
+def test_as_much_of_numpy_as_pictures_need(run, python):
+    rng = np.random.default_rng(2)
+    a, b, m = rng.standard_normal(6), rng.standard_normal(6), rng.standard_normal((3, 4))
+    wanted = np.asarray(eval(python))
+    got, shape = run(f"""(a, b, m) => {{ [a, b, m] = [a, b, m].map((v) => np.array(v));
+      const v = {EXPRESSIONS[python]}; return [[...v.data], v.shape]; }}""", *(v.tolist() for v in (a, b, m)))
+    np.testing.assert_allclose(np.array(got).reshape(shape), wanted, rtol=1e-12)

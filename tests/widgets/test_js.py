@@ -2,10 +2,13 @@
 import base64
 import json
 
+import numpy as np
 import pytest
 
 from lessonkit.explorers.sgd import SGDExplorer
-from tests.browser.conftest import browser  # noqa: F401  (a fixture)
+from lessonkit.widgets.canvas import CanvasView
+from lessonkit.widgets.palette import ink, ramp
+from lessonkit.widgets.scene import Scene
 
 # A model as anywidget hands it over; what is set on it or sent by it is kept in `acts`.
 STUB = """
@@ -76,20 +79,40 @@ def sent(explorer) -> str:
     return json.dumps(state, default=pack)
 
 
-@pytest.fixture
-def page(browser):  # noqa: F811
-    page, said = browser.new_page(), []
-    page.on("console", lambda m: said.append(m.text) if m.type == "error" else None)
-    page.on("pageerror", lambda e: said.append(str(e)))
-    body = "<body style='background: #fff'><div id=el style='width: 860px'></div>"
-    page.set_content(f"<style>{SGDExplorer._css}</style>{body}")
+def opened(context, widget, width=860):
+    "A page with a widget on a stub; whatever it complains about is kept in `said`."
+    page, page.said = (page := context.new_page()), []
+    page.on("console", lambda m: page.said.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda e: page.said.append(str(e)))
+    body = f"<body style='background: #fff; margin: 8px'><div id=el style='width: {width}px'></div>"
+    page.set_content(f"<style>{SGDExplorer._css}</style>{body}<div style='height: 3000px'></div>")
     page.add_script_tag(content=STUB)
-    page.explorer = SGDExplorer()
-    page.evaluate("([esm, text]) => start(esm, text)", [str(page.explorer._esm), sent(page.explorer)])
+    page.explorer = widget
+    page.evaluate("([esm, text]) => start(esm, text)", [str(widget._esm), sent(widget)])
     page.wait_for_function("document.querySelector('canvas').dataset.frame > 0")
+    return page
+
+
+@pytest.fixture
+def page(browser):
+    page = opened(browser, SGDExplorer())
     yield page
-    assert not said, "\n".join(said)
+    assert not page.said, "\n".join(page.said)
     page.close()
+    page.explorer.close()
+
+
+@pytest.fixture
+def phone(browser):
+    "The same under fingers: `touch('Start', (x, y), …)`, 'Move', 'End'; places in px of the page."
+    context = browser.new_context(has_touch=True, viewport={"width": 900, "height": 700})
+    page = opened(context, SGDExplorer(step=9))
+    wire = context.new_cdp_session(page)
+    page.touch = lambda kind, *at: wire.send("Input.dispatchTouchEvent", {
+        "type": f"touch{kind}", "touchPoints": [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(at)]})
+    yield page
+    assert not page.said, "\n".join(page.said)
+    context.close()
     page.explorer.close()
 
 
@@ -129,6 +152,22 @@ def test_a_slider_tells_its_stop_once(page):
     page.wait_for_timeout(50)
     told = [a for a in acts(page) if a["kind"] == "set"]
     assert [(a["name"], a["value"]) for a in told] == [("step", 1)]
+
+
+def test_a_phrase_is_told_when_it_is_typed(page):
+    "A line of text is sent once, at Enter; what the kernel says of it meanwhile does not disturb the typing."
+    page.evaluate("""() => {
+      const spec = { kind: 'words', name: 'phrase', label: 'phrase', most: 8 };
+      stub.put(JSON.stringify({ _controls: [spec], _values: { phrase: ['old'] } }));
+    }""")
+    line = page.get_by_role("textbox", name="phrase")
+    assert line.input_value() == "old" and line.get_attribute("maxlength") == "8"
+    acts(page)
+    line.fill("new")
+    page.evaluate("stub.put(JSON.stringify({ _values: { phrase: ['other'] } }))")
+    assert line.input_value() == "new" and not acts(page)
+    line.press("Enter")
+    assert [(a["kind"], a["name"], a["value"]) for a in acts(page)] == [("set", "phrase", "new")]
 
 
 def test_a_handle_is_dragged_and_keeps_the_focus(page):
@@ -195,3 +234,172 @@ def test_silence_greys_it_and_an_answer_brings_it_back(page):
 def test_a_kernel_known_to_be_gone_greys_it_at_once(page):
     page.evaluate("stub.widget_manager = {kernel: {status: 'dead', isDisposed: true}}")
     page.locator(".lk-band").wait_for(timeout=1500)
+
+
+# ── touch ──
+
+def place(page, id, x=.5, y=.5):
+    "A place on a handle or zone, as a share of its box, in px of the page."
+    box = page.locator(f".lk-handle[data-id='{id}']").bounding_box()
+    return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+
+def test_a_finger_drags_a_handle(phone):
+    x, y = place(phone, "start")
+    acts(phone)
+    phone.touch("Start", (x, y))
+    for i in range(1, 7): phone.touch("Move", (x + 10 * i, y - 5 * i))
+    phone.touch("End")
+    told = [a for a in acts(phone) if a.get("id") == "start"]
+    assert told[-1]["kind"] == "drop" and {a["kind"] for a in told[:-1]} == {"drag"}
+    panel, (a, b) = next(p for p in phone.explorer.scene().panels if p.name == "map"), phone.explorer.start
+    (px, py), = panel.px([(a, b)])
+    np.testing.assert_allclose(panel.px([(told[-1]["x"], told[-1]["y"])]), [(px + 60, py - 30)], atol=.6)
+    assert phone.evaluate("scrollY") == 0, "the page scrolled under a handle"
+
+
+def test_a_finger_drags_across_a_zone_and_scrolls_along_it(phone):
+    "Across, the zone of steps is the handle; up and down, it is a part of the page."
+    x, y = place(phone, "steps", .5, .3)
+    acts(phone)
+    phone.touch("Start", (x, y))
+    for i in range(1, 7): phone.touch("Move", (x - 12 * i, y))
+    phone.touch("End")
+    told = acts(phone)
+    assert told[-1]["kind"] == "drop" and told[-1]["x"] < 35 and len(told) > 2
+    phone.touch("Start", (x, y))
+    for i in range(1, 12): phone.touch("Move", (x, y - 20 * i))
+    phone.touch("End")
+    phone.wait_for_timeout(300)
+    assert phone.evaluate("scrollY") > 50, "the page does not scroll under a finger on the picture"
+    assert not acts(phone), "scrolling changed the state"
+
+
+def test_a_tap_is_a_click_or_a_place_on_a_zone(phone):
+    acts(phone)
+    at = place(phone, "map", .8, .2)
+    phone.touch("Start", at), phone.touch("End")
+    assert [a["kind"] for a in acts(phone)] == ["click"]
+    at = place(phone, "steps", .25, .3)
+    phone.touch("Start", at), phone.touch("End")
+    told, = acts(phone)
+    assert told["kind"] == "drop" and abs(told["x"] - 20) < 1
+
+
+def test_two_fingers_zoom(phone):
+    "Fingers that part to twice their distance come twice as close, about their middle; what one had begun is ended."
+    x, y = place(phone, "map", .5, .5)
+    acts(phone)
+    phone.touch("Start", (x - 30, y))
+    phone.touch("Start", (x - 30, y), (x + 30, y))
+    for i in range(1, 7): phone.touch("Move", (x - 30 - 5 * i, y), (x + 30 + 5 * i, y))
+    phone.touch("End", (x - 60, y))
+    phone.touch("End")
+    told = acts(phone)
+    assert {a["kind"] for a in told} == {"zoom"} and {a["id"] for a in told} == {"map"}
+    assert abs(np.prod([a["factor"] for a in told]) - 2) < .1
+    window = phone.explorer.window
+    for a in told: phone.explorer._act(a)
+    shrunk = [(hi - lo) / (b - a) for (lo, hi), (a, b) in zip(phone.explorer.window, window)]
+    np.testing.assert_allclose(shrunk, .5, atol=.03)
+    assert phone.evaluate("visualViewport.scale") == 1, "the page zoomed as well"
+
+
+def test_a_drag_that_the_page_takes_away_is_ended(page):
+    "Pointer events as a stylus or an old browser sends them, on the stub alone."
+    told = page.evaluate("""() => {
+      const el = document.querySelector("[data-id='start']"), b = el.getBoundingClientRect();
+      const fire = (type, dx) => el.dispatchEvent(new PointerEvent(type, { bubbles: true, pointerId: 7,
+        pointerType: 'touch', clientX: b.x + b.width / 2 + dx, clientY: b.y + b.height / 2 }));
+      stub.acts.length = 0;
+      fire('pointerdown', 0); fire('pointermove', 20); fire('pointermove', 40); fire('pointercancel', 40);
+      fire('pointermove', 60);
+      return [stub.acts.map((a) => a.kind), document.querySelectorAll('.lk-held').length];
+    }""")
+    assert told == [["drag", "drag", "drop"], 0]
+
+
+# ── drawing, keys, easing, width ──
+
+def test_each_kind_of_item_is_painted(browser):
+    "A color where it belongs, and the page's own where nothing is."
+    s = Scene(320, 200)
+    s.rects([[10, 10, 40, 40]], fill="up").marks([[100, 30]], size=30, fill="class2").area(
+        [[150, 10], [190, 10], [190, 50], [150, 50]], fill="class0").line([[210, 30], [310, 30]], ink="fg", width=12)
+    s.image((10, 100, 40, 40), np.full((2, 2), 255, np.uint8), ramp("cividis")).text([[100, 120]], "███", size=40)
+    many = np.stack([np.linspace(160, 300, 4000), np.full(4000, 120)], 1)
+    s.marks(many, size=9, fill="class4").rects([[10, 160, 40, 30]], fill="class5", clip=(10, 160, 20, 30))
+    view = CanvasView()
+    view.show(s)
+    page = opened(browser, view, 320)
+    color = lambda x, y: page.evaluate("""([x, y]) => {
+      const c = document.querySelector('canvas'), k = c.width / c.clientWidth;
+      return [...c.getContext('2d').getImageData(x * k, y * k, 1, 1).data];
+    }""", [x, y])
+    wanted = {(30, 30): "up", (100, 30): "class2", (170, 30): "class0", (260, 30): "fg", (100, 120): "fg",
+              (230, 120): "class4", (20, 175): "class5"}
+    for at, name in wanted.items():
+        assert color(*at) == [*bytes.fromhex(ink(name).light[1:]), 255], (at, name)
+    assert color(30, 120) == [*bytes.fromhex(ramp("cividis")[255][0][1:]), 255]
+    assert color(45, 175)[3] == color(5, 5)[3] == 0, "something outside of its clip, or nothing at all"
+    assert not page.said
+    page.close()
+    view.close()
+
+
+def test_keys_are_told_and_others_left_alone(page):
+    page.locator(".lk-stage").focus()
+    acts(page)
+    for key in ("PageDown", "Shift+PageDown", "End", "x", "F2", "Control+ArrowLeft"): page.keyboard.press(key)
+    told = [(a["kind"], a["key"], a["shift"]) for a in acts(page)]
+    assert told == [("key", "PageDown", False), ("key", "PageDown", True), ("key", "End", False)]
+
+
+def test_it_eases_and_is_at_its_goal(page):
+    "Between two states there are pictures that are neither; at the end there is the new one."
+    before = pixels(page)
+    page.explorer.start = (3.0, -1.0)
+    seen = page.evaluate("""async (text) => {
+      const canvas = document.querySelector('canvas'), seen = [];
+      await new Promise((done) => setTimeout(done, 300)); // as it is after a pause
+      stub.put(text);
+      for (const t0 = performance.now(); performance.now() - t0 < 350;) {
+        await new Promise(requestAnimationFrame);
+        seen.push(canvas.toDataURL());
+      }
+      return [new Set(seen).size, seen.at(-1)];
+    }""", sent(page.explorer))
+    assert seen[0] > 2 and seen[1] == pixels(page) != before
+
+
+def test_nothing_eases_where_motion_is_unwanted(page):
+    page.emulate_media(reduced_motion="reduce")
+    page.explorer.start = (3.0, -1.0)
+    first = page.evaluate("""async (text) => {
+      await new Promise((done) => setTimeout(done, 300));
+      stub.put(text);
+      return document.querySelector('canvas').toDataURL();
+    }""", sent(page.explorer))
+    page.wait_for_timeout(300)
+    assert first == pixels(page)
+
+
+def test_a_new_width_is_told_and_fits(page):
+    acts(page)
+    for width in (700, 360):
+        page.evaluate("w => { document.getElementById('el').style.width = w + 'px'; }", width)
+        page.wait_for_function("w => Math.abs(stub.state._width - w) <= 12", arg=width)
+        page.wait_for_timeout(50)
+        box = page.locator("canvas").bounding_box()
+        assert box["width"] <= width, "the picture is wider than its page"
+    page.explorer._width = page.evaluate("stub.state._width")
+    page.evaluate("text => stub.put(text)", sent(page.explorer))
+    assert abs(page.locator("canvas").bounding_box()["width"] - page.explorer.width) < 1
+
+
+def test_system_colors_are_taken_where_they_are_forced(page):
+    page.wait_for_timeout(500)
+    before = pixels(page)
+    page.emulate_media(forced_colors="active")
+    page.wait_for_timeout(500)
+    assert pixels(page) != before

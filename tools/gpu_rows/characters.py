@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load, save
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
+
+from lessonkit.course.nets import CharNet
 
 from .language import packed_int8, unpacked
 from .machine import CUDA, DEVICE, Run
@@ -32,21 +34,6 @@ def characters(folder: Path) -> tuple[np.ndarray, int, list[str]]:
     raise FileNotFoundError(f"no nietzsche.npz in {folder}: run `tools/gpu.py pack nietzsche-lstm` first")
 
 
-class CharModel(nn.Module):
-    "The original lesson's character models: embedding, nn.RNN, nn.GRU or nn.LSTM, linear."
-
-    def __init__(self, kind: str, n_symbols: int, n_hid: int = 256, n_layers: int = 1, dropout: float = 0.):
-        super().__init__()
-        self.emb, self.out = nn.Embedding(n_symbols, 42), nn.Linear(n_hid, n_symbols)
-        self.rnn = getattr(nn, kind)(42, n_hid, n_layers, dropout=dropout, batch_first=True)
-
-    def forward(self, x: Tensor, state=None) -> tuple[Tensor, tuple[Tensor, ...]]:
-        "x (b, t), state a tuple of (n_layers, b, n_hid) -> activations (b, t, n_symbols), the state to go on from."
-        if state is not None and not isinstance(self.rnn, nn.LSTM): state = state[0]
-        out, state = self.rnn(self.emb(x), state)
-        return self.out(out), state if isinstance(state, tuple) else (state,)
-
-
 class CharTrainer:
     """Adam on one character model; a step on a window of `w` characters is replayed, one graph a width.
 
@@ -55,7 +42,7 @@ class CharTrainer:
 
     def __init__(self, run: Run, kind: str, chars: Tensor, valid: Tensor, n_symbols: int, wd: float = 0., **options):
         self.run, self.kind = run, kind
-        self.make = lambda: CharModel(kind, n_symbols, **options).to(DEVICE)
+        self.make = lambda: CharNet(kind, n_symbols, **options).to(DEVICE)
         self.model, n = self.make(), (len(chars) - 1) // BS
         self.x, self.y = chars[: BS * n].view(BS, n), chars[1 : BS * n + 1].view(BS, n)
         self.valid, self.params = valid, list(self.model.parameters())
