@@ -82,6 +82,7 @@ class EmbeddingExplorer(MapExplorer):
         self._serial, self._from_page = 0, False
         self._shown, self._open_3d = None, False
         if s.n_frames > 1: self.along = "epoch"
+        else: self.watch = tuple(name for name in self.watch if name != "epoch")
         super().__init__(color=self._first_color() if color is None else color,
                          **{"epoch": s.n_frames - 1, **state})
 
