@@ -54,6 +54,7 @@ table["seconds"], table["error"] = table.max_iter * .04 + rng.uniform(0, .02, 30
 table.loc[::40, ["score", "seconds"]] = np.nan
 table.loc[::40, "error"] = "FloatingPointError: the weights are not finite"
 SearchExplorer(table, x="eta0", y="alpha")"""
+SHEET = "from lessonkit.explorers.factor_sheet import FactorSheetExplorer\nFactorSheetExplorer()"
 WATERFALL = """
 from sklearn.ensemble import RandomForestClassifier
 from lessonkit.course.table_rules import draw
@@ -66,6 +67,14 @@ forest = RandomForestClassifier(100, random_state=0).fit(X[:1000], lived[:1000])
 explorer = WaterfallExplorer(forest, X[1000:], encoder=encoder, row=12)
 explorer.feature = "Fare"
 explorer"""
+EMBEDDING = """
+import numpy as np, pandas as pd
+from lessonkit.explorers.embedding import EmbeddingExplorer
+rng, n = np.random.default_rng(0), {n}
+matrix = rng.normal(size=(n, 50)) * np.linspace(3, .5, 50)
+table = pd.DataFrame(dict(title=[f"Movie number {{i}} ({{1950 + i % 60}})" for i in range(n)],
+                          ratings=rng.geometric(.02, n), genre=rng.choice(["Drama", "Comedy", "Action"], n)))
+EmbeddingExplorer(matrix, table, popularity="ratings", color="genre", selected=(7,))"""
 RNN = "from lessonkit.explorers.rnn import RNNExplorer\n"
 ROWS = [
     Row(
@@ -89,15 +98,20 @@ ROWS = [
     Row("sgd", "from lessonkit.explorers.sgd import SGDExplorer\nSGDExplorer()", control="step"),
     Row("bagging", "from lessonkit.explorers.bagging import BaggingExplorer\nBaggingExplorer()", control="first k"),
     Row("bagging-own", OWN_FOREST, control="first k"),
+    Row("sheet", SHEET, control="step"),
     Row("waterfall", WATERFALL, control="value", hover=False),
     Row("search", SEARCH, control="rank"),
+    Row("embedding", EMBEDDING.format(n=9_066), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
     Row("rnn", RNN + "RNNExplorer(trained='100 steps', step=20)", control="answer"),
     Row("network", NETWORK + "NetworkExplorer(step=60)", control="step", hover=False),
     Row("network-classes", NETWORK + "NetworkExplorer(task='classes', step=60)", control="step", hover=False),
 ]
-# a stream of twenty million tokens opens and moves as quickly as a short one
-BIG = Row("bptt-20M", BPTT + "import numpy as np\nBPTTExplorer(np.arange(20_000_000) % 251)", control="step")
+# twenty million tokens, or a hundred thousand points, open and move as quickly as few
+BIG = [
+    Row("bptt-20M", BPTT + "import numpy as np\nBPTTExplorer(np.arange(20_000_000) % 251)", control="step"),
+    Row("embedding-100k", EMBEDDING.format(n=100_000), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),
+]
 
 
 def last_value(code: str):

@@ -154,7 +154,7 @@ class BaggingExplorer(Explorer):
     title, lesson, hint = "Trees that average", "10_bagging", "drag a point, or the cross"
     about = "Every tree cuts the plane into rectangles. The map is the average of the first k trees."
     watch, along = ("k", "tree", "point", "compare", "show_points", "pointed", "kind", *SETTINGS), "k"
-    view, sentence = staticmethod(view), staticmethod(sentence)
+    offers, view, sentence = ("click one",), staticmethod(view), staticmethod(sentence)
     k = T.Int(help="how many trees are averaged")
     tree = T.Int(-1, help="the tree whose rectangles and draw are shown; −1: the average")
     point = T.Tuple(T.Float(), T.Float(), help="where the trees are asked: x and y")

@@ -12,8 +12,8 @@ import numpy as np
 import traitlets as T
 
 from ..bptt import LMBatches, order_losses, random_edges, torn
-from .stream import (GUTTER, ROWS, BPTTRecord, Stream, draw_matrix, draw_pair, dropped, in_matrix,
-                                        in_pair)
+from .stream import (GUTTER, ROWS, UNTRAINED, BPTTRecord, Stream, draw_matrix, draw_pair, dropped,
+                                        in_matrix, in_pair)
 from ..widgets.controls import Button, Field, Player, Slider, Toggle
 from ..widgets.explorer import Chip, Explorer
 from ..widgets.keys import moving, stepping
@@ -91,8 +91,7 @@ def draw_losses(r, s, box):
     "Two small models, one reading in order and one shuffled, as far as they have learned."
     if not r.losses:
         p = Panel(s, "losses", box, (0, 1), (5, 0), title="Loss", note="click to compare", xticks=False, yticks=False)
-        words = ["Train two small networks:", "one reads the text in order,", "one in shuffled order."]
-        p.text([[.04, i] for i in (1.5, 2.5, 3.5)], words, ink="muted", align="left", max_width=.92 * p.box[2])
+        p.text([[.04, i] for i in (1.5, 2.5, 3.5)], UNTRAINED, ink="muted", align="left", max_width=.92 * p.box[2])
         p.zone("losses", click=True)
         return
     losses, bptt, bs = r.losses
@@ -147,7 +146,7 @@ class BPTTExplorer(Explorer):
     about = ("A text is cut into rows, the rows into windows. A network reads window after window, keeps its state, "
              "and learns no farther back than the window's edge.")
     watch, along = ("bs", "bptt", "step", "epoch", "random_bptt", "shuffled", "selected"), "step"
-    view, sentence = staticmethod(view), staticmethod(sentence)
+    offers, view, sentence = ("click to compare", *UNTRAINED), staticmethod(view), staticmethod(sentence)
     bs = T.Int(help="rows of the batch")
     bptt = T.Int(help="columns of a window")
     step = T.Int(help="which visit: 0 is the first batch of the epoch")

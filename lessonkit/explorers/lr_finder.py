@@ -142,6 +142,8 @@ def sentence(r: LRRecord) -> str:
 class LRFinderExplorer(Explorer):
     "A finder's curve and what to make of it. Chosen state: `lr`, `step`, `smoothing`, `rule`, `run_name`."
 
+    offers = ("“try it” trains three", "short runs from here: at a",
+              "tenth of the chosen rate,", "at it, at ten times it")
     title, lesson, hint = "Which learning rate?", "07_lr_finder", "drag the blue line to choose a rate"
     about = "The rate grows with each step, and the loss tells when it is too much. Rules read a rate off the curve."
     watch, along = ("step", "lr", "smoothing", "rule", "run_name", "pointed"), "step"
@@ -324,18 +326,16 @@ class LRFinderExplorer(Explorer):
 
         lowest = lambda f: float(f"{f.lrs[f.smooth(0.9).argmin()]:.3g}")
         apart = lambda r: np.ptp([np.log10(m.said.lr) for m in r.marks])
-        return [
-            Chip("the lowest point", "The loss is lowest at this rate. Why not take it?", at(lr=lowest),
-                 lambda r: f"{number((r.boom or r.end) / r.lr, 2)} times as much is the "
-                           f"{'edge' if r.boom else 'end'}, and this curve saw each rate for one step only."),
-            Chip("raw losses", "Without smoothing, how far apart are the rules?", at(smoothing=0.0),
-                 lambda r: f"{apart(r):.1f} decades, from {number(min(m.said.lr for m in r.marks), 2)} to "
-                           f"{number(max(m.said.lr for m in r.marks), 2)}: each batch is easy or hard by chance."),
-            Chip("too smooth", "About 50 losses are averaged here. Where did the lowest point go?",
-                 at(smoothing=0.98, rule="minimum"),
-                 lambda r: f"To {number(r.lrs[r.smooth.argmin()], 2)}: an average of the past lags behind, "
-                           f"to the right. With 0.9 it is at {number(lowest(LRFind(r.lrs, r.losses)), 2)}."),
-        ]
+        return [Chip("the lowest point", "The loss is lowest at this rate. Why not take it?", at(lr=lowest),
+                     lambda r: f"{number((r.boom or r.end) / r.lr, 2)} times as much is the "
+                     f"{'edge' if r.boom else 'end'}, and this curve saw each rate for one step only."),
+                Chip("raw losses", "Without smoothing, how far apart are the rules?", at(smoothing=0.0),
+                     lambda r: f"{apart(r):.1f} decades, from {number(min(m.said.lr for m in r.marks), 2)} to "
+                     f"{number(max(m.said.lr for m in r.marks), 2)}: each batch is easy or hard by chance."),
+                Chip("too smooth", "About 50 losses are averaged here. Where did the lowest point go?",
+                     at(smoothing=0.98, rule="minimum"),
+                     lambda r: f"To {number(r.lrs[r.smooth.argmin()], 2)}: an average of the past lags behind, "
+                     f"to the right. With 0.9 it is at {number(lowest(LRFind(r.lrs, r.losses)), 2)}.")]
 
     def code_of(self, **state): return super().code_of(**state).replace("(", "(find, ", 1)
 

@@ -53,7 +53,7 @@ def draw_parts(r, s, box):
     "Each unit of the last hidden layer times its weight, with the bends as rings."
     one = r.depth == 1
     p = Panel(s, "parts", box, X, (-r.high, r.high), title="Each unit's part" if one else "Each unit of the last layer",
-              note="ring: its bend" if one else "times its weight", xlabel="x", left=36)
+              note="ring: its bend" if one else "times its weight", xlabel="x", left=36, right=16)
     p.across(0, ink="line", dash=())
     xs = np.linspace(*X, 161)
     if one: xs = np.sort(np.concatenate([[X[0], X[1]], bends(r.net).clip(*X)]))
@@ -69,7 +69,7 @@ def draw_parts(r, s, box):
     p.zone("parts", drag=True, cursor="grab")
     end, height = tip(r.net, r.unit)
     height = float(np.clip(height, -0.97 * r.high, 0.97 * r.high))
-    here, name = float(np.clip(at[r.unit], *X)), f"unit {r.unit + 1}"
+    here, name = float(np.clip(at[r.unit], 0.96 * X[0], 0.96 * X[1])), f"unit {r.unit + 1}"
     p.points([(here, 0)], size=16, ink="page", stroke="fg", width=3, cut=True)
     p.handle("bend", (here, 0.0), label=f"bend of {name}", step=(0.02, 0), value=f"at {number(here)}", size=28)
     if abs(end - here) > 0.1:
@@ -81,7 +81,7 @@ def draw_parts(r, s, box):
 def draw_sum(r, s, box):
     "The points and the network's curve."
     p = Panel(s, "sum", box, X, (-r.high, r.high), title="Their sum", note="dashed: what made the points" * r.known,
-              xlabel="x", left=36)
+              xlabel="x", left=36, right=16)
     xs = np.linspace(*X, 161)
     if r.known: p.line(np.stack([xs, wave(xs)], 1)[16:-16], ink="muted", width=1.5, dash=[5, 4])
     said = forward(r.net, r.x)[-1]
@@ -105,9 +105,9 @@ def draw_folds(r, s, box):
         p.line([at - along, at + along], ink=ink, width=3.5 if chosen else 1.5, dash=[5, 4] if r.off[j] else (),
                key=f"fold{j}")
         p.line([at, at + 0.16 * ahead], ink=ink, width=2.5, key=f"rise{j}")
-        p.points([at], size=16 if chosen else 10, ink="page", stroke="fg" if chosen else ink, width=2.5)
+        here = tuple(np.clip(at, 0.94 * PLANE[0], 0.94 * PLANE[1])) if chosen else at
+        p.points([here], size=16 if chosen else 10, ink="page", stroke="fg" if chosen else ink, width=2.5)
         if chosen:
-            here = tuple(np.clip(at, *PLANE))
             p.handle("fold", here, label=f"fold of unit {j + 1}", step=(0.03, 0.03), size=28,
                      value=f"through {number(at[0], 2)}, {number(at[1], 2)}")
 

@@ -150,6 +150,7 @@ class SearchExplorer(Explorer):
 
     `selected` and `best` are settings."""
 
+    offers = ("; drag along an axis to keep a range",)
     title, lesson, hint = "A search, seen whole", "12_search", "pick a cell, or drag along an axis"
     about = "A cell is a pair of values, its color their score. Below, each setting is a line through all parameters."
     watch = ("rank", "x", "y", "reduce", "held", "ranges", "hold", "axis", "low", "high", "pointed")
@@ -283,15 +284,14 @@ class SearchExplorer(Explorer):
     def chips(self):
         slow = int(self._rank_of[np.nan_to_num(self.table["seconds"], nan=-1).argmax()])
         tenth = float(np.nanquantile(self.axes["score"].place, 0.9))
-        return [
-            Chip("the top tenth", "Only the best tenth of the scores is kept. Which parameter may still be anything?",
-                 dict(ranges={"score": (tenth, 1.0)}, held={}), free_parameter),
-            Chip("the slowest", "This setting took longest. Was it worth it?", dict(rank=slow, ranges={}, held={}),
-                 lambda r: f"It has rank {r.rank} of {r.n}; the best scores {r.gap:.4f} more."),
-            Chip("mean", "A cell now shows the mean of its settings. Is its best cell that of the best score?",
-                 dict(reduce="mean", ranges={}, held={}),
-                 lambda r: f"By the mean: {r.tops['mean']}. By the best: {r.tops['best']}."),
-        ]
+        return [Chip("the top tenth",
+                     "Only the best tenth of the scores is kept. Which parameter may still be anything?",
+                     dict(ranges={"score": (tenth, 1.0)}, held={}), free_parameter),
+                Chip("the slowest", "This setting took longest. Was it worth it?", dict(rank=slow, ranges={}, held={}),
+                     lambda r: f"It has rank {r.rank} of {r.n}; the best scores {r.gap:.4f} more."),
+                Chip("mean", "A cell now shows the mean of its settings. Is its best cell that of the best score?",
+                     dict(reduce="mean", ranges={}, held={}),
+                     lambda r: f"By the mean: {r.tops['mean']}. By the best: {r.tops['best']}.")]
 
     def code_of(self, **state): return super().code_of(**state).replace("(", "(table, ", 1)
 

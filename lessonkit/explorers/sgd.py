@@ -60,7 +60,7 @@ def draw_points(r, s, box):
         p.line(np.stack([ends, fitted], 1), ink=path.ink, width=2.5, key=f"line-{path.name}")
         if (fitted > p.y[1]).all() or (fitted < p.y[0]).all():
             p.text([[p.x[0], p.y[1]]], f"{path.name}: the line is outside the picture", ink="alarm", align="left",
-                   dx=8, dy=12 + 16 * i)
+                   dx=8, dy=12 + 16 * i, max_width=p.box[2] - 16)
     if r.pointed: p.line(np.stack([ends, line(r.pointed, ends)], 1), ink="fg", width=1.5, dash=[2, 3])
 
 

@@ -141,6 +141,7 @@ class WaterfallExplorer(Explorer):
 
     `prediction` is the answer to the row as edited."""
 
+    offers = ("; drag its bar to see what would happen",)
     title, lesson, hint = "Why this answer?", "11_forest_insight", "drag a bar's end, or the ring on the curve"
     about = "The forest starts at its average answer. Each bar says how far a column moved the answer."
     watch, along = ("row", "feature", "value", "edits", "output"), "row"

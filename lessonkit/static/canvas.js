@@ -153,6 +153,9 @@ function departure(was, it, target, k) {
   return from;
 }
 
+// Kinds of items that keep a state of their own in the page (map.js): functions that make one for a picture.
+const guests = [];
+
 // The picture in `stage`; acts go to `act`. Returns what the shell needs of it.
 function picture(model, stage, act, life) {
   const canvas = make("canvas", "lk-canvas", stage, { role: "img" });
@@ -186,6 +189,7 @@ function picture(model, stage, act, life) {
       if (from && cost < EASY_MS) { it.from = from.slice(); moving = now - EASE_MS / 8; } // the first frame has already set out
       shown.set(it.key, { kind: it.kind, ids: it.ids, shown: it.target });
     }
+    for (const guest of own) guest.take(scene);
     place();
     if (quick) ask(); else paint(); // at once, unless they come in floods
   }
@@ -216,7 +220,7 @@ function picture(model, stage, act, life) {
       }
       if (it.key && shown.has(it.key)) shown.get(it.key).shown = p;
       if (it.clip) { g.save(); g.beginPath(); g.rect(...it.clip); g.clip(); }
-      painters[it.kind](g, it, it.kind === "image" ? images : p, ink, dark, scale * dpr);
+      (painters[it.kind] ?? own.find((o) => o.kind === it.kind).paint)(g, it, it.kind === "image" ? images : p, ink, dark, scale * dpr);
       if (it.clip) g.restore();
     }
     canvas.dataset.theme = dark ? "dark" : "light";
@@ -250,6 +254,7 @@ function picture(model, stage, act, life) {
       kept.set(h.id, e);
     }
     handles = kept;
+    for (const guest of own) guest.place();
   }
 
   const at = (e) => { const box = canvas.getBoundingClientRect(); return [(e.clientX - box.left) / scale, (e.clientY - box.top) / scale]; };
@@ -366,6 +371,7 @@ function picture(model, stage, act, life) {
     act.send(what);
   });
 
+  const own = guests.map((make) => make({ model, stage, act, life, ask, calm, scaleOf: () => scale }));
   const describe = () => canvas.setAttribute("aria-label", model.get("_alt") || "picture");
   life.hear(model, "change:_alt", describe);
   life.hear(model, "change:_scene", take);

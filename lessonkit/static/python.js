@@ -55,9 +55,8 @@ const even = (v) => { const f = Math.floor(v), d = v - f; return d < 0.5 ? f : d
 
 // ── numbers as text, as Python writes them: ties are those of the exact number, and go to the even digit ──
 function digitsOf(v, d) { // d significant digits of v > 0, and the power of ten
-  const exact = v.toPrecision(100), [m, e] = (+exact).toExponential(0).includes("e") ? v.toExponential(Math.min(99, 60)).split("e") : [exact, 0];
-  const all = m.replace(".", ""), head = all.slice(0, d), tail = all.slice(d);
-  let n = BigInt(head.padEnd(d, "0")), power = +e;
+  const [m, e] = v.toExponential(60).split("e"), all = m.replace(".", ""), tail = all.slice(d);
+  let n = BigInt(all.slice(0, d)), power = +e;
   const half = tail[0] > "5" || (tail[0] === "5" && (/[1-9]/.test(tail.slice(1)) || n % 2n === 1n));
   if (half) n += 1n;
   let text = String(n);
@@ -66,7 +65,8 @@ function digitsOf(v, d) { // d significant digits of v > 0, and the power of ten
 }
 function fixed(v, d) {
   const power = v === 0 ? 0 : Math.floor(Math.log10(v)), places = power + d + 1;
-  if (v === 0 || v >= 1e21) return v.toFixed(d);
+  if (v >= 1e21) return BigInt(v) + (d ? `.${"0".repeat(d)}` : "");
+  if (v === 0) return v.toFixed(d);
   const t = v.toFixed(Math.min(100, d + 60)), cut = t.indexOf(".") + d + (d ? 1 : 0), tail = t.slice(cut).replace(".", "");
   if (places < -5 || !/^50*$/.test(tail)) return v.toFixed(d);
   const head = t.slice(0, cut); // a tie
@@ -251,12 +251,11 @@ function attr(o, name) {
   return typeof v === "function" && o !== np && typeof o !== "function" ? method(o, name) : v;
 }
 const iter = (v) => (v instanceof Map ? v.keys() : v);
-const key = (o) => (o instanceof Kw ? [o.of] : [{}]);
 const opts = (args) => (args.at(-1) instanceof Kw ? args.pop().of : {});
 
 const STR = {
   join: (s, v) => [...v].join(s), replace: (s, a, b, n) => (n === undefined ? s.replaceAll(a, b) : s.replace(a, () => b)), upper: (s) => s.toUpperCase(), lower: (s) => s.toLowerCase(),
-  startsWith: (s, a) => s.startsWith(a), startswith: (s, a) => s.startsWith(a), endswith: (s, a) => s.endsWith(a), strip: (s) => s.trim(), rstrip: (s, c) => (c ? s.replace(new RegExp(`[${c}]+$`), "") : s.trimEnd()), lstrip: (s) => s.trimStart(),
+  startswith: (s, a) => s.startsWith(a), endswith: (s, a) => s.endsWith(a), strip: (s) => s.trim(), rstrip: (s, c) => (c ? s.replace(new RegExp(`[${c}]+$`), "") : s.trimEnd()), lstrip: (s) => s.trimStart(),
   partition: (s, a) => { const i = s.indexOf(a); return i < 0 ? [s, "", ""] : [s.slice(0, i), a, s.slice(i + a.length)]; }, split: (s, a) => s.split(a ?? /\s+/), format: (s, ...v) => s.replace(/\{(?::([^}]*))?\}/g, (_, spec) => format(v.shift(), spec ?? "")),
   translate: (s, m) => [...s].map((c) => { const to = m.get(c.codePointAt(0)); return to === undefined ? c : typeof to === "number" ? String.fromCodePoint(to) : to; }).join(""), removeprefix: (s, a) => (s.startsWith(a) ? s.slice(a.length) : s), count: (s, a) => s.split(a).length - 1, isdigit: (s) => /^\d+$/.test(s),
 };
@@ -297,7 +296,7 @@ const like = (v) => (a) => new ND(new Float64Array(array(a).size).fill(v), array
 const np = {
   inf: Infinity, nan: NaN, pi: Math.PI, uint8: { kind: "B" }, float32: { kind: "f", single: true }, float64: { kind: "f" }, int64: { kind: "i" }, integer: { kind: "i" }, floating: { kind: "f" }, ndarray: ND, kindOf: (t) => (t === undefined || t === null ? undefined : t.kind),
   array: (v, ...a) => { const t = np.kindOf(opts(a).dtype ?? a[0]), out = array(v, t); return out === v ? NDM.copy(out) : out; }, asarray: (v, ...a) => { const t = opts(a).dtype ?? a[0], out = array(v, np.kindOf(t)); return t?.single ? new ND(out.data.map(Math.fround), out.shape, "f") : out; }, ascontiguousarray: (v) => array(v), fromiter: (v, t) => array([...v], np.kindOf(t)),
-  zeros: made(0), ones: made(1), empty: made(0), zeros_like: like(0), ones_like: like(1), empty_like: like(0), full: (shape, v, t) => spread(array(v, np.kindOf(t)), isNum(shape) ? [shape] : [...shape]).copy?.() ?? NDM.copy(spread(array(v, np.kindOf(t)), isNum(shape) ? [shape] : [...shape])),
+  zeros: made(0), ones: made(1), empty: made(0), zeros_like: like(0), ones_like: like(1), empty_like: like(0), full: (shape, v, t) => NDM.copy(spread(array(v, np.kindOf(t)), isNum(shape) ? [shape] : [...shape])),
   full_like: (a, v) => like(v)(a), arange: (a, b, c = 1) => { if (b === undefined) [a, b] = [0, a]; return new ND(Float64Array.from({ length: Math.max(0, Math.ceil((b - a) / c)) }, (_, i) => a + i * c), [Math.max(0, Math.ceil((b - a) / c))], "i"); },
   linspace: (a, b, n = 50) => new ND(Float64Array.from({ length: n }, (_, i) => (i === n - 1 && n > 1 ? b : a + (n > 1 ? i * ((b - a) / (n - 1)) : 0))), [n]),
   stack: (list, ax, type) => {
@@ -395,7 +394,10 @@ NDM.tobytes = (a) => { if (!bytesOf.has(a.data)) bytesOf.set(a.data, new DataVie
 
 // What Python wrote down of its values (inpage.packed).
 const SPECIAL = { f: (v) => ({ nan: NaN, inf: Infinity, "-inf": -Infinity })[v], map: (v) => new Map(v.map(([a, b]) => [revive(a), revive(b)])), set: (v) => new Set(v.map(revive)), obj: (v) => Object.fromEntries(Object.entries(v).map(([k, u]) => [k, revive(u)])), engine: (v) => engine[v] };
-SPECIAL.nd = ({ b64, shape, type }) => { const raw = Uint8Array.from(atob(b64), (c) => c.charCodeAt(0)); return new ND(Float64Array.from(type === "B" || type === "b" ? raw : new Float64Array(raw.buffer)), shape, type); };
+SPECIAL.nd = ({ b64, shape, type, sent }) => {
+  const raw = Uint8Array.from(atob(b64), (c) => c.charCodeAt(0)), sorts = { uint8: Uint8Array, float32: Float32Array, float64: Float64Array };
+  return new ND(Float64Array.from(new sorts[sent](raw.buffer)), shape, type);
+};
 SPECIAL.frame = (v) => { const columns = revive(v), n = Object.values(columns)[0].size; return Object.assign(columns, { length: n }); };
 function revive(v) {
   if (Array.isArray(v)) return v.map(revive);
@@ -407,7 +409,7 @@ py.revive = revive;
 const bare = (v) => (v instanceof Map ? Object.fromEntries([...v].map(([k, u]) => [k, bare(u)])) : Array.isArray(v) ? v.map(bare) : v);
 
 // An explorer in the page: its class as it was translated, the state it was saved with, `tell` for what the browser is to know.
-const general4 = (v) => format(v, ".4g");
+const short = (v) => +format(v, ".4g");
 function wake(make, data, tell) {
   Object.assign(brought, data.tables);
   const e = Object.create(make.prototype), values = revive(data.traits), watched = new Set(data.watch), told = {};
@@ -432,7 +434,7 @@ function wake(make, data, tell) {
     });
   }
   // JavaScript has no 1.0: which values are floats in Python is known of the traits
-  const code = (v, real) => (Array.isArray(v) ? `(${v.map((u) => code(u, real)).join(", ")}${v.length === 1 ? "," : ""})` : typeof v !== "number" ? repr(v) : real && Number.isInteger(+general4(v)) ? `${+general4(v)}.0` : text(real ? +general4(v) : v));
+  const code = (v, real) => (Array.isArray(v) ? `(${v.map((u) => code(u, real)).join(", ")}${v.length === 1 ? "," : ""})` : typeof v !== "number" ? repr(v) : real && Number.isInteger(short(v)) ? `${short(v)}.0` : text(real ? short(v) : v));
   let base = make.prototype;
   while (!Object.hasOwn(base, "code_of") || Object.getPrototypeOf(base).code_of) base = Object.getPrototypeOf(base);
   base.code_of = (self, kw) => `${make.prototype.constructor.__name__}(${Object.entries(kw?.of ?? {}).map(([k, v]) => `${k}=${code(v, data.real.includes(k))}`).join(", ")})`;

@@ -89,10 +89,8 @@ class Explorer(anywidget.AnyWidget):
             self._list = {c.name: c for c in self.controls()}
             self._actions = self.key_map()
             self._questions = list(self.chips())
-            self._controls, self._keys = (
-                [c.spec() for c in self._list.values()],
-                sorted({k.removeprefix("Shift+") for k in self._actions}),
-            )
+            self._controls, self._keys = ([c.spec() for c in self._list.values()],
+                                          sorted({k.removeprefix("Shift+") for k in self._actions}))
             self._chips, self._hint = [c.short for c in self._questions], self.hint
             self._alt, self._name = self.title, f"{self.title}: a picture that can be moved"
             self._draw()

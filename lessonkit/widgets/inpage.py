@@ -86,7 +86,8 @@ class Translator:
         self.engine = set(engine)
         self.done: dict[tuple[str, str], str] = {}  # (module, name): what it is called in JavaScript
         self.out: list[str] = []
-        self.module, self.scopes, self.owner = "", [], ""
+        self.module, self.owner = "", ""
+        self.scopes: list[set[str]] = []  # what the functions around bind, the innermost last
 
     # ── what a name stands for ──
 
@@ -113,13 +114,16 @@ class Translator:
         if (module, name) in self.done: return self.done[module, name]
         if module.startswith(KIT) and name in NATIVE: return f"py.{name}"
         js = self.done[module, name] = f"{module.rsplit('.', 1)[-1]}${name}"
-        before = self.module, self.scopes, self.owner
-        self.module, self.scopes, self.owner = module, [], ""
+        before, scopes = (self.module, self.owner), self.scopes
+        self.module, self.owner = module, ""
+        self.scopes = []
         try: self.out.append(self._define(js, name))
         except Untranslatable:
             del self.done[module, name]
             raise
-        finally: self.module, self.scopes, self.owner = before
+        finally:
+            self.module, self.owner = before
+            self.scopes = scopes
         return js
 
     def _define(self, js, name):
@@ -198,7 +202,9 @@ class Translator:
 
     # ── statements ──
 
-    def block(self, body) -> str: return " ".join(filter(None, map(self.statement, body)))
+    def block(self, body) -> str:
+        "Several statements."
+        return " ".join(filter(None, map(self.statement, body)))
 
     def statement(self, node) -> str:
         "One statement."
@@ -365,8 +371,9 @@ def packed(
         case np.ndarray():
             if value.dtype.kind not in "fiub": raise Untranslatable(f"an array of {value.dtype}")
             kind = {"uint8": "B", "bool": "b"}.get(str(value.dtype), "f" if value.dtype.kind == "f" else "i")
-            raw = np.ascontiguousarray(value, np.uint8 if kind in "Bb" else np.float64)
-            return {"$nd": {"b64": base64.b64encode(raw).decode(), "shape": value.shape, "type": kind}}
+            sent = "uint8" if kind in "Bb" else "float32" if value.dtype in ("float32", "float16") else "float64"
+            text = base64.b64encode(np.ascontiguousarray(value, sent)).decode()
+            return {"$nd": {"b64": text, "shape": value.shape, "type": kind, "sent": sent}}
         case Mapping(): return {"$map": [[packed(k, engine), packed(v, engine)] for k, v in value.items()]}
         case set() | frozenset(): return {"$set": [packed(v, engine) for v in value]}
         case tuple() if hasattr(value, "_asdict"):

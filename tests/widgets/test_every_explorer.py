@@ -7,13 +7,18 @@ import pkgutil
 import numpy as np
 import pandas as pd
 import pytest
+from ipywidgets import Widget
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 import lessonkit.explorers
 from lessonkit import lr_finder
 from lessonkit.char_rnn import char_data, char_net
+from lessonkit.collab import Sheet
+from lessonkit.course.lab import WIDGET
 from lessonkit.explorers.bagging import BaggingExplorer
 from lessonkit.explorers.bptt import BPTTExplorer
+from lessonkit.explorers.embedding import EmbeddingExplorer
+from lessonkit.explorers.factor_sheet import FactorSheetExplorer
 from lessonkit.explorers.lr_finder import LRFinderExplorer
 from lessonkit.explorers.rnn import RNNExplorer
 from lessonkit.explorers.schedule import ScheduleExplorer
@@ -65,6 +70,7 @@ def test_values_are_never_written_back(explorer):
     assert names
     for name in names:
         values, before = off_grid(explorer, name), getattr(explorer, name)
+        if not values and isinstance(before, int): continue  # it has one value only
         assert len(values) == 3 or isinstance(values[0], int), (name, values)
         for value in values:
             setattr(explorer, name, value)
@@ -74,6 +80,16 @@ def test_values_are_never_written_back(explorer):
             shown = explorer._list[name].show(value)[0] if name in explorer._list else None
             assert shown is None or explorer._values[name][0] == shown
         setattr(explorer, name, before)
+
+
+def test_it_shows_itself_under_ipywidgets_7(monkeypatch):
+    "Colab's ipywidgets 7.7 knows no mime bundle of its own; an explorer's is a widget, a picture and a sentence."
+    monkeypatch.delattr(Widget, "_repr_mimebundle_", raising=False)
+    explorer = SoftmaxExplorer()
+    data, about = explorer._repr_mimebundle_()
+    assert set(data) == {WIDGET, "image/png", "text/plain"} and about["image/png"]["alt"] == explorer.narration
+    assert explorer._ipython_display_ is None  # ipywidgets 7 would show the widget alone, without its picture
+    explorer.close()
 
 
 # ── nothing overlaps or is cut ──
@@ -118,6 +134,15 @@ EDGES = {
     "bptt: a short stream": lambda: BPTTExplorer("abcdefghijk", bs=2, bptt=3),
     "bptt: many rows": lambda: BPTTExplorer("a text " * 900, bs=64, bptt=40),
     "bptt: a token without a name": lambda: BPTTExplorer(["", "x", "y"] * 60),
+    "embedding: long names": lambda: EmbeddingExplorer(
+        RNG.normal(size=(60, 5)), pd.DataFrame({LONG: [f"{LONG[i % 9:]} {i}" for i in range(60)], LONG[1:]: SORT}),
+        selected=(3,), axis_names={1: LONG * 2}),
+    "embedding: two columns": lambda: EmbeddingExplorer(PLANE, [f"n{i}" for i in range(60)], selected=(1, 2, 3)),
+    "embedding: three rows without names": lambda: EmbeddingExplorer(np.eye(3), ["", "", ""], selected=(0,)),
+    "embedding: huge numbers, all on one line": lambda: EmbeddingExplorer(np.outer(PLANE[:, 0] * 1e12, np.ones(4))),
+    "embedding: nine kinds": lambda: EmbeddingExplorer(PLANE, pd.DataFrame(
+        dict(name=[f"n{i}" for i in range(60)], kind=[f"{LONG[i % 9:]}" for i in range(60)])), color="kind"),
+    "embedding: frames": lambda: EmbeddingExplorer(None, frames=[PLANE * 0.1, PLANE + 1, PLANE], epoch=1),
     "lr-finder: a curve with a long name": lambda: LRFinderExplorer(finds(1)),
     "lr-finder: five curves": lambda: LRFinderExplorer(finds(5)),
     "lr-finder: a constant loss": lambda: LRFinderExplorer(LRFind(np.geomspace(1e-6, 1, 60), np.full(60, 2.3))),
@@ -143,6 +168,10 @@ EDGES = {
     "sgd: huge numbers": lambda: SGDExplorer(np.arange(9.0) * 1e6, np.arange(9.0) * 1e12 - 5e12),
     "sgd: an optimizer with a long name": lambda: SGDExplorer(
         optimizers={f"{LONG} {i}": optimizer_class(i) for i in range(5)}, compare=True),
+    "sheet: long titles and people": lambda: sheet([f"{LONG} {i} (1999)" for i in range(9)], [LONG[i:] for i in range(7)]),
+    "sheet: names that are empty": lambda: sheet([""] * 9, [""] * 7),
+    "sheet: numbers that explode": lambda: sheet(rate=0.1, step=60),
+    "sheet: twelve factors, all that can be hidden": lambda: sheet(n_factors=12, hide=True, n_hidden=99),
     "softmax: long names": lambda: SoftmaxExplorer([f"{LONG} {i}" for i in range(8)]),
     "softmax: a class without a name": lambda: SoftmaxExplorer(["", "b"]),
     "softmax: nothing is there": lambda: SoftmaxExplorer(mode="sigmoid", present=()),
@@ -152,6 +181,11 @@ EDGES = {
     "waterfall: one class": lambda: ship(np.full(60, "only"), long=False),
     "waterfall: huge numbers": lambda: ship(RNG.normal(size=60) * 1e12, RandomForestRegressor),
 }
+
+
+def sheet(movies="abcdefghi", people="1234567", step=9, **state):
+    stars = np.where(np.random.default_rng(0).random((9, 7)) < 0.2, np.nan, RNG.integers(1, 11, (9, 7)) / 2)
+    return FactorSheetExplorer(Sheet(stars, tuple(movies), tuple(people)), step=step, **state)
 
 
 def long_nets():
@@ -171,14 +205,15 @@ def optimizer_class(i):
     return (SGD, Momentum)[i % 2]
 
 
-def states(explorer, most: int = 9):
+def states(explorer, most: int = 3):
     "Its first state; what each chip makes; each option of each control, as far as there are not too many."
     yield "at first"
     for i, short in enumerate(explorer._chips):
         explorer._act({"kind": "chip", "value": i})
         yield short
-    for name, control in list(explorer._list.items()):
-        if name in explorer._off: continue
+    for name in list(explorer._list):
+        control = explorer._list.get(name)  # another column has other values
+        if control is None or name in explorer._off: continue
         if control.kind == "toggle": stops = [True, False]
         elif control.kind == "choice": stops = [*range(len(control.options))][:most] + [len(control.options) - 1]
         elif control.kind == "button": continue

@@ -6,10 +6,16 @@ import json
 import numpy as np
 import pytest
 
+from lessonkit.collab import Sheet, busiest_sheet
+from lessonkit.course.datasets import load
+from lessonkit.explorers.factor_sheet import FactorSheetExplorer
 from lessonkit.explorers.schedule import ScheduleExplorer
 from lessonkit.explorers.sgd import SGDExplorer
 from lessonkit.explorers.softmax import SoftmaxExplorer
-from lessonkit.widgets.inpage import script, state
+from lessonkit.widgets.canvas import STATIC
+from lessonkit.widgets.inpage import Translator, script, state
+from lessonkit.widgets.panel import clip_line, ticks
+from lessonkit.widgets.scene import number
 
 ROWS = {
     "sgd": lambda: SGDExplorer(step=20),
@@ -17,6 +23,10 @@ ROWS = {
     "softmax": SoftmaxExplorer,
     "softmax-own": lambda: SoftmaxExplorer(["a", "b", "a name of some length"], mode="sigmoid", present=()),
     "schedule": ScheduleExplorer,
+    "sheet": lambda: FactorSheetExplorer(busiest_sheet(*load("movielens", sample=True, movies=True)), step=40),
+    "sheet-own": lambda: FactorSheetExplorer(
+        Sheet(np.array([[5, 1, np.nan, 3], [4.5, np.nan, 2, 1], [1, 5, 4, np.nan]]), ("a (1)", "b", "c"), (*"uvwx",)),
+        hide=True, n_factors=2, n_hidden=3, n_steps=30),
     "one-cycle": lambda: ScheduleExplorer("one_cycle", log_axis=True, n_step=50),
 }
 STATES = 40  # random acts a row
@@ -123,3 +133,88 @@ def test_the_page_does_what_python_does(browser, row):
         assert not wrong, f"state {i}, after {acts[i]}: {wrong[:5]}"
     page.close()
     e.close()
+
+
+# ── what translated Python rests on ──
+
+@pytest.fixture
+def run(browser):
+    "Runs JavaScript with python.js, and with kit functions translated, in scope."
+    page, t = browser.new_page(), Translator()
+    names = {f: t.definition(f.__module__, f.__name__) for f in (number, ticks, clip_line)}
+    text = "\n".join([(STATIC / "python.js").read_text(encoding="utf-8"), "const engine = {};", *t.out,
+                      "globalThis.run = (body, ...args) => eval(body)(...args);",
+                      *(f"globalThis.{f.__name__} = {js};" for f, js in names.items()),
+                      "Object.assign(globalThis, { py, np, listed: (v) => (v instanceof ND ? [...v.data] : v) });"])
+    page.evaluate("t => import(URL.createObjectURL(new Blob([t], {type: 'text/javascript'})))", text)
+    yield lambda body, *args: page.evaluate(f"args => ({body})(...args)", list(args))
+    page.close()
+
+
+def test_numbers_are_written_as_python_writes_them(run):
+    "To the digit, ties of the exact binary number included."
+    rng = np.random.default_rng(0)
+    values = [*(rng.standard_normal(200) * 10.0 ** rng.integers(-12, 14, 200)).tolist(), 0.0, -0.0, 1.0, 0.5, 2.5, 3.5,
+              0.125, 0.375, 0.0625, 2.675, 1e-5, 123456.5, 999999.5, 9.995, 1e16, 1e22, 5e-324, 0.1 + 0.2, float("inf"),
+              12345678.0, 1e-4, 99.95]
+    specs = [".3g", ".2f", ".1f", "+.2f", ".0f", "g", ".4g", ".1e", ",.0f", ".6g", "+.3g", ".2%"]
+    wanted = [[f"{v:{spec}}" for spec in specs] for v in values]
+    sent = [str(v) if v == float("inf") else v for v in values]
+    got = run("(vs, specs) => vs.map((v) => specs.map((s) => py.format(v === 'inf' ? Infinity : v, s)))", sent, specs)
+    for v, a, b in zip(values, wanted, got): assert a == b, v
+    broken = [v for v in values if v % 1]  # JavaScript has no 1.0
+    assert list(map(str, broken)) == run("(vs) => vs.map((v) => py.str(v))", broken)
+    assert [round(v, n) for v in values[:60] for n in (0, 2, 5)] == run(
+        "(vs) => vs.flatMap((v) => [0, 2, 5].map((n) => py.round(v, n)))", values[:60])
+    assert [number(v, 3) for v in values if v < 1e300] == run("(vs) => vs.map((v) => number(v, 3))",
+                                                              [v for v in values if v < 1e300])
+
+
+def test_the_kits_own_functions_are_the_same_there(run):
+    rng = np.random.default_rng(1)
+    for _ in range(40):
+        lo, hi = np.sort(rng.standard_normal(2) * 10.0 ** rng.integers(-3, 4)).tolist()
+        log = bool(rng.integers(2))
+        if log: lo, hi = 10 ** (lo % 3), 10 ** (lo % 3 + 2.5)
+        got = run("(a, b, log) => [...ticks(a, b, 6, log).data]", lo, hi, log)
+        np.testing.assert_allclose(got, ticks(lo, hi, 6, log), rtol=1e-12, atol=1e-12)
+        xy, box = rng.uniform(-50, 150, (12, 2)), (0.0, 0.0, 100.0, 80.0)
+        got = run("(xy, box) => listed(clip_line(np.array(xy), box)).map((v) => (Number.isNaN(v) ? null : v))",
+                  xy.tolist(), box)
+        np.testing.assert_allclose(np.array(got, float).reshape(-1, 2), clip_line(xy, box), atol=1e-9)
+
+
+EXPRESSIONS = {
+    "np.stack([a, b], 1)": "np.stack([a, b], py.kw({axis: 1}))",
+    "a[::2] + b[-3:].sum()":
+        "py.add(py.get(a, py.slice(null, null, 2)), py.call(py.get(b, py.slice(-3, null, null)), 'sum'))",
+    "m[:, None, 1] * a[None, :3]":
+        "py.mul(py.get(m, py.at([py.slice(null, null, null), null, 1])), "
+        "py.get(a, py.at([null, py.slice(null, 3, null)])))",
+    "m[m > 0]": "py.get(m, py.gt(m, 0))",
+    "m[[2, 0]].max(0)": "py.call(py.get(m, [2, 0]), 'max', 0)",
+    "m.T.min(1)": "py.call(m.T, 'min', 1)",
+    "np.where(a < b, a, np.nan_to_num(b))": "np.where(py.lt(a, b), a, np.nan_to_num(b))",
+    "np.diff(np.concatenate([a, b]), prepend=0)": "np.diff(np.concatenate([a, b]), py.kw({prepend: 0}))",
+    "np.clip(a, -.5, b)": "np.clip(a, -0.5, b)",
+    "np.argsort(-a, kind='stable')": "np.argsort(py.neg(a), py.kw({kind: 'stable'}))",
+    "np.searchsorted(np.sort(a), b, 'right')": "np.searchsorted(np.sort(a), b, 'right')",
+    "np.floor(a) % 3 + a // .7": "py.add(py.mod(np.floor(a), 3), py.floordiv(a, 0.7))",
+    "np.append(a, m).reshape(3, -1)": "py.call(np.append(a, m), 'reshape', 3, -1)",
+    "np.broadcast_to(a[:3], (2, 3)) ** 2": "py.pow(np.broadcast_to(py.get(a, py.slice(null, 3, null)), [2, 3]), 2)",
+    "m[[0, 1], [2, 3]]": "py.get(m, py.at([[0, 1], [2, 3]]))",
+    "np.isclose(a, a + 1e-9) & (a > 0)": "py.and(np.isclose(a, py.add(a, 1e-9)), py.gt(a, 0))",
+    "np.cumsum(np.linspace(-1, 2, 7))": "np.cumsum(np.linspace(-1, 2, 7))",
+    "np.rint(a * 4) / 2 - np.unique(b)":
+        "py.sub(py.div(np.rint(py.mul(a, 4)), 2), np.unique(b))",
+}
+
+
+@pytest.mark.parametrize("python", EXPRESSIONS)
+def test_as_much_of_numpy_as_pictures_need(run, python):
+    rng = np.random.default_rng(2)
+    a, b, m = rng.standard_normal(6), rng.standard_normal(6), rng.standard_normal((3, 4))
+    wanted = np.asarray(eval(python))
+    got, shape = run(f"""(a, b, m) => {{ [a, b, m] = [a, b, m].map((v) => np.array(v));
+      const v = {EXPRESSIONS[python]}; return [[...v.data], v.shape]; }}""", *(v.tolist() for v in (a, b, m)))
+    np.testing.assert_allclose(np.array(got).reshape(shape), wanted, rtol=1e-12)
