@@ -86,7 +86,8 @@ class Translator:
         self.engine = set(engine)
         self.done: dict[tuple[str, str], str] = {}  # (module, name): what it is called in JavaScript
         self.out: list[str] = []
-        self.module, self.scopes, self.owner = "", [], ""
+        self.module, self.owner = "", ""
+        self.scopes: list[set[str]] = []  # what the functions around bind, the innermost last
 
     # ── what a name stands for ──
 
@@ -113,13 +114,16 @@ class Translator:
         if (module, name) in self.done: return self.done[module, name]
         if module.startswith(KIT) and name in NATIVE: return f"py.{name}"
         js = self.done[module, name] = f"{module.rsplit('.', 1)[-1]}${name}"
-        before = self.module, self.scopes, self.owner
-        self.module, self.scopes, self.owner = module, [], ""
+        before, scopes = (self.module, self.owner), self.scopes
+        self.module, self.owner = module, ""
+        self.scopes = []
         try: self.out.append(self._define(js, name))
         except Untranslatable:
             del self.done[module, name]
             raise
-        finally: self.module, self.scopes, self.owner = before
+        finally:
+            self.module, self.owner = before
+            self.scopes = scopes
         return js
 
     def _define(self, js, name):
@@ -198,7 +202,9 @@ class Translator:
 
     # ── statements ──
 
-    def block(self, body) -> str: return " ".join(filter(None, map(self.statement, body)))
+    def block(self, body) -> str:
+        "Several statements."
+        return " ".join(filter(None, map(self.statement, body)))
 
     def statement(self, node) -> str:
         "One statement."
