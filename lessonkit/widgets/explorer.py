@@ -194,8 +194,11 @@ class Explorer(anywidget.AnyWidget):
             self._off = list(self.off())
             self._error = ""
             self._drawn += 1
-        if self.comm is not None:  # a record never changes, so a thread may draw it
-            self._kept = keep_newest(self.model_id, lambda: (self._png(record, text), text), self._kept)
+        if getattr(self, "comm", None) is not None: self._keep(record, text)  # a page has none
+
+    def _keep(self, record, text):
+        "Has the picture of this state drawn, when there is time; a record never changes, so a thread may do it."
+        self._kept = keep_newest(self.model_id, lambda: (self._png(record, text), text), self._kept)
 
     def _picture(self, record, width) -> dict:  # names and values of traits
         scene = self.view(record, width)
