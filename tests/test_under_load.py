@@ -163,7 +163,10 @@ print(datasets.download("toy", progress=False))
 def server():
     s = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     s.daemon_threads = True
-    s.bodies, s.plan, s.default, s.asked, s.sent = {"/toy.tgz": GOOD}, [], "slow", [], 0
+    s.bodies = {"/toy.tgz": GOOD}
+    s.default = "slow"
+    s.plan, s.asked = [], []
+    s.sent = 0
     s.etag, s.date = '"one"', None
     s.guard, s.release = threading.Lock(), threading.Event()
     threading.Thread(target=s.serve_forever, kwargs={"poll_interval": .02}, daemon=True).start()

@@ -17,7 +17,7 @@ import traitlets as T
 from ..embeddings import nearest
 from .embedding_data import Space
 from .embedding_view import ENDS, Component, EmbeddingRecord, sentence, view
-from ..widgets.controls import Button, Choice, Player, Slider
+from ..widgets.controls import Button, Choice, Player, Slider, Toggle
 from ..widgets.explorer import Chip
 from ..widgets.keys import moving
 from ..widgets.palette import ink
@@ -44,13 +44,14 @@ class Pairs(Player):
 
 class EmbeddingExplorer(MapExplorer):
     """A map of an embedding. State: `x`, `y` (components, from 1), `color`, `share`, `selected` (rows of the table),
-    `search`, `epoch`, `k`, `axis_names`, `window`. `labels` and `chosen` read the picture; `components` is its list."""
+    `search`, `epoch`, `k`, `axis_names`, `window`, `solid` (3-D). `labels`, `chosen` and `components` read the picture."""
 
     title, lesson = "What an embedding knows", "21_embeddings"
     about = ("Each point is a row of the embedding, placed by two of its principal components. Faded points stand "
              "elsewhere in the full space; lines lead from a chosen one to its true neighbors.")
     hint = "click a point · drag moves the map · Ctrl + wheel comes closer"
-    watch = ("x", "y", "color", "share", "selected", "search", "epoch", "k", "axis_names", "window", "pointed", "pair")
+    watch = ("x", "y", "color", "share", "selected", "search", "epoch", "k", "axis_names", "window", "pointed", "pair",
+             "solid")
     along, view, sentence = "pair", staticmethod(view), staticmethod(sentence)
     x, y = T.Int(1, help="component across, from 1"), T.Int(2, help="component up, from 1")
     pair = T.Int(0, help="the two as a place in `pairs`; −1 for a pair that is not among them")
@@ -62,6 +63,7 @@ class EmbeddingExplorer(MapExplorer):
     k = T.Int(6, help="neighbors that are drawn")
     axis_names = T.Dict(help="{component: the name that you give it}")
     window = T.Tuple(help="(x0, x1, y0, y1) in sight; empty: the whole map")
+    solid = T.Bool(False, help="three components below the map, as a figure that can be turned")
     pointed = T.Int(-1, help="row of the table under the mouse; −1: none")
 
     def __init__(
@@ -77,8 +79,10 @@ class EmbeddingExplorer(MapExplorer):
         self.space = s = Space(matrix, table, name, popularity, frames)
         if s.n < 2: raise ValueError("matrix has one column: a map needs two")
         self.pairs = list(combinations(range(1, min(s.n, 5) + 1), 2))
-        self._serial, self._from_page, self._shown = 0, False, None
+        self._serial, self._from_page = 0, False
+        self._shown, self._open_3d = None, False
         if s.n_frames > 1: self.along = "epoch"
+        else: self.watch = tuple(name for name in self.watch if name != "epoch")
         super().__init__(color=self._first_color() if color is None else color,
                          **{"epoch": s.n_frames - 1, **state})
 
@@ -158,6 +162,14 @@ class EmbeddingExplorer(MapExplorer):
         elif self._shown not in (None, (self.x, self.y)) and self.window:
             self._serial, self.window = self._serial + 1, ()
         self._shown = (self.x, self.y)
+        if self.solid and changed & {"solid", "x", "y", "pair", "color", "share", "selected", "epoch"}:
+            self.show_figure(self.in_3d(self._three()))
+        elif self._open_3d and not self.solid: self.show_figure()
+        self._open_3d = self.solid
+
+    def _three(self):
+        "The two components of the map, and the first other one; of two columns, none."
+        return (self.x, self.y, next((c for c in range(1, self.space.n + 1) if c not in (self.x, self.y)), self.y))
 
     def _changed(self, change):
         if not (change["name"] == "window" and self._from_page): super()._changed(change)
@@ -208,7 +220,8 @@ class EmbeddingExplorer(MapExplorer):
         rest = [c for c in (color, share) if c not in first]
         rest.append(Pairs("pair", len(self.pairs) - 1, "components", 1500, tuple(self.pairs)))
         return [*first, *rest, Choice("x", axes, "across"), Choice("y", axes, "up"),
-                Slider("k", 1, min(20, len(s) - 1), 1, "neighbors", whole=True), Button("clear", "choose nothing")]
+                Slider("k", 1, min(20, len(s) - 1), 1, "neighbors", whole=True), Toggle("solid", "3-D"),
+                Button("clear", "choose nothing")]
 
     def off(self): return () if self.selected else ("clear",)
 

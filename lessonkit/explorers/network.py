@@ -97,28 +97,27 @@ def draw_folds(r, s, box):
               equal=True)
     p.points(r.x, size=5, ink=["up" if v else "down" for v in r.y[:, 0]])
     p.zone("parts", drag=True, cursor="grab")
-    for j in sorted(range(len(r.off)), key=lambda j: j == r.unit):
-        w, at = r.net[0].weight[j], folds(r.net)[j]
-        ahead = w / max(np.linalg.norm(w), 1e-9)
-        along = 5 * np.array([-ahead[1], ahead[0]])
-        ink, chosen = ("muted" if r.off[j] else INKS[j % len(INKS)]), j == r.unit
-        p.line([at - along, at + along], ink=ink, width=3.5 if chosen else 1.5, dash=[5, 4] if r.off[j] else (),
-               key=f"fold{j}")
-        p.line([at, at + 0.16 * ahead], ink=ink, width=2.5, key=f"rise{j}")
-        here = tuple(np.clip(at, 0.94 * PLANE[0], 0.94 * PLANE[1])) if chosen else at
-        p.points([here], size=16 if chosen else 10, ink="page", stroke="fg" if chosen else ink, width=2.5)
-        if chosen:
-            p.handle("fold", here, label=f"fold of unit {j + 1}", step=(0.03, 0.03), size=28,
-                     value=f"through {number(at[0], 2)}, {number(at[1], 2)}")
+    places, w = folds(r.net), r.net[0].weight
+    ahead = w / np.maximum(np.linalg.norm(w, axis=1, keepdims=True), 1e-9)
+    along, inks = 5 * ahead[:, ::-1] * [-1, 1], ["muted" if off else INKS[j % len(INKS)] for j, off in enumerate(r.off)]
+    for j in sorted(range(len(inks)), key=lambda j: j == r.unit):
+        at, lift = places[j], [[np.nan, np.nan]]
+        p.line(np.concatenate([[at - along[j], at + along[j]], lift, [at, at + 0.16 * ahead[j]]]), ink=inks[j],
+               width=3.5 if j == r.unit else 1.75, dash=[5, 4] if r.off[j] else (), key=f"fold{j}")
+    p.points(places, size=10, ink="page", stroke=inks, width=2.5)
+    here = tuple(np.clip(places[r.unit], 0.94 * PLANE[0], 0.94 * PLANE[1]))
+    p.points([here], size=16, ink="page", stroke="fg", width=3)
+    p.handle("fold", here, label=f"fold of unit {r.unit + 1}", step=(0.03, 0.03), size=28,
+             value="through " + ", ".join(number(v, 2) for v in places[r.unit]))
 
 
 def draw_field(r, s, box):
     "The probability of “inside” at every place, and the points."
     p = Panel(s, "sum", box, PLANE, PLANE, title="Their sum, as a probability", note="orange: inside", left=36,
               equal=True)
-    a = np.linspace(*PLANE, 72)
+    a = np.linspace(*PLANE, 60)
     places = np.stack(np.meshgrid(a, a[::-1]), -1).reshape(-1, 2)
-    out = np.clip(forward(r.net, places)[-1].reshape(72, 72), -30, 30)
+    out = np.clip(forward(r.net, places)[-1].reshape(60, 60), -30, 30)
     p.field(np.rint(63 / (1 + np.exp(-out))).astype(np.uint8), ramp("signed", 64, 0.75), smooth=True)
     p.points(r.x, size=7, ink=["up" if v else "down" for v in r.y[:, 0]], stroke="page", width=1)
 

@@ -48,7 +48,7 @@ class RNNRecord:
 
 TRAINED = {f"{n} steps" if n else "not yet": n for n in AGES}
 MOST = 32  # characters of a phrase: so many fit on a phone
-INKS, LOW, HIGH = ("class4", "class5", "class2", "class6", "class0"), 1e-9, 10.0  # of the nets; the gradient's axis
+INKS, LOW, HIGH = ("class4", "class5", "class2", "class6", "class0"), 1e-12, 10.0  # of the nets; the gradient's axis
 
 # %% ../../nbs/explorers/rnn.ipynb #xr-view
 def view(

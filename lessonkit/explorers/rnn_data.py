@@ -29,8 +29,8 @@ class Nets:
         n_hid: int = 32,  # numbers of state: few enough to see each
         seed: int = 0,
     ):
-        self.data, self.n_hid, self.seed = data, n_hid, seed
-        self._kept = {}
+        self.data, self._kept = data, {}
+        self.n_hid, self.seed = n_hid, seed
 
     def at(
         self,

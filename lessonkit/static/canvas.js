@@ -236,6 +236,7 @@ function picture(model, stage, act, life) {
   const touch = (h) => (h.drag && h.at && h.step[1] ? (h.step[0] ? "none" : "pan-x") : h.zoom || h.drag ? "pan-y" : "auto");
 
   // ── handles: real elements over the canvas, so that cursor, Tab, focus ring, name and size of the target are the browser's ──
+  const within = (from, size, all) => Math.max(0, Math.min(from, all * scale - size)); // a ring at the edge would be cut off
   function place() {
     const kept = new Map(), wanted = new Set(scene.handles.map((h) => h.id));
     for (const [id, e] of handles) if (!wanted.has(id)) e.remove();
@@ -243,7 +244,7 @@ function picture(model, stage, act, life) {
     for (const h of scene.handles) {
       const e = handles.get(h.id) ?? make("div", "lk-handle", null, { "data-id": h.id }), [l, t, w, hh] = h.box.map((v) => v * scale);
       const grow = h.drag || h.click ? Math.max(0, TARGET - w) / 2 : 0, tall = h.drag || h.click ? Math.max(0, TARGET - hh) / 2 : 0;
-      const css = `left:${l - grow}px;top:${t - tall}px;width:${w + 2 * grow}px;height:${hh + 2 * tall}px;cursor:${h.cursor};touch-action:${touch(h)}`;
+      const css = `left:${within(l - grow, w + 2 * grow, scene.w)}px;top:${within(t - tall, hh + 2 * tall, scene.h)}px;width:${w + 2 * grow}px;height:${hh + 2 * tall}px;cursor:${h.cursor};touch-action:${touch(h)}`;
       if (e.css !== css) e.style.cssText = e.css = css;
       e.handle = h;
       if (next === e) next = e.nextElementSibling; // later ones lie on top; one that stays is not touched, or it would lose the focus

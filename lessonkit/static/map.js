@@ -72,11 +72,31 @@ guests.push(({ model, stage, act, life, ask, calm, scaleOf }) => {
   // ── what has come ──
   const columns = (o) => [o.ax[0], o.ay[0], o.fill, o.norm?.[0], o.titles, o.wide, o.cut, o.near].filter(Boolean);
   const blob = (name) => store.get(name) ?? model.get("_images")?.[name];
+  let figure = null, solid = null;
   life.hear(model, "msg:custom", (message, buffers) => {
+    if (message?.figure !== undefined) { figure = message.figure; turn(); }
     if (!message?.blobs) return;
     message.blobs.forEach((name, i) => store.set(name, buffers[i]));
     if (waiting) settle(waiting);
+    if (figure && message.blobs.includes("plotly")) turn();
   });
+  function turn() { // a figure of three components, in a frame of its own; its library comes when it is first needed
+    if (!figure) { solid?.remove(); solid = null; return; }
+    const library = blob("plotly");
+    if (!library) { act.send({ kind: "need", names: ["plotly"] }); return; }
+    if (!solid) {
+      solid = make("iframe", "lk-solid", null, { title: "three components, a figure that can be turned" });
+      stage.after(solid);
+      const url = URL.createObjectURL(new Blob([library], { type: "text/javascript" }));
+      life.defer(() => URL.revokeObjectURL(url));
+      solid.srcdoc = `<!doctype html><meta charset=utf-8><style>body{margin:0}</style><div id=f></div><script src="${url}"></script><script>
+        addEventListener("message", (e) => { const f = JSON.parse(e.data); Object.assign(f.layout, { paper_bgcolor: "rgba(0,0,0,0)", font: { color: "#808890" }, autosize: true, width: innerWidth, height: innerHeight }); Plotly.react("f", f.data, f.layout, { displaylogo: false, responsive: true }); });
+        parent.postMessage("lk-solid", "*");</script>`;
+    }
+    solid.contentWindow?.postMessage(figure, "*");
+  }
+  life.listen(window, "message", (e) => { if (solid && e.source === solid.contentWindow && e.data === "lk-solid") e.source.postMessage(figure, "*"); });
+  life.defer(() => solid?.remove());
   function settle(o) {
     const lacking = columns(o).filter((name) => !blob(name));
     waiting = lacking.length ? o : null;

@@ -160,7 +160,7 @@ def keep_newest(
             put(path, json.dumps({"image/png": base64.b64encode(png).decode(), "text/plain": text}))
             if not timer.finished.is_set(): due.unlink(missing_ok=True)
 
-    timer = threading.Timer(0.3, write)
+    timer = threading.Timer(0.8, write)
     timer.daemon = True
     with suppress(OSError):
         due.touch()

@@ -168,9 +168,8 @@ EDGES = {
     "sgd: huge numbers": lambda: SGDExplorer(np.arange(9.0) * 1e6, np.arange(9.0) * 1e12 - 5e12),
     "sgd: an optimizer with a long name": lambda: SGDExplorer(
         optimizers={f"{LONG} {i}": optimizer_class(i) for i in range(5)}, compare=True),
-    "sheet: long titles and people": lambda: sheet(
-        [f"{LONG} {i} (1999)" for i in range(9)], [LONG[i:] for i in range(7)]
-    ),
+    "sheet: long titles and people": lambda: sheet([f"{LONG} {i} (1999)" for i in range(9)],
+                                                   [LONG[i:] for i in range(7)]),
     "sheet: names that are empty": lambda: sheet([""] * 9, [""] * 7),
     "sheet: numbers that explode": lambda: sheet(rate=0.1, step=60),
     "sheet: twelve factors, all that can be hidden": lambda: sheet(n_factors=12, hide=True, n_hidden=99),

@@ -34,7 +34,8 @@ class Page:
     "An explorer on a stub of its model."
 
     def __init__(self, browser, explorer, width=860):  # noqa: F811
-        self.page, self.said, self.explorer = browser.new_page(), [], explorer
+        self.page, self.said = browser.new_page(), []
+        self.explorer = explorer
         self.page.on("console", lambda m: self.said.append(m.text) if m.type == "error" else None)
         self.page.on("pageerror", lambda e: self.said.append(str(e)))
         body = f"<body style='background: #fff; margin: 0'><div id=el style='width: {width}px'></div>"
@@ -240,3 +241,30 @@ def measured(request):
     from tests.browser.conftest import MEASURED
 
     return request.config.stash.setdefault(MEASURED, []).append
+
+
+def test_three_dimensions_come_when_asked_for(opened):
+    "Plotly's library is in the page only from the first wish on, once, and the figure goes when it is not wanted."
+    p = opened(explorer_of(240))
+    told = []
+    p.explorer.send = lambda content, buffers=None: told.append((content, buffers))
+    pass_on = lambda: [p.page.evaluate(
+        "m => { for (const [e, f] of [...stub.heard]) if (e === 'msg:custom') f(m); }", c) for c, _ in told]
+    p.explorer.solid = True
+    pass_on()
+    needs = [a for a in acts(p.page) if a and a["kind"] == "need"]
+    assert [a["names"] for a in needs] == [["plotly"]]
+    told.clear()
+    p.explorer._act(needs[0])
+    assert told[0][0] == {"blobs": ["plotly"]} and len(told[0][1][0]) > 1e6
+    p.page.evaluate("give", {"plotly": base64.b64encode(told[0][1][0]).decode()})
+    p.page.frame_locator(".lk-solid").locator(".js-plotly-plot, .plotly").first.wait_for(timeout=15_000)
+    told.clear()
+    p.explorer.pair = 1
+    figures = [json.loads(c["figure"]) for c, _ in told if "figure" in c]
+    assert [f["data"][0]["type"] for f in figures] == ["scatter3d"]
+    told.clear()
+    p.explorer.solid = False
+    pass_on()
+    assert p.page.locator(".lk-solid").count() == 0
+    p.said.clear()  # a machine without WebGL says so
