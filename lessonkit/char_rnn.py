@@ -240,7 +240,8 @@ def char_net(
     layer = kind if kind in ("GRU", "LSTM") else "RNN"
     options = {"nonlinearity": "relu"} if kind in ("ReLU", "identity") else {}
     with seeded(seed):
-        net = CharNet(layer, whole("vocab_sz", vocab_sz), whole("n_hid", n_hid), emb_sz=whole("emb_sz", emb_sz), **options)
+        net = CharNet(layer, whole("vocab_sz", vocab_sz), whole("n_hid", n_hid),
+                      emb_sz=whole("emb_sz", emb_sz), **options)
     if kind == "identity": identity_start_(net.rnn)
     return net
 
@@ -251,7 +252,7 @@ def identity_start_(
     "Lets the state begin as a copy of itself: W_hh the identity, no biases (Le, Jaitly and Hinton 2015)."
     if not isinstance(rnn, nn.RNN): raise TypeError(f"rnn is a {type(rnn).__name__}: give an nn.RNN")
     if rnn.num_layers > 1 or not rnn.bias or rnn.bidirectional:
-        raise ValueError(f"rnn has {rnn.num_layers} layers, bias={rnn.bias}: give one layer of one direction, with biases")
+        raise ValueError(f"rnn has {rnn.num_layers} layers, bias={rnn.bias}: give one layer, one way, with biases")
     with torch.no_grad():
         rnn.weight_hh_l0.copy_(torch.eye(rnn.hidden_size))
         for b in (rnn.bias_ih_l0, rnn.bias_hh_l0): b.zero_()

@@ -310,7 +310,7 @@ def new_user(
     factors, bias = _item_side(model)
     if not np.isfinite(stars).all(): raise ValueError(f"stars holds {stars[~np.isfinite(stars)][0]}: give numbers")
     if len(items) and not 0 <= items.min() <= items.max() < len(bias):
-        raise ValueError(f"items holds {min(items.min(), 0) or items.max()}: the model has {len(bias)} items, numbered from 0")
+        raise ValueError(f"items holds {min(items.min(), 0) or items.max()}: the model has {len(bias)}, from 0")
     x = np.column_stack([np.ones(len(items)), factors[items]])
     price = np.diag([shrink, *[alpha] * factors.shape[1]])
     w = np.linalg.solve(x.T @ x + price, x.T @ (stars - bias[items]))

@@ -74,7 +74,8 @@ def pca(
 ) -> PCA:  # arrays of the kind and precision that was given
     """Principal component analysis: directions at right angles, along which the rows vary most.
 
-    Signs are fixed: the largest entry of each component is positive, and among equals the first. Tables of ten rows a column or more go by the
+    Signs are fixed: the largest entry of each component is positive, and among equals the first.
+    Tables of ten rows a column or more go by the
     eigenvectors of `x.T @ x`, others by the singular value decomposition: the same answer, at the lower price.
     Raises ValueError for more components than rows or columns, and where all rows are equal."""
     m, give, n = as_matrix("x", x), _as_given(x), whole("n", n)
@@ -180,7 +181,7 @@ def align_frames(
     frames = [as_matrix(f"frames[{i}]", frame) for i, frame in enumerate(frames)]
     if not frames: raise ValueError("frames is empty: give one table or more")
     shapes = {frame.shape for frame in frames}
-    if len(shapes) > 1: raise ValueError(f"frames has tables of shapes {sorted(shapes)}: give the same rows and columns")
+    if len(shapes) > 1: raise ValueError(f"frames has tables of shapes {sorted(shapes)}: give tables of one shape")
     out, left = [frames[-1]], [0.0]
     for frame in frames[-2::-1]:
         step = procrustes(frame, out[0])
@@ -301,7 +302,7 @@ def fit_skipgram(
 
     Raises TypeError for tokens that are no whole numbers, IndexError for one outside the vocabulary, and ValueError."""
     tokens = indices("tokens", tokens, whole("vocab_sz", vocab_sz)).cpu().numpy()
-    if tokens.ndim != 1 or len(tokens) < 2: raise ValueError(f"tokens has shape {tokens.shape}: give one text, (n,), n ≥ 2")
+    if tokens.ndim != 1 or len(tokens) < 2: raise ValueError(f"tokens has shape {tokens.shape}: give one text, (n,)")
     epochs, bs = whole("epochs", epochs), whole("bs", bs)
     lr, thin = number("lr", lr, above=0), number("thin", thin, above=0)
     with seeded(seed): model = SkipGram(vocab_sz, dim)
@@ -313,7 +314,7 @@ def fit_skipgram(
     opt, step = torch.optim.Adam(model.parameters(), lr=lr), 0
     for epoch in range(epochs):
         pairs = skip_pairs(tokens[rng.random(len(tokens)) < keep[tokens]], window, seed=epoch)
-        if not len(pairs): raise ValueError(f"thin={thin} leaves no two words side by side: take more, or a longer text")
+        if not len(pairs): raise ValueError(f"thin={thin} leaves no two words together: take more, or a longer text")
         pairs = torch.from_numpy(pairs[rng.permutation(len(pairs))])
         n = -(-len(pairs) // bs)
         for batch in pairs.split(bs):

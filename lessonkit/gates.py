@@ -131,10 +131,10 @@ def follows(
 ) -> Tensor:  # (n_units,) between −1 and 1; 0 for what never changes
     "How well each unit follows something in the text: the correlation."
     if values.shape[:-1] != event.shape or not event.numel():
-        raise ValueError(f"event has shape {tuple(event.shape)} and values {tuple(values.shape)}: give a number a place")
+        raise ValueError(f"event has shape {tuple(event.shape)} and values {tuple(values.shape)}: one number a place")
     a, b = values.reshape(-1, values.shape[-1]).double(), event.flatten().double()
     for name, v in (("values", a), ("event", b)):
-        if not v.isfinite().all(): raise ValueError(f"{name} holds NaN or an infinite number: a correlation needs numbers")
+        if not v.isfinite().all(): raise ValueError(f"{name} holds NaN or an infinite number: leave such places out")
     moves = lambda rest, v: rest.norm(dim=0) > 1e-9 * v.norm(dim=0)  # more than what rounding leaves of a constant
     still_a, still_b = a - a.mean(0), b - b.mean()
     r = (still_a * still_b[:, None]).sum(0) / (still_a.norm(dim=0) * still_b.norm()).clamp(min=1e-300)
@@ -153,7 +153,7 @@ def distribution(
     if number("temperature", temperature) < 0: raise ValueError(f"temperature={temperature}: take 0 or more")
     top_k = None if top_k is None else whole("top_k", top_k)
     x = torch.as_tensor(activations).double().clone()
-    if not (x < torch.inf).all(): raise ValueError("activations hold NaN or +inf: there is no sense in drawing from them")
+    if not (x < torch.inf).all(): raise ValueError("activations hold NaN or +inf: has the net diverged?")
     if not isinstance(banned, Iterable): raise TypeError(f"banned={banned!r}: give a list of numbers of symbols")
     x[..., indices("banned", list(banned), x.shape[-1])] = -torch.inf
     best = x.max(-1, keepdim=True).values

@@ -50,7 +50,7 @@ def indices(
     value,  # (…) whole numbers: a tensor, an array, a Series, a list
     n: int | None = None,  # they must be 0 to n − 1; None: any number
 ) -> Tensor:  # (…) int64; the very tensor that was given, where it is one of int64
-    """Numbers of rows, as a tensor. Raises TypeError for what is no whole number, IndexError for a row that is not there.
+    """Numbers of rows, as a tensor. Raises TypeError for what is no whole number, IndexError for one that is not there.
 
     On a GPU, rows are left to the lookup itself, which refuses them too: to look at them here would make it wait."""
     if not isinstance(value, Tensor):

@@ -129,13 +129,13 @@ def fits_sheet(
     "Raises ValueError where shapes differ, where nothing is rated, and for infinite stars."
     shaped("m", m, (len(stars), np.shape(m)[-1]))
     shaped("p", p, (np.shape(stars)[1], np.shape(m)[1]))
-    if not np.isfinite(stars).any() or np.isinf(stars).any(): raise ValueError("stars holds no number, or infinite ones")
+    if np.isinf(stars).any() or np.isnan(stars).all(): raise ValueError("stars holds no number, or infinite ones")
 
 
 def ends(
     y_range: tuple[float, float] | None,
 ) -> tuple[float, float] | None:
-    "Both ends of `y_range` as floats. Raises TypeError and ValueError unless they are two numbers, the lower one first."
+    "Both ends of `y_range` as floats. Raises TypeError and ValueError unless they are two numbers that rise."
     if y_range is None: return None
     try: lo, hi = y_range
     except (TypeError, ValueError):
