@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .engines.checks import as_matrix, indices, number, seeded, shaped, whole
-from .engines.ratings import (RatingBatches, Ratings, ends, fits_sheet, needs, pairs, split_last, split_random,
-                                        split_time, star_numbers)
+from .engines.ratings import (RatingBatches, Ratings, fits_sheet, needs, range_ends, split_last, split_random,
+                                        split_time, star_numbers, user_items)
 from .learner import DataLoaders, Learner
 from .schedules import sched_lin
 
@@ -136,7 +136,7 @@ class Means:
         items: Tensor,
     ) -> Tensor:  # (n,) stars
         "The baseline's guess."
-        users, items = pairs(users, items, len(self.user), len(self.item))
+        users, items = user_items(users, items, len(self.user), len(self.item))
         return self.mean + self.user[users] + self.item[items]
 
 
@@ -185,11 +185,11 @@ class DotBias(nn.Module):
         self.user_factors, self.item_factors = nn.Embedding(n_users, n_factors), nn.Embedding(n_items, n_factors)
         self.user_bias, self.item_bias = nn.Embedding(n_users, 1), nn.Embedding(n_items, 1)
         for e in self.children(): nn.init.normal_(e.weight, 0, 0.01)  # near 0: at first all tastes are alike
-        self.y_range = ends(y_range)
+        self.y_range = range_ends(y_range)
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         "Stars, (n,)."
-        users, items = pairs(users, items, len(self.user_factors.weight), len(self.item_factors.weight))
+        users, items = user_items(users, items, len(self.user_factors.weight), len(self.item_factors.weight))
         taste = (self.user_factors(users) * self.item_factors(items)).sum(1)
         return squeeze(taste + self.user_bias(users)[:, 0] + self.item_bias(items)[:, 0], self.y_range)
 
@@ -213,7 +213,7 @@ def squeeze(
 ) -> Tensor:
     "Between the two ends of `y_range`, by a sigmoid; 0 lands in the middle."
     if y_range is None: return score
-    lo, hi = ends(y_range)
+    lo, hi = range_ends(y_range)
     return lo + (hi - lo) * torch.sigmoid(score)
 
 # %% ../nbs/20_collab.ipynb #cf-train
@@ -310,7 +310,7 @@ def new_user(
     factors, bias = _item_side(model)
     if not np.isfinite(stars).all(): raise ValueError(f"stars holds {stars[~np.isfinite(stars)][0]}: give numbers")
     if len(items) and not 0 <= items.min() <= items.max() < len(bias):
-        raise ValueError(f"items holds {min(items.min(), 0) or items.max()}: the model has {len(bias)}, from 0")
+        raise ValueError(f"items holds {min(items.min(), 0) or items.max()}: there are {len(bias)}, numbered from 0")
     x = np.column_stack([np.ones(len(items)), factors[items]])
     price = np.diag([shrink, *[alpha] * factors.shape[1]])
     w = np.linalg.solve(x.T @ x + price, x.T @ (stars - bias[items]))
@@ -341,10 +341,10 @@ class NeuralRatings(nn.Module):
         for e in self.children(): nn.init.normal_(e.weight, 0, 0.05)
         self.layers = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * n_factors, n_hid), nn.ReLU(),
                                     nn.Dropout(dropout), nn.Linear(n_hid, 1))
-        self.y_range = ends(y_range)
+        self.y_range = range_ends(y_range)
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         "Stars, (n,)."
-        users, items = pairs(users, items, len(self.user_factors.weight), len(self.item_factors.weight))
+        users, items = user_items(users, items, len(self.user_factors.weight), len(self.item_factors.weight))
         both = torch.cat([self.user_factors(users), self.item_factors(items)], 1)
         return squeeze(self.layers(both)[:, 0], self.y_range)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .engines.checks import as_matrix, indices, number, seeded, whole
+from .engines.checks import as_matrix, indices, number as finite, seeded, whole
 
 # %% ../nbs/21_embeddings.ipynb #em-matrix
 _all_ = ["as_matrix"]
@@ -304,7 +304,7 @@ def fit_skipgram(
     tokens = indices("tokens", tokens, whole("vocab_sz", vocab_sz)).cpu().numpy()
     if tokens.ndim != 1 or len(tokens) < 2: raise ValueError(f"tokens has shape {tokens.shape}: give one text, (n,)")
     epochs, bs = whole("epochs", epochs), whole("bs", bs)
-    lr, thin = number("lr", lr, above=0), number("thin", thin, above=0)
+    lr, thin = finite("lr", lr, above=0), finite("thin", thin, above=0)
     with seeded(seed): model = SkipGram(vocab_sz, dim)
     rng, frames = np.random.default_rng(seed), []
     count = np.bincount(tokens, minlength=vocab_sz)

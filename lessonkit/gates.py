@@ -131,7 +131,7 @@ def follows(
 ) -> Tensor:  # (n_units,) between −1 and 1; 0 for what never changes
     "How well each unit follows something in the text: the correlation."
     if values.shape[:-1] != event.shape or not event.numel():
-        raise ValueError(f"event has shape {tuple(event.shape)} and values {tuple(values.shape)}: one number a place")
+        raise ValueError(f"event has shape {tuple(event.shape)} and values {tuple(values.shape)}: one for each")
     a, b = values.reshape(-1, values.shape[-1]).double(), event.flatten().double()
     for name, v in (("values", a), ("event", b)):
         if not v.isfinite().all(): raise ValueError(f"{name} holds NaN or an infinite number: leave such places out")
