@@ -103,7 +103,7 @@ ROWS = [
     Row("search", SEARCH, control="rank"),
     Row("embedding", EMBEDDING.format(n=9_066), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
-    Row("rnn", RNN + "RNNExplorer(trained='100 steps', step=20)", control="answer"),
+    Row("rnn", RNN + "RNNExplorer(trained='100 steps', step=8)", control="answer"),
     Row("network", NETWORK + "NetworkExplorer(step=60)", control="step", hover=False),
     Row("network-classes", NETWORK + "NetworkExplorer(task='classes', step=60)", control="step", hover=False),
 ]

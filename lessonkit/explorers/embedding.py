@@ -44,7 +44,7 @@ class Pairs(Player):
 
 class EmbeddingExplorer(MapExplorer):
     """A map of an embedding. State: `x`, `y` (components, from 1), `color`, `share`, `selected` (rows of the table),
-    `search`, `epoch`, `k`, `axis_names`, `window`, `solid` (3-D). `labels`, `chosen` and `components` read the picture."""
+    `search`, `epoch`, `k`, `axis_names`, `window`, `solid` (3-D). `labels`, `chosen`, `components` read the picture."""
 
     title, lesson = "What an embedding knows", "21_embeddings"
     about = ("Each point is a row of the embedding, placed by two of its principal components. Faded points stand "

@@ -50,7 +50,7 @@ function storeOf(model) {
 
 guests.push(({ model, stage, act, life, ask, calm, scaleOf }) => {
   const store = storeOf(model), view = { zoom: 1, x: 0, y: 0 }, fingers = new Map(), mine = { chosen: null };
-  let it = null, waiting = null, map = null, tool = "move", hand = null, lasso = null, over = -1, told = 0, sent = "", jumped = 0, shownLabels = [], table = null, layerOf = null, asked = "";
+  let it = null, waiting = null, map = null, tool = "move", hand = null, lasso = null, over = -1, told = 0, sent = "", jumped = 0, byReader = false, shownLabels = [], table = null, layerOf = null, asked = "";
 
   const root = make("div", "lk-map", stage, { role: "group", "aria-label": "map" });
   const tip = make("div", "lk-tip", root, { "aria-hidden": "true" }), bar = make("div", "lk-map-bar", root);
@@ -129,6 +129,7 @@ guests.push(({ model, stage, act, life, ask, calm, scaleOf }) => {
     table = null;
     if (o.to && o.to[0] > jumped) { // the kernel has set the window
       jumped = o.to[0];
+      byReader = false;
       const [, x0, x1, y0, y1] = o.to, [, , w, h] = o.box, px = (v) => ((v - o.x[0]) / (o.x[1] - o.x[0])) * w, py = (v) => h - ((v - o.y[0]) / (o.y[1] - o.y[0])) * h;
       view.zoom = Math.min(w / (px(x1) - px(x0)), h / (py(y0) - py(y1)));
       view.x = w / 2 - (view.zoom * (px(x0) + px(x1))) / 2;
@@ -162,6 +163,7 @@ guests.push(({ model, stage, act, life, ask, calm, scaleOf }) => {
     view.y = Math.min(0, Math.max(h - h * view.zoom, view.y));
   }
   function moved() {
+    byReader = true;
     clamp();
     touchRule();
     tip.hidden = true;
@@ -174,7 +176,8 @@ guests.push(({ model, stage, act, life, ask, calm, scaleOf }) => {
     const labels = shownLabels.map((l) => l.i), news = `${now} ${labels} ${model.get("_drawn")}`;
     if (it.near || map.from || news === sent) return;
     sent = news;
-    act.send({ kind: "window", window: now, labels });
+    act.send({ kind: "window", window: byReader ? now : null, labels }); // what code has set is not written back
+    byReader = false;
   }
   const tellSoon = () => { clearTimeout(told); told = setTimeout(tell, 250); };
   life.defer(() => clearTimeout(told));

@@ -415,9 +415,10 @@ function wake(make, data, tell) {
   const e = Object.create(make.prototype), values = revive(data.traits), watched = new Set(data.watch), told = {};
   const does = (name, ...args) => call(e, name, ...args);
   let open = false;
-  Object.assign(e, revive(data.state), { kit: revive(data.kit), _batching: 0, _due: new Set(), _drawn: 0, _asked: new Map(), _images: new Map(), _error: "", _width: 0, _open: true });
+  Object.assign(e, revive(data.state), { kit: revive(data.kit), comm: null, _batching: 0, _due: new Set(), _drawn: 0, _asked: new Map(), _images: new Map(), _error: "", _width: 0, _open: true });
   const natives = {
     set_trait: (name, v) => { e[name] = v; return null; }, has_trait: (name) => name in values, hold_sync: () => ({}), send: () => null,
+    work: (job) => make.prototype.work(e, job), due: () => true, // there are no threads here
     at_once: () => ({ enter() { e._batching++; }, leave() { if (!--e._batching && e._due.size) does("_settle"); } }),
   };
   for (const [name, f] of Object.entries({ ...natives, ...(engine.methods?.(e, () => tell(news())) ?? {}) })) Object.defineProperty(e, name, { value: f });

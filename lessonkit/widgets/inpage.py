@@ -92,7 +92,13 @@ class Translator:
     # ── what a name stands for ──
 
     def name(self, name: str) -> str:
-        "A name in the function being translated."
+        "A name in the function being translated. In a method of the kit, what no page has fails only where it is used."
+        try: return self._name(name)
+        except Untranslatable as e:
+            if not (self.owner and self.scopes and self.module.startswith(KIT)): raise
+            return f"py.missing({json.dumps(str(e))})()"
+
+    def _name(self, name):
         if any(name in s for s in self.scopes): return f"{name}_"
         space = vars(sys.modules[self.module])
         if name in self.engine and not self.module.startswith(KIT): return f"engine.{name}"

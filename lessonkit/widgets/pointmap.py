@@ -409,7 +409,7 @@ class MapExplorer(Explorer):
         self.send({"blobs": names}, [known[name] for name in names])
 
     def show_figure(self, figure=None):
-        "Shows a plotly figure below the picture; None takes it away. Plotly's library reaches a page once, when needed."
+        "Shows a plotly figure below the picture; None takes it away. Plotly itself reaches a page once, when needed."
         if figure is None: return self.send({"figure": None})
         from plotly.offline import get_plotlyjs
 
@@ -425,7 +425,7 @@ class MapExplorer(Explorer):
             elif kind == "point": self.on_point(int(act["row"]))
             elif kind == "window":
                 self._labels = self._drawn, [int(i) for i in act["labels"]]
-                self.on_window(tuple(float(v) for v in act["window"]))
+                if act["window"]: self.on_window(tuple(float(v) for v in act["window"]))
             elif kind == "rename": self.on_rename(int(act["axis"]), str(act["text"]))
             else: return super()._act(act)
         except Exception as e: self._fail(e)

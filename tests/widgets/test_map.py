@@ -112,6 +112,7 @@ def test_the_page_labels_what_code_reads(opened):
     p.page.wait_for_timeout(400)
     p.answer()
     assert p.explorer.labels == [o["name"] for o in p.labels()]
+    assert p.explorer.window == (-4.0, 1.0, -3.0, 2.0), "the page wrote another window back"
 
 
 def test_labels_never_overlap_and_never_flicker(opened):
