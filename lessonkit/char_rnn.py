@@ -10,13 +10,14 @@ __all__ = ['KINDS', 'CharData', 'char_data', 'next_char', 'fit', 'nats', 'held_o
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .course.nets import CharNet
-from .engines.checks import number, whole
+from .engines.checks import indices, number, seeded, whole
 from .engines.vocab import UNK, Vocab
 
 # %% ../nbs/31_char_rnn.ipynb #char-data
@@ -37,7 +38,7 @@ def char_data(
     "A text as the numbers of its characters. Raises TypeError and ValueError, naming the argument."
     if not isinstance(text, str): raise TypeError(f"text is a {type(text).__name__}: give one str")
     lines = (text.lower() if lower else text).splitlines(keepends=True)
-    if isinstance(train_lines, float): cut = int(number("train_lines", train_lines, 0) * len(lines))
+    if isinstance(train_lines, (float, np.floating)): cut = int(number("train_lines", train_lines, 0) * len(lines))
     else: cut = whole("train_lines", train_lines)
     train, valid = "".join(lines[:cut]), "".join(lines[cut:])
     if not train or not valid:
@@ -52,11 +53,19 @@ def next_char(
     n: int,  # characters of context
 ) -> tuple[Tensor, Tensor]:  # x (m, n), y (m,)
     "Pieces of `n` characters, one after the other, and the character that follows each."
-    m = (len(stream) - 1) // whole("n", n)
-    if m < 1: raise ValueError(f"stream holds {len(stream)}: too few for n={n}, give at least {n + 1}")
+    stream, m = _pieces(stream, n)
     return stream[: m * n].view(m, n), stream[n : m * n + 1 : n]
 
+
+def _pieces(stream, n):  # int64, and how many pieces of n it holds
+    stream = indices("stream", stream)
+    if stream.ndim != 1: raise ValueError(f"stream has shape {tuple(stream.shape)}: give one text, (n,)")
+    m = (len(stream) - 1) // whole("n", n)
+    if m < 1: raise ValueError(f"stream holds {len(stream)}: too few for n={n}, give at least {n + 1}")
+    return stream, m
+
 # %% ../nbs/31_char_rnn.ipynb #char-fit
+@torch.enable_grad()
 def fit(
     model: nn.Module,  # gives activations, or (activations, state)
     x: Tensor,  # (m, n) int64
@@ -70,7 +79,9 @@ def fit(
 ) -> pd.DataFrame:  # a row a step: loss, and the gradient's norm before clipping
     "Trains on examples in random order; each one begins from an empty state."
     if len(x) != len(y): raise ValueError(f"x holds {len(x)} examples and y {len(y)}: give one target each")
-    opt, luck, seen = opt_fn(model.parameters(), lr=lr), torch.Generator().manual_seed(seed), []
+    if not len(x): raise ValueError("x is empty: give one example at least")
+    luck, seen = torch.Generator().manual_seed(whole("seed", seed, 0)), []
+    opt = opt_fn(model.parameters(), lr=number("lr", lr, 0))
     for _ in range(whole("epochs", epochs)):
         for i in torch.randperm(len(x), generator=luck).split(whole("bs", bs)):
             opt.zero_grad()
@@ -88,6 +99,9 @@ def nats(
 ) -> Tensor:  # scalar
     "Mean negative log-likelihood a character."
     if isinstance(pred, tuple): pred = pred[0]
+    y = indices("y", y, pred.shape[-1])
+    if y.shape != pred.shape[:-1]:
+        raise ValueError(f"y has shape {tuple(y.shape)}: give {tuple(pred.shape[:-1])}, a target for each answer")
     return F.cross_entropy(pred.flatten(0, -2), y.flatten())
 
 
@@ -96,8 +110,15 @@ def held_out(
     x: Tensor,  # (m, n) int64
     y: Tensor,  # (m,) or (m, n) int64
 ) -> float:  # nats a character
-    "The loss on examples it did not learn from, without a gradient."
-    with torch.no_grad(): parts = [nats(model(a), b).item() * len(a) for a, b in zip(x.split(4096), y.split(4096))]
+    "The loss on examples it did not learn from, without a gradient, in eval mode."
+    if not len(x) or len(x) != len(y):
+        raise ValueError(f"x is empty, or not as long as y: x holds {len(x)} examples and y {len(y)}")
+    was, _ = model.training, model.eval()
+    try:
+        with torch.no_grad():
+            parts = [nats(model(a), b).item() * len(a)
+                     for a, b in zip(x.split(4096), y.split(4096))]
+    finally: model.train(was)
     return sum(parts) / len(x)
 
 
@@ -126,6 +147,7 @@ class CharLoop(nn.Module):
         super().__init__()
         if join not in ("add", "concat"): raise ValueError(f"join={join!r}: take 'add' or 'concat'")
         self.join, self.n_hid = join, whole("n_hid", n_hid)
+        vocab_sz, emb_sz = whole("vocab_sz", vocab_sz), whole("emb_sz", emb_sz)
         self.emb = nn.Embedding(vocab_sz, emb_sz)
         self.inp = nn.Linear(emb_sz + n_hid * (join == "concat"), n_hid)
         self.hid, self.out = nn.Linear(n_hid, n_hid), nn.Linear(n_hid, vocab_sz)
@@ -135,7 +157,9 @@ class CharLoop(nn.Module):
         x: Tensor,  # (bs, n) int64, any n
     ) -> Tensor:  # (bs, vocab_sz) activations
         "What follows the last character."
-        h = torch.zeros(len(x), self.n_hid, device=x.device)
+        x = indices("x", x, self.emb.num_embeddings)
+        if x.ndim != 2: raise ValueError(f"x has shape {tuple(x.shape)}: give (bs, n); one text is (1, n)")
+        h = self.hid.weight.new_zeros(len(x), self.n_hid)
         for letters in x.T:
             e = self.emb(letters)
             if self.join == "add": h = torch.tanh(self.hid(h + F.relu(self.inp(e))))
@@ -178,6 +202,11 @@ class OwnRNN(nn.Module):
         state: Tensor | None = None,  # (1, bs, n_hid); None: zeros
     ) -> tuple[Tensor, Tensor]:  # the state after each step (bs, n, n_hid), and the last (1, bs, n_hid)
         "Reads on from `state`."
+        n_hid, n_in = self.weight_ih_l0.shape
+        if x.ndim != 3 or not x.shape[1] or x.shape[2] != n_in:
+            raise ValueError(f"x has shape {tuple(x.shape)}: give (bs, n, {n_in}), one step or more")
+        if state is not None and state.shape != (1, len(x), n_hid):
+            raise ValueError(f"state has shape {tuple(state.shape)}: give {(1, len(x), n_hid)}")
         h = x.new_zeros(len(x), len(self.bias_hh_l0)) if state is None else state[0]
         weights = self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0
         states = []
@@ -192,8 +221,7 @@ def next_chars(
     n: int,  # characters an example
 ) -> tuple[Tensor, Tensor]:  # x (m, n), y (m, n)
     "Pieces of `n` characters, and for each of the characters the one that follows it."
-    m = (len(stream) - 1) // whole("n", n)
-    if m < 1: raise ValueError(f"stream holds {len(stream)}: too few for n={n}, give at least {n + 1}")
+    stream, m = _pieces(stream, n)
     return stream[: m * n].view(m, n), stream[1 : m * n + 1].view(m, n)
 
 # %% ../nbs/31_char_rnn.ipynb #char-net
@@ -211,9 +239,9 @@ def char_net(
     if kind not in KINDS: raise ValueError(f"kind={kind!r}: take one of {', '.join(KINDS)}")
     layer = kind if kind in ("GRU", "LSTM") else "RNN"
     options = {"nonlinearity": "relu"} if kind in ("ReLU", "identity") else {}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = CharNet(layer, vocab_sz, whole("n_hid", n_hid), emb_sz=whole("emb_sz", emb_sz), **options)
+    with seeded(seed):
+        net = CharNet(layer, whole("vocab_sz", vocab_sz), whole("n_hid", n_hid),
+                      emb_sz=whole("emb_sz", emb_sz), **options)
     if kind == "identity": identity_start_(net.rnn)
     return net
 
@@ -222,6 +250,9 @@ def identity_start_(
     rnn: nn.RNN,  # is changed
 ) -> nn.RNN:  # the same
     "Lets the state begin as a copy of itself: W_hh the identity, no biases (Le, Jaitly and Hinton 2015)."
+    if not isinstance(rnn, nn.RNN): raise TypeError(f"rnn is a {type(rnn).__name__}: give an nn.RNN")
+    if rnn.num_layers > 1 or not rnn.bias or rnn.bidirectional:
+        raise ValueError(f"rnn has {rnn.num_layers} layers, bias={rnn.bias}: give one layer, one way, with biases")
     with torch.no_grad():
         rnn.weight_hh_l0.copy_(torch.eye(rnn.hidden_size))
         for b in (rnn.bias_ih_l0, rnn.bias_hh_l0): b.zero_()
@@ -240,6 +271,8 @@ def unroll(
     ids: Tensor,  # (T,) int64
 ) -> Unrolled:
     "Reads character by character, and keeps every state."
+    ids = indices("ids", ids, net.emb.num_embeddings)
+    if net.rnn.num_layers > 1: raise ValueError(f"net has {net.rnn.num_layers} layers: give one of one layer")
     if ids.ndim != 1 or not len(ids): raise ValueError(f"ids has shape {tuple(ids.shape)}: give one text, (T,), T ≥ 1")
     state, states = None, []
     for e in net.emb(ids)[:, None, None]:
@@ -259,7 +292,9 @@ def reach(
     "How much of the gradient of one answer's loss arrives at each step before it."
     n = len(walk.states)
     if not -n <= step < n: raise ValueError(f"step={step}: there are {n}, counted from 0")
-    at = step % n
-    loss = F.cross_entropy(walk.pred[at][None], torch.tensor([whole("target", target, 0)]))
+    at, vocab_sz = step % n, walk.pred.shape[1]
+    if whole("target", target, 0) >= vocab_sz: raise ValueError(f"target={target}: the net knows 0 to {vocab_sz - 1}")
+    if not walk.pred.requires_grad: raise ValueError("walk holds no gradients: unroll outside of torch.no_grad()")
+    loss = F.cross_entropy(walk.pred[at][None], torch.tensor([target], device=walk.pred.device))
     grads = torch.autograd.grad(loss, walk.states[: at + 1], retain_graph=True)
     return torch.stack([g.norm() for g in grads])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .course.nets import CharNet
-from .engines.checks import number, whole
+from .engines.checks import indices, number, whole
 
 # %% ../nbs/33_gates.ipynb #gates-half-life
 def half_life(
@@ -33,6 +33,7 @@ def gru_step(
     b_hh: Tensor,  # (3 · n_hid,)
 ) -> tuple[tuple[Tensor], dict[str, Tensor]]:  # the new state; the gates, (bs, n_hid) each
     "One step of a GRU (Cho et al. 2014, in PyTorch's form: r acts on the product)."
+    _fits(1, 3, e, state, w_ih, w_hh)
     (h,) = state
     i_r, i_z, i_n = (e @ w_ih.T + b_ih).chunk(3, 1)
     h_r, h_z, h_n = (h @ w_hh.T + b_hh).chunk(3, 1)
@@ -40,6 +41,23 @@ def gru_step(
     n = torch.tanh(i_n + r * h_n)
     h = (1 - z) * n + z * h
     return (h,), {"r": r, "z": z, "n": n}
+
+
+def _fits(n_states, n_gates, e, state, w_ih, w_hh):
+    "Raises TypeError and ValueError where shapes would spread over one another without a word."
+    n_hid, n_in = w_hh.shape[1], w_ih.shape[1]
+    _is_state(state, n_states, (len(e), n_hid))
+    if e.shape != (len(e), n_in): raise ValueError(f"e has shape {tuple(e.shape)}: give (bs, {n_in})")
+    for name, w in (("w_ih", w_ih), ("w_hh", w_hh)):
+        if len(w) != n_gates * n_hid:
+            raise ValueError(f"{name} has shape {tuple(w.shape)}: give {n_gates} · n_hid = {n_gates * n_hid} rows")
+
+
+def _is_state(state, n_states, shape):
+    if not isinstance(state, (tuple, list)) or len(state) != n_states:
+        raise TypeError(f"state is a {type(state).__name__}: give a tuple, {'(h,)' if n_states == 1 else '(h, c)'}")
+    for s in state:
+        if s.shape != shape: raise ValueError(f"state has shape {tuple(s.shape)}: give {shape}")
 
 # %% ../nbs/33_gates.ipynb #gates-lstm-step
 def lstm_step(
@@ -51,6 +69,7 @@ def lstm_step(
     b_hh: Tensor,  # (4 · n_hid,)
 ) -> tuple[tuple[Tensor, Tensor], dict[str, Tensor]]:  # the new h and c; the gates, (bs, n_hid) each
     "One step of an LSTM (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000)."
+    _fits(2, 4, e, state, w_ih, w_hh)
     h, c = state
     i, f, g, o = (e @ w_ih.T + b_ih + h @ w_hh.T + b_hh).chunk(4, 1)
     i, f, g, o = torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
@@ -72,11 +91,16 @@ def open_gates(
     if kind not in STEPS: raise TypeError(f"rnn is a {kind}: give an nn.GRU or nn.LSTM")
     if rnn.bidirectional or not rnn.batch_first:
         raise ValueError("rnn: give one of one direction, with batch_first=True")
+    if not rnn.bias or getattr(rnn, "proj_size", 0):
+        raise ValueError(f"rnn has bias={rnn.bias} and proj_size={rnn.proj_size}: give one with biases, not projected")
+    if x.ndim != 3 or not x.shape[1] or x.shape[2] != rnn.input_size:
+        raise ValueError(f"x has shape {tuple(x.shape)}: give (bs, n, {rnn.input_size}), one step or more")
+    if state is not None: _is_state(state, 1 + (kind == "LSTM"), (rnn.num_layers, len(x), rnn.hidden_size))
     names, layers = ("h", "c")[: 1 + (kind == "LSTM")], []
     for layer in range(rnn.num_layers):
         weights = [getattr(rnn, f"{part}_l{layer}") for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
         zeros = x.new_zeros(len(x), rnn.hidden_size)
-        now = tuple(zeros if state is None else s[layer] for s in (state or names))
+        now = tuple(zeros if state is None else s[layer] for s in (names if state is None else state))
         kept = []
         for e in x.unbind(1):
             now, gates = STEPS[kind](e, now, *weights)
@@ -93,6 +117,7 @@ def keep_start_(
     "Opens the gate that keeps, in all layers: f of an LSTM, z of a GRU. In PyTorch both stand second."
     n, value = rnn.hidden_size, number("bias", bias)
     if type(rnn).__name__ not in STEPS: raise TypeError(f"rnn is a {type(rnn).__name__}: give an nn.GRU or nn.LSTM")
+    if not rnn.bias: raise ValueError("rnn has bias=False: give one with biases, there is nothing to open otherwise")
     with torch.no_grad():
         for layer in range(rnn.num_layers):
             getattr(rnn, f"bias_ih_l{layer}")[n : 2 * n] = value
@@ -105,30 +130,39 @@ def follows(
     event: Tensor,  # (…): a number at each place
 ) -> Tensor:  # (n_units,) between −1 and 1; 0 for what never changes
     "How well each unit follows something in the text: the correlation."
-    a, b = values.flatten(0, -2).double(), event.flatten().double()
-    if len(a) != len(b): raise ValueError(f"event holds {len(b)} places and values {len(a)}: give one for each")
-    a, b = a - a.mean(0), b - b.mean()
-    size = a.norm(dim=0) * b.norm()
-    return torch.where(size > 0, (a * b[:, None]).sum(0) / size.clamp(min=1e-30), 0.0).float()
+    if values.shape[:-1] != event.shape or not event.numel():
+        raise ValueError(f"event has shape {tuple(event.shape)} and values {tuple(values.shape)}: one number a place")
+    a, b = values.reshape(-1, values.shape[-1]).double(), event.flatten().double()
+    for name, v in (("values", a), ("event", b)):
+        if not v.isfinite().all(): raise ValueError(f"{name} holds NaN or an infinite number: leave such places out")
+    moves = lambda rest, v: rest.norm(dim=0) > 1e-9 * v.norm(dim=0)  # more than what rounding leaves of a constant
+    still_a, still_b = a - a.mean(0), b - b.mean()
+    r = (still_a * still_b[:, None]).sum(0) / (still_a.norm(dim=0) * still_b.norm()).clamp(min=1e-300)
+    return torch.where(moves(still_a, a) & moves(still_b, b), r, 0.0).float()
 
 # %% ../nbs/33_gates.ipynb #gates-distribution
 def distribution(
     activations: Tensor,  # (…, vocab_sz)
     temperature: float = 1.0,  # divides them: below 1 surer, above 1 more daring; 0: only the likeliest
-    top_k: int | None = None,  # only so many, the likeliest; None: all
+    top_k: int | None = None,  # only so many, the likeliest; None, or more than there are: all
     top_p: float | None = None,  # only the likeliest that together reach this share; None: all
     banned: Iterable[int] = (),  # symbols that get nothing
 ) -> Tensor:  # (…, vocab_sz) probabilities
     """From activations to the probabilities that the next symbol is drawn with. First temperature, then top-k, then
     top-p (Holtzman et al. 2020) of what is left; the rest is shared out anew."""
     if number("temperature", temperature) < 0: raise ValueError(f"temperature={temperature}: take 0 or more")
-    x = activations.double().clone()
-    x[..., list(banned)] = -torch.inf
+    top_k = None if top_k is None else whole("top_k", top_k)
+    x = torch.as_tensor(activations).double().clone()
+    if not (x < torch.inf).all(): raise ValueError("activations hold NaN or +inf: has the net diverged?")
+    if not isinstance(banned, Iterable): raise TypeError(f"banned={banned!r}: give a list of numbers of symbols")
+    x[..., indices("banned", list(banned), x.shape[-1])] = -torch.inf
+    best = x.max(-1, keepdim=True).values
+    if (best == -torch.inf).any(): raise ValueError("banned leaves no symbol to draw: allow one at least")
     if temperature == 0: top_k, temperature = 1, 1.0
-    p = (x / temperature).softmax(-1)
+    p = ((x - best) / temperature).softmax(-1)  # best first goes to 0, so that a tiny temperature divides nothing large
     ranked, order = p.sort(dim=-1, descending=True, stable=True)
     keep = torch.ones_like(ranked, dtype=torch.bool)
-    if top_k is not None: keep[..., whole("top_k", top_k) :] = False
+    if top_k is not None: keep[..., top_k:] = False
     if top_p is not None:
         if not 0 < number("top_p", top_p) <= 1: raise ValueError(f"top_p={top_p}: take a share above 0, at most 1")
         left = ranked * keep
@@ -147,14 +181,17 @@ def write(
     **how,  # temperature, top_k, top_p of `distribution`
 ) -> Tensor:  # (n,) int64: what it wrote
     "Lets a character net go on from `start`, symbol by symbol; the state is kept."
-    if start.ndim != 2 or len(start) != 1:
+    if start.ndim != 2 or len(start) != 1 or not start.shape[1]:
         raise ValueError(f"start has shape {tuple(start.shape)}: give one text, (1, n)")
-    luck, state, x, found = torch.Generator().manual_seed(whole("seed", seed, 0)), None, start, []
+    x, banned = indices("start", start, net.emb.num_embeddings), list(banned)
+    luck, state, found = torch.Generator().manual_seed(whole("seed", seed, 0)), None, []
     was, _ = net.training, net.eval()
-    with torch.no_grad():
-        for _ in range(whole("n", n)):
-            pred, state = net(x, state)
-            x = torch.multinomial(distribution(pred[:, -1], banned=banned, **how), 1, generator=luck)
-            found.append(x)
-    net.train(was)
+    try:
+        with torch.no_grad():
+            for _ in range(whole("n", n)):
+                pred, state = net(x, state)
+                p = distribution(pred[:, -1], banned=banned, **how)
+                x = torch.multinomial(p.cpu(), 1, generator=luck).to(x.device)  # the same luck on every device
+                found.append(x)
+    finally: net.train(was)
     return torch.cat(found, 1)[0]

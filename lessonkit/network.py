@@ -30,7 +30,7 @@ def make_curve(
     seed: int = 1,
 ) -> tuple[np.ndarray, np.ndarray]:  # x (n, 1), from −1 to 1 and rising; y (n, 1)
     "Points scattered around `wave`."
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(whole("seed", seed, 0))
     x = np.sort(rng.uniform(-1, 1, (whole("n", n, 1), 1)), 0)
     return x, wave(x) + rng.normal(0, number("noise", noise, 0), x.shape)
 
@@ -39,6 +39,7 @@ def relu(
     z,  # (…) array or tensor
 ):  # (…), of the type of z
     "max(z, 0), number by number."
+    if not hasattr(z, "clip"): raise TypeError(f"z is a {type(z).__name__}: give an array or a tensor")
     return z.clip(min=0)
 
 # %% ../nbs/04_network.ipynb #net-forward
@@ -54,6 +55,8 @@ def forward(
     x,  # (n, n_in), one input a row
 ) -> list:  # x, what each hidden layer gives (n, width), and the answer (n, n_out)
     "Runs a network and keeps what each layer gives: a ReLU after every layer but the last."
+    if not len(net): raise ValueError("net is empty: give one layer or more")
+    if not hasattr(x, "ndim"): raise TypeError(f"x is a {type(x).__name__}: give an array or a tensor, (n, n_in)")
     outs = [x]
     for i, (weight, bias) in enumerate(net):
         if outs[-1].ndim != 2 or outs[-1].shape[1] != weight.shape[1]:
@@ -73,6 +76,7 @@ def through(
     if x.ndim != 1 or x.shape != heights.shape or len(x) < 2:
         raise ValueError(f"x has shape {x.shape}, heights has {heights.shape}: give both as (n,), n at least 2")
     if not (np.diff(x) > 0).all(): raise ValueError("x must rise from place to place: sort it, and drop doubles")
+    if not np.isfinite([x, heights]).all(): raise ValueError("x or heights holds NaN or an infinite number")
     slope = np.diff(heights) / np.diff(x)
     change = np.diff(slope, prepend=0)
     return [Layer(np.ones((len(slope), 1)), -x[:-1]), Layer(change[None], heights[:1])]
@@ -84,7 +88,7 @@ def make_rings(
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:  # x (n, 2), about −1 to 1; y (n, 1), 1. inside and 0. outside
     "A disc and a ring around it: two classes that no single line separates."
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(whole("seed", seed, 0))
     y = np.arange(whole("n", n, 1)) % 2
     angle, far = rng.uniform(0, 2 * np.pi, n), np.where(y == 1, rng.uniform(0, 0.45, n), rng.uniform(0.6, 1, n))
     x = np.stack([far * np.cos(angle), far * np.sin(angle)], 1)
@@ -100,9 +104,18 @@ def loss(
     task: str = "curve",  # or 'classes': y holds 0 and 1
 ) -> float:
     "Mean square error, or binary cross-entropy of sigmoid(out)."
+    _check(out, y, task)
+    return float(_losses(out[None], y, task)[0])
+
+
+def _check(out, y, task):
+    for name, v in (("out", out), ("y", y)):
+        if not hasattr(v, "shape"): raise TypeError(f"{name} is a {type(v).__name__}: give an array, (n, n_out)")
     if out.shape != y.shape: raise ValueError(f"y has shape {y.shape}, and must be {out.shape}, as the answer")
     if task not in TASKS: raise ValueError(f"task={task!r}: take one of {', '.join(TASKS)}")
-    return float(_losses(out[None], y, task)[0])
+    if not len(y): raise ValueError("y is empty: give one row at least")
+    low, high = (0, 1) if task == "classes" else (-np.inf, np.inf)
+    if not low <= y.min() <= y.max() <= high: raise ValueError(f"y holds {y.min()} to {y.max()}: give {low} to {high}")
 
 
 def _losses(outs, y, task):  # outs (k, n, n_out): of k networks at once
@@ -117,6 +130,7 @@ def gradients(
     task: str = "curve",
 ) -> list[Layer]:  # a gradient for each weight and bias
     "Backpropagation by hand: the gradient of `loss`."
+    _check(outs[-1], y, task)
     with np.errstate(over="ignore"): d = 1 / (1 + np.exp(-outs[-1])) - y if task == "classes" else 2 * (outs[-1] - y)
     d, found = d / y.size, []
     for i in reversed(range(len(net))):
@@ -139,10 +153,12 @@ def draw_network(
     bias: float = 0.0,  # biases are drawn evenly up to ± bias / √inputs; 1 spreads the bends of a single input
 ) -> list[Layer]:
     "A network with random weights."
+    if not np.iterable(sizes): raise TypeError(f"sizes={sizes!r}: give a list, numbers of inputs, of units, of outputs")
+    bias = number("bias", bias, 0)
     sizes = [whole("sizes", n, 1) for n in sizes]
     if len(sizes) < 2: raise ValueError(f"sizes={sizes}: give at least the numbers of inputs and of outputs")
     if rule not in RULES: raise ValueError(f"rule={rule!r}: take one of {', '.join(RULES)}")
-    rng, net = np.random.default_rng(seed), []
+    rng, net = np.random.default_rng(whole("seed", seed, 0)), []
     for n_in, n_out in zip(sizes, sizes[1:]):
         weight = rng.normal(0, RULES[rule](n_in), (n_out, n_in))
         net.append(Layer(weight, rng.uniform(-bias, bias, n_out) / n_in**0.5))
@@ -168,10 +184,14 @@ def train(
     task: str = "curve",  # or 'classes'
 ) -> Training:
     "Gradient descent with momentum on all points at once. Ends where an answer is beyond ±1000."
-    n, lr = whole("n", n, 0), number("lr", lr, 0)
+    n, lr, momentum = whole("n", n, 0), number("lr", lr, 0), number("momentum", momentum, 0)
+    loss(forward(net, x)[-1], y, task)  # refuses what does not fit
+    try: valid is None or loss(forward(net, valid[0])[-1], valid[1], task)
+    except (TypeError, ValueError) as e: raise type(e)(f"valid does not fit: {e}") from None
+    for name, v in (("x", x), ("y", y)):
+        if not np.isfinite(v).all(): raise ValueError(f"{name} holds NaN or an infinite number: leave such rows out")
     both = x if valid is None else np.concatenate([x, valid[0]])
     here, nets, answers = [p for layer in net for p in layer], [], []
-    loss(forward(net, x)[-1], y, task)  # refuses what does not fit
     pushed = [np.zeros_like(p) for p in here]
     with np.errstate(over="ignore", invalid="ignore"):
         for k in range(n + 1):
@@ -194,5 +214,6 @@ def dropout(
     training: bool = True,  # False: nothing is changed
 ) -> Tensor:  # (…)
     "Zeros a random share of the numbers and enlarges the others by 1 / (1 − p), so that the mean stays."
-    if not 0 <= p < 1: raise ValueError(f"p={p}: take 0 or more, below 1")
+    if not isinstance(h, Tensor): raise TypeError(f"h is a {type(h).__name__}: give a tensor")
+    if not 0 <= number("p", p) < 1: raise ValueError(f"p={p}: take 0 or more, below 1")
     return h * torch.empty_like(h).bernoulli_(1 - p) / (1 - p) if training else h
