@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .engines.checks import number, whole
-from .engines.ratings import RatingBatches, Ratings, needs, split_last, split_random, split_time
+from .engines.checks import as_matrix, indices, number, seeded, shaped, whole
+from .engines.ratings import (RatingBatches, Ratings, ends, fits_sheet, needs, pairs, split_last, split_random,
+                                        split_time, star_numbers)
 from .learner import DataLoaders, Learner
 from .schedules import sched_lin
 
@@ -45,7 +46,8 @@ def busiest_sheet(
 
     Raises ValueError where a column is missing, or where there are fewer than `n` of either."""
     n = whole("n", n, 2)
-    needs(table, "userId", "movieId", "rating")
+    needs(table, "userId", "movieId", "rating"), star_numbers(table)
+    if movies is not None: needs(movies, "movieId", "title", name="movies")
     top = [table[c].value_counts().sort_index().sort_values(ascending=False, kind="stable").index[:n]
            for c in ("movieId", "userId")]
     if min(map(len, top)) < n:
@@ -62,7 +64,7 @@ def start_factors(
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:  # (n_movies, n_factors), (n_people, n_factors)
     "Random factors from 0 to 1.5 in steps of .01, so that their products are near the stars from the beginning."
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(whole("seed", seed, 0))
     draw = lambda n: rng.uniform(0, 1.5, (n, whole("n_factors", n_factors))).round(2)
     return draw(len(sheet.movies)), draw(len(sheet.people))
 
@@ -73,6 +75,7 @@ def sheet_error(
     p: np.ndarray,  # (n_people, n_factors)
 ) -> float:  # RMSE, in stars
     "How far the products are from the stars, over the cells that hold some."
+    fits_sheet(stars, m, p)
     return float(np.sqrt(np.nanmean((m @ p.T - stars) ** 2)))
 
 # %% ../nbs/20_collab.ipynb #cf-step
@@ -115,7 +118,7 @@ def hide_some(
     rated = np.argwhere(~np.isnan(stars))
     if whole("n", n, 0) > len(rated): raise ValueError(f"n={n} cells cannot be hidden: {len(rated)} hold a rating")
     hidden = np.zeros(stars.shape, bool)
-    hidden[tuple(np.random.default_rng(seed).permutation(rated)[:n].T)] = True
+    hidden[tuple(np.random.default_rng(whole("seed", seed, 0)).permutation(rated)[:n].T)] = True
     return hidden
 
 # %% ../nbs/20_collab.ipynb #cf-means
@@ -133,6 +136,7 @@ class Means:
         items: Tensor,
     ) -> Tensor:  # (n,) stars
         "The baseline's guess."
+        users, items = pairs(users, items, len(self.user), len(self.item))
         return self.mean + self.user[users] + self.item[items]
 
 
@@ -142,6 +146,7 @@ def means(
 ) -> Means:
     "Movie means, then user means of what is left (Koren 2010, section 2). Who has no rating gets nothing added."
     number("shrink", shrink, least=0)
+    if not len(train): raise ValueError("train is empty: there is no mean of nothing")
     stars = train.stars.double()
     mean = stars.mean()
 
@@ -159,6 +164,7 @@ def mse(
     ratings: Ratings,
 ) -> float:  # stars², the mean
     "The mean squared error: what is minimised. Its root is in stars."
+    shaped("guess", guess, ratings.stars.shape)
     return float(((guess - ratings.stars) ** 2).double().mean())
 
 # %% ../nbs/20_collab.ipynb #cf-dotbias
@@ -175,15 +181,15 @@ class DotBias(nn.Module):
         y_range: tuple[float, float] | None = None,  # squeeze answers between these by a sigmoid; None: leave them
     ):
         super().__init__()
-        n_users, n_items = whole("n_users", n_users), whole("n_items", n_items)
-        n_factors = whole("n_factors", n_factors)
+        n_users, n_items, n_factors = map(whole, ("n_users", "n_items", "n_factors"), (n_users, n_items, n_factors))
         self.user_factors, self.item_factors = nn.Embedding(n_users, n_factors), nn.Embedding(n_items, n_factors)
         self.user_bias, self.item_bias = nn.Embedding(n_users, 1), nn.Embedding(n_items, 1)
         for e in self.children(): nn.init.normal_(e.weight, 0, 0.01)  # near 0: at first all tastes are alike
-        self.y_range = _ends(y_range)
+        self.y_range = ends(y_range)
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         "Stars, (n,)."
+        users, items = pairs(users, items, len(self.user_factors.weight), len(self.item_factors.weight))
         taste = (self.user_factors(users) * self.item_factors(items)).sum(1)
         return squeeze(taste + self.user_bias(users)[:, 0] + self.item_bias(items)[:, 0], self.y_range)
 
@@ -194,6 +200,8 @@ class DotBias(nn.Module):
     ) -> "DotBias":  # itself
         "Adds the means to the biases: for a model that has learned what they leave over. Without `y_range` only."
         if self.y_range is not None: raise ValueError("y_range is set, so biases are not in stars: leave it out")
+        for part, bias in (("user", self.user_bias), ("item", self.item_bias)):
+            shaped(f"means.{part}", getattr(means, part), bias.weight.shape[:1])
         self.user_bias.weight[:, 0] += means.user
         self.item_bias.weight[:, 0] += means.mean + means.item
         return self
@@ -205,14 +213,8 @@ def squeeze(
 ) -> Tensor:
     "Between the two ends of `y_range`, by a sigmoid; 0 lands in the middle."
     if y_range is None: return score
-    return y_range[0] + (y_range[1] - y_range[0]) * torch.sigmoid(score)
-
-
-def _ends(y_range):
-    if y_range is None: return None
-    lo, hi = (number("y_range", v) for v in y_range)
-    if lo >= hi: raise ValueError(f"y_range={y_range}: give the lower end first")
-    return lo, hi
+    lo, hi = ends(y_range)
+    return lo + (hi - lo) * torch.sigmoid(score)
 
 # %% ../nbs/20_collab.ipynb #cf-train
 FUSED = partial(torch.optim.AdamW, fused=True)  # one pass over the weights a step, instead of ten
@@ -225,7 +227,8 @@ def rating_loaders(
     seed: int = 0,  # of the order of ratings
 ) -> DataLoaders:
     "Training ratings in a new order each epoch; validation ratings as they are, many at a time."
-    return DataLoaders(RatingBatches(train, bs, seed=seed), valid and RatingBatches(valid, 4096, shuffle=False))
+    seen = None if valid is None else RatingBatches(valid, 4096, shuffle=False)
+    return DataLoaders(RatingBatches(train, bs, seed=seed), seen)
 
 
 def rating_learner(
@@ -252,10 +255,10 @@ def train_dot_bias(
     cbs=(),  # callbacks of the fit; they see the model before the means are added
 ) -> Learner:  # its `model` is the `DotBias`, and its answers are stars
     "The recipe of this lesson: shrunken means, a model of what they leave over with weight decay, and their sum."
-    torch.manual_seed(seed)
+    with seeded(seed): model = DotBias(train.n_users, train.n_items, n_factors)
     known = means(train, shrink=5)
-    rest = [r and replace(r, stars=r.stars - known(r.users, r.items)) for r in (train, valid)]
-    learn = rating_learner(DotBias(train.n_users, train.n_items, n_factors), *rest, bs, seed)
+    rest = [None if r is None else replace(r, stars=r.stars - known(r.users, r.items)) for r in (train, valid)]
+    learn = rating_learner(model, *rest, bs, seed)
     learn.fit(n_epoch, sched_lin(lr, lr / 500), wd=decay, cbs=cbs, show=False)
     learn.model.add_means(known)
     learn.dls = rating_loaders(train, valid, bs, seed)
@@ -267,6 +270,8 @@ def align(
     planted: np.ndarray,  # (n, j), of the same things in the same order
 ) -> tuple[np.ndarray, float]:  # (n, j) learned, in the planted one's axes; the share of its variance explained
     "The best linear map (and shift) from one space of factors to another, by least squares."
+    learned, planted = as_matrix("learned", learned), as_matrix("planted", planted)
+    if (planted == planted[0]).all(): raise ValueError("planted has equal rows: nothing varies")
     if len(learned) != len(planted): raise ValueError(f"learned has {len(learned)} rows and planted {len(planted)}")
     x = np.column_stack([learned, np.ones(len(learned))])
     mapped = x @ np.linalg.lstsq(x, planted, rcond=None)[0]
@@ -286,6 +291,7 @@ class NewUser:
     ) -> np.ndarray:  # (n_items,)
         "What this user would give each item."
         factors, bias = _item_side(model)
+        shaped("model.item_factors", factors, (len(bias), len(self.factors)))
         return bias + self.bias + factors @ self.factors
 
 
@@ -298,14 +304,13 @@ def new_user(
 ) -> NewUser:
     "Bias and factors by ridge regression against the fixed items: exact, in one step, without training."
     number("alpha", alpha, above=0), number("shrink", shrink, above=0)
-    items, stars = np.asarray(items), np.asarray(stars, float)
+    items, stars = indices("items", items).cpu().numpy(), np.asarray(stars, float)
     if items.ndim != 1 or items.shape != stars.shape:
         raise ValueError(f"items has shape {items.shape} and stars {stars.shape}: give one number of stars an item")
-    if not len(items): items = items.astype(int)
-    if items.dtype.kind not in "iu": raise TypeError(f"items must be whole numbers not {items.dtype}")
     factors, bias = _item_side(model)
+    if not np.isfinite(stars).all(): raise ValueError(f"stars holds {stars[~np.isfinite(stars)][0]}: give numbers")
     if len(items) and not 0 <= items.min() <= items.max() < len(bias):
-        raise ValueError(f"items holds {items.max()}: the model has {len(bias)} items, numbered from 0")
+        raise ValueError(f"items holds {min(items.min(), 0) or items.max()}: the model has {len(bias)}, from 0")
     x = np.column_stack([np.ones(len(items)), factors[items]])
     price = np.diag([shrink, *[alpha] * factors.shape[1]])
     w = np.linalg.solve(x.T @ x + price, x.T @ (stars - bias[items]))
@@ -331,13 +336,15 @@ class NeuralRatings(nn.Module):
         y_range: tuple[float, float] | None = (0, 5.5),
     ):
         super().__init__()
+        n_users, n_items, n_factors = map(whole, ("n_users", "n_items", "n_factors"), (n_users, n_items, n_factors))
         self.user_factors, self.item_factors = nn.Embedding(n_users, n_factors), nn.Embedding(n_items, n_factors)
         for e in self.children(): nn.init.normal_(e.weight, 0, 0.05)
         self.layers = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * n_factors, n_hid), nn.ReLU(),
                                     nn.Dropout(dropout), nn.Linear(n_hid, 1))
-        self.y_range = _ends(y_range)
+        self.y_range = ends(y_range)
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         "Stars, (n,)."
+        users, items = pairs(users, items, len(self.user_factors.weight), len(self.item_factors.weight))
         both = torch.cat([self.user_factors(users), self.item_factors(items)], 1)
         return squeeze(self.layers(both)[:, 0], self.y_range)
