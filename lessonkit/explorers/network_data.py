@@ -63,8 +63,8 @@ def with_fold(net, unit: int, at) -> list[Layer]:
     "The network with one unit's fold laid through `at`, at a right angle to the way there from 0."
     (w, b), *rest = net
     w, b, at = w.copy(), b.copy(), np.asarray(at, float)
-    far = max(np.linalg.norm(at), 0.02)
-    ahead = at / np.linalg.norm(at) if at.any() else np.array([1.0, 0.0])
+    length = np.linalg.norm(at)  # 0 also for what is too small to be squared
+    far, ahead = max(length, 0.02), at / length if length else np.array([1.0, 0.0])
     size = max(np.linalg.norm(w[unit]), 0.05) * (1 if b[unit] <= 0 else -1)  # rises away from 0, or towards it
     w[unit], b[unit] = size * ahead, -size * far
     return [Layer(w, b), *rest]

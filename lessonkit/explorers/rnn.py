@@ -145,7 +145,7 @@ def draw_gradient(r, s, box, left, right):
 
 def small(v: float) -> str:
     "A norm in few signs."
-    return "too large" if not np.isfinite(v) else "0" if v < 1e-30 else number(float(v), 1).rstrip(".")
+    return "too large" if not np.isfinite(v) else "0" if v < 1e-30 else number(float(v), 1)
 
 # %% ../../nbs/explorers/rnn.ipynb #xr-sentence
 def sentence(r: RNNRecord) -> str:

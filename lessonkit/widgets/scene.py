@@ -77,7 +77,7 @@ def number(
     if power:
         value = float(text)
         if 1e-4 <= abs(value) < 1e7:
-            text = f"{value:,.0f}" if abs(value) >= 100 else f"{value:f}".rstrip("0")
+            text = f"{value:,.0f}" if abs(value) >= 100 else f"{value:f}".rstrip("0").rstrip(".")
         else:
             text = (
                 "" if mantissa in ("1", "-1") else f"{mantissa}·"
