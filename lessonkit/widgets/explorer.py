@@ -194,9 +194,9 @@ class Explorer(anywidget.AnyWidget):
             self._off = list(self.off())
             self._error = ""
             self._drawn += 1
-        if getattr(self, "comm", None) is not None: self._keep(record, text)  # a page has none
+        if getattr(self, "comm", None) is not None: self._keep_picture(record, text)  # a page has none
 
-    def _keep(self, record, text):
+    def _keep_picture(self, record, text):
         "Has the picture of this state drawn, when there is time; a record never changes, so a thread may do it."
         self._kept = keep_newest(self.model_id, lambda: (self._png(record, text), text), self._kept)
 
