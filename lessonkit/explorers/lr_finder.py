@@ -76,7 +76,7 @@ def draw_curves(r, s, box, x, room):
         p.upright(m.said.lr, ink=m.ink, width=1.5, dash=(2, 3), key=m.name)
         construct(p, m, r.lrs, r.smooth)
     p.zone("curve", click=True, drag=True, hover=True)
-    if r.boom and p.x[0] < r.boom < p.x[1]: p.text([[r.boom, y[1]]], "explodes ▼", ink="alarm", align="right", dy=-10)
+    if r.boom and p.x[0] < r.boom < p.x[1]: p.label((r.boom, y[1]), "explodes ▲", ink="alarm", gap=10)
     if r.others:
         names = [(v[-1], n, f"class{i % 8}-text") for i, (n, _, v) in enumerate(r.others)]
         names += [(r.smooth[-1], r.name, "fg")]

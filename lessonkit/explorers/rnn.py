@@ -134,8 +134,7 @@ def draw_gradient(r, s, box, left, right):
         ink = INKS[i % len(INKS)]
         curve = np.stack([np.arange(len(seen)) + .5, seen], 1)
         p.line(curve, ink=ink, width=3 if name == r.kind else 1.8, key=f"g-{name}").points(curve[:1], size=8, ink=ink)
-        words = f"{name} {small(norms[0])}" if left > 60 else small(norms[0])  # by color where it is narrow
-        ends.append((float(seen[0]), words, f"{ink}-text"))
+        ends.append((float(seen[0]), f"{name} " * (left > 60) + small(norms[0]), f"{ink}-text"))
     p.text([[p.x[1], top]], "at the first" if left > 60 else "at first", ink="muted", align="left", dx=6, dy=-10,
            max_width=right - 8)
     p.ends(ends, size=12 if left > 60 else 11)
