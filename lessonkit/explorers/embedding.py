@@ -47,8 +47,8 @@ class EmbeddingExplorer(MapExplorer):
     `search`, `epoch`, `k`, `axis_names`, `window`, `solid` (3-D). `labels`, `chosen`, `components` read the picture."""
 
     title, lesson = "What an embedding knows", "21_embeddings"
-    about = ("Each point is a row of the embedding, placed by two of its principal components. Faded points stand "
-             "elsewhere in the full space; lines lead from a chosen one to its true neighbors.")
+    about = ("Each point is a row of the embedding, placed by two of its principal components. A faded point is far "
+             "from this plane in the full space; lines lead from a chosen point to its true neighbors.")
     hint = "click a point · drag moves the map · Ctrl + wheel comes closer"
     watch = ("x", "y", "color", "share", "selected", "search", "epoch", "k", "axis_names", "window", "pointed", "pair",
              "solid")

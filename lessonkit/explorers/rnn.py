@@ -134,7 +134,7 @@ def draw_gradient(r, s, box, left, right):
         ink = INKS[i % len(INKS)]
         curve = np.stack([np.arange(len(seen)) + .5, seen], 1)
         p.line(curve, ink=ink, width=3 if name == r.kind else 1.8, key=f"g-{name}").points(curve[:1], size=8, ink=ink)
-        ends.append((float(seen[0]), f"{name} {small(norms[0])}", f"{ink}-text"))
+        ends.append((float(seen[0]), f"{name} " * (left > 60) + small(norms[0]), f"{ink}-text"))
     p.text([[p.x[1], top]], "at the first" if left > 60 else "at first", ink="muted", align="left", dx=6, dy=-10,
            max_width=right - 8)
     p.ends(ends, size=12 if left > 60 else 11)
@@ -208,7 +208,7 @@ def blast(r: RNNRecord) -> str:
 class RNNExplorer(Explorer):
     "Recurrent nets read a phrase. Chosen state: `phrase`, `step`, `kind`, `trained`, `gain`."
 
-    title, lesson, hint = "Five nets read a phrase", "31_char_rnn", "drag to another answer"
+    title, lesson, hint = "Five nets read a phrase", "31_char_rnn", "drag the line to another answer"
     about = ("A column is a step: the letter read, each net's state as colors, the letter it expects. Below: how much "
              "of the chosen answer's gradient comes back to each step.")
     watch, along = ("phrase", "step", "kind", "trained", "gain", "pointed"), "step"

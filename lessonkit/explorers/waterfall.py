@@ -75,7 +75,7 @@ def draw_bars(r, s, left, right):
     rods = np.stack([np.repeat(now, 3), (np.arange(n + 1)[:, None] + [0.9, 1.1, np.nan]).ravel()], 1)
     p.line(rods, ink="muted", width=1)
     both = [now[:-1], now[1:]] + [was[:-1], was[1:]] * bool(r.edits)
-    p.text(np.stack([np.max(both, 0), lines], 1), steps, dx=6, align="left")
+    p.text(np.stack([np.max(both, 0), lines], 1), steps, dx=10, align="left")
     p.points([[r.bias, 0.5], [r.prediction, n + 1.5]], size=9, ink="fg", shape="diamond")
     for v, y in ((r.bias, 0.5), (r.prediction, n + 1.5)): p.text([[v, y]], r.say(v), dx=10, align="left", weight="bold")
     if r.edits:

@@ -76,11 +76,14 @@ function shell(model, el) {
     const box = scene?.panels?.[h?.panel]?.box;
     if (!box || hint.hidden) return;
     const scale = Math.min(1, (stage.clientWidth || scene.w) / scene.w), half = hint.offsetWidth / 2 + 4;
-    hint.style.left = `${Math.min(Math.max((box[0] + box[2] / 2) * scale, half), Math.max(half, scene.w * scale - half))}px`;
-    const tall = hint.offsetHeight / scale, middle = parseFloat(hint.style.left) / scale, wide = hint.offsetWidth / scale;
-    const covers = (top) => scene.handles.filter((o) => o.at && o.box[2] < 60 && o.box[3] < 60 && Math.abs(o.box[0] + o.box[2] / 2 - middle) < (o.box[2] + wide) / 2 && top < o.box[1] + o.box[3] && o.box[1] < top + tall).length;
-    const [top] = [8, box[3] - tall - 8, (box[3] - tall) / 2].map((v) => box[1] + v).sort((a, b) => covers(a) - covers(b)); // where it covers least
-    hint.style.top = `${top * scale}px`;
+    const tall = hint.offsetHeight / scale, wide = hint.offsetWidth / scale;
+    const within = (v) => Math.min(Math.max(v * scale, half), Math.max(half, scene.w * scale - half)) / scale;
+    const small = (o) => o === h || (o.box[2] < 60 && o.box[3] < 60);
+    const covers = ([x, y]) => scene.handles.filter((o) => o.at && small(o) && Math.abs(o.box[0] + o.box[2] / 2 - x) < (o.box[2] + wide) / 2 && y < o.box[1] + o.box[3] && o.box[1] < y + tall).length;
+    const xs = [box[2] / 2, box[2] - wide / 2 - 4, wide / 2 + 4].map((v) => within(box[0] + v)), ys = [8, box[3] - tall - 8, (box[3] - tall) / 2].map((v) => box[1] + v);
+    const [[x, y]] = xs.flatMap((x) => ys.map((y) => [x, y])).sort((a, b) => covers(a) - covers(b)); // where it covers least, in the middle if it can
+    hint.style.left = `${x * scale}px`;
+    hint.style.top = `${y * scale}px`;
   };
   life.hear(model, "change:_hint", advise);
   life.hear(model, "change:_scene", advise);

@@ -289,7 +289,7 @@ guests.push(({ model, stage, act, life, ask, calm, scaleOf }) => {
     const back = rgba(panel), out = new Uint32Array(256 * LEVELS * 2);
     it.inks.forEach((id, k) => {
       const c = rgba(ink(id) ?? panel);
-      for (let v = 0; v < LEVELS; v++) for (const dim of [0, 1]) out[(k * LEVELS + v) * 2 + dim] = mix(back, c, dim ? 0.2 + (0.25 * v) / (LEVELS - 1) : 0.2 + (0.8 * v) / (LEVELS - 1));
+      for (let v = 0; v < LEVELS; v++) for (const dim of [0, 1]) out[(k * LEVELS + v) * 2 + dim] = mix(back, c, dim ? 0.4 + (0.3 * v) / (LEVELS - 1) : 0.4 + (0.6 * v) / (LEVELS - 1));
     });
     return (table = { key, out });
   }

@@ -304,7 +304,7 @@ class MapScene(Scene):
         shape = int(h * scale), int(w * scale)
         panel = ink_of("panel")
         table = [tuple(panel[:2])]
-        for share in (1.0, 0.5, 0.3, 0.15):  # sure, pale; beside something chosen
+        for share in (1.0, 0.55, 0.5, 0.35):  # sure, pale; beside something chosen
             table += [tuple(_mix(ink_of(name)[k], panel[k], share) for k in (0, 1)) for name in c.inks]
         codes, k = np.zeros(shape, np.uint8), len(c.inks)
         code = 1 + c.fill[rows].astype(int) + k * (pale[rows] + 2 * dim)
