@@ -33,7 +33,7 @@ def explorer_of(n, seed=0, **how):
 class Page:
     "An explorer on a stub of its model."
 
-    def __init__(self, browser, explorer, width=860):  # noqa: F811
+    def __init__(self, browser, explorer, width=860):
         self.page, self.said = browser.new_page(), []
         self.explorer = explorer
         self.page.on("console", lambda m: self.said.append(m.text) if m.type == "error" else None)
@@ -81,7 +81,7 @@ class Page:
 
 
 @pytest.fixture
-def opened(browser):  # noqa: F811
+def opened(browser):
     pages = []
     def open(explorer, **how):
         pages.append(Page(browser, explorer, **how))
