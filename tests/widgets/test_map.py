@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from lessonkit.explorers.embedding import EmbeddingExplorer
-from tests.browser.conftest import browser  # noqa: F401  (a fixture)
 
 from .test_js import STUB, acts, sent
 
