@@ -79,7 +79,7 @@ class Space:
         self.pca: PCA = pca(self.frames[-1], self.n)
         self.n_frames = len(self.frames)
         self._follows = None
-        for f in ("column", "norm", "unit", "ends", "colors", "spread"):  # asked for again and again
+        for f in ("column", "norm", "unit", "ends", "colors", "spread", "all_near"):  # asked for again and again
             setattr(self, f, lru_cache(64)(getattr(self, f"_{f}")))
 
     def __len__(self) -> int: return len(self.names)
@@ -101,7 +101,7 @@ class Space:
         like = self.unit(frame) @ self.unit(frame)[i]
         return [(int(j), float(like[j])) for j in nearest(like, i, min(k, len(self) - 1))]
 
-    def all_near(self, k: int, frame: int) -> np.ndarray:  # (n, k) uint16
+    def _all_near(self, k: int, frame: int) -> np.ndarray:  # (n, k) uint16
         "The neighbors of every row, for a page without a kernel."
         unit, out, k = self.unit(frame), np.empty((len(self), k), np.uint16), min(k, len(self) - 1)
         for at in range(0, len(self), 1000):
