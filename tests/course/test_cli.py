@@ -376,12 +376,12 @@ def test_doctor_finds_this_installation_usable(home):
 
 def test_doctor_finds_what_is_missing_or_too_old(home, capsys, monkeypatch):
     real = doctor._version
-    here = {"anywidget": None, "ipywidgets": "7.8.1", "tqdm": "4.1"}
+    here = {"anywidget": None, "ipywidgets": "7.6.5", "tqdm": "4.1"}
     monkeypatch.setattr(doctor, "_version", lambda p: here[p] if p in here else real(p))
     found = checks(capsys, 1)
     assert found["anywidget"]["found"] == "not installed" and "pip install" in found["anywidget"]["advice"]
-    assert "7.8.1, but >=8.1 is needed" in found["ipywidgets"]["found"]
-    assert '"ipywidgets>=8.1"' in found["ipywidgets"]["advice"]
+    assert "7.6.5, but >=7.7 is needed" in found["ipywidgets"]["found"]
+    assert '"ipywidgets>=7.7"' in found["ipywidgets"]["advice"]
     assert not found["tqdm"]["ok"]
 
     cli.main(["doctor"])
