@@ -104,6 +104,9 @@ ROWS = [
     Row("embedding", EMBEDDING.format(n=9_066), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
     Row("rnn", RNN + "RNNExplorer(trained='100 steps', step=8)", control="answer"),
+    Row("writing", "from lessonkit.explorers.generation import GenerationExplorer\nGenerationExplorer()",
+        control="written", hover=False),
+    Row("gates", "from lessonkit.explorers.gates import GateExplorer\nGateExplorer()", control="answer", hover=False),
     Row("network", NETWORK + "NetworkExplorer(step=60)", control="step", hover=False),
     Row("network-classes", NETWORK + "NetworkExplorer(task='classes', step=60)", control="step", hover=False),
 ]

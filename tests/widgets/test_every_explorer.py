@@ -15,10 +15,13 @@ from lessonkit import lr_finder
 from lessonkit.char_rnn import char_data, char_net
 from lessonkit.collab import Sheet
 from lessonkit.course.lab import WIDGET
+from lessonkit.course.nets import CharNet
 from lessonkit.explorers.bagging import BaggingExplorer
 from lessonkit.explorers.bptt import BPTTExplorer
 from lessonkit.explorers.embedding import EmbeddingExplorer
 from lessonkit.explorers.factor_sheet import FactorSheetExplorer
+from lessonkit.explorers.gates import GateExplorer
+from lessonkit.explorers.generation import GenerationExplorer
 from lessonkit.explorers.lr_finder import LRFinderExplorer
 from lessonkit.explorers.rnn import RNNExplorer
 from lessonkit.explorers.schedule import ScheduleExplorer
@@ -143,6 +146,8 @@ EDGES = {
     "embedding: nine kinds": lambda: EmbeddingExplorer(PLANE, pd.DataFrame(
         dict(name=[f"n{i}" for i in range(60)], kind=[f"{LONG[i % 9:]}" for i in range(60)])), color="kind"),
     "embedding: frames": lambda: EmbeddingExplorer(None, frames=[PLANE * 0.1, PLANE + 1, PLANE], epoch=1),
+    "gates: a letter that nobody knows, one unit": lambda: GateExplorer("Ω", *two_letters(1), "ab " * 400),
+    "gates: a sentence as long as it may be": lambda: GateExplorer("b" * 60, *two_letters(9), "ab " * 400),
     "lr-finder: a curve with a long name": lambda: LRFinderExplorer(finds(1)),
     "lr-finder: five curves": lambda: LRFinderExplorer(finds(5)),
     "lr-finder: a constant loss": lambda: LRFinderExplorer(LRFind(np.geomspace(1e-6, 1, 60), np.full(60, 2.3))),
@@ -176,12 +181,20 @@ EDGES = {
     "softmax: long names": lambda: SoftmaxExplorer([f"{LONG} {i}" for i in range(8)]),
     "softmax: a class without a name": lambda: SoftmaxExplorer(["", "b"]),
     "softmax: nothing is there": lambda: SoftmaxExplorer(mode="sigmoid", present=()),
+    "writing: two letters, all of it": lambda: GenerationExplorer("Ω" * 48, *two_letters(9), step=200),
+    "writing: a net that is sure": lambda: GenerationExplorer("ab", *two_letters(9, 1e4), step=9),
     "waterfall: long names": lambda: ship(np.array([f"{i} {LONG}" for i in SORT])),
     "waterfall: a class without a name": lambda: ship(np.array(["", "b", "c"])[SORT]),
     "waterfall: a constant target": lambda: ship(np.full(60, 2.5), RandomForestRegressor, long=False),
     "waterfall: one class": lambda: ship(np.full(60, "only"), long=False),
     "waterfall: huge numbers": lambda: ship(RNG.normal(size=60) * 1e12, RandomForestRegressor),
 }
+
+
+def two_letters(n_hid, scale=1.0):
+    net = CharNet("GRU", 3, n_hid=n_hid, emb_sz=4)
+    net.out.weight.data *= scale
+    return net, ("<unk>", "a", "b")
 
 
 def sheet(movies="abcdefghi", people="1234567", step=9, **state):

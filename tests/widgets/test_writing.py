@@ -16,12 +16,15 @@ from lessonkit.widgets.inpage import packed
 from .test_pages import changed, offline, sentence  # noqa: F401  (`offline` is a fixture)
 
 TEXT = ('he who says "i will" has already begun to obey himself.\nand what of the truth? suppose that it is a woman; '
-        "what then? is there not ground for suspecting that all philosophers, so far as they were dogmatic, have failed")
+        "what then? is there not ground for suspecting that all philosophers, so far as they were dogmatic, failed")
 ENGINE = (STATIC / "engines" / "lstm.js").read_text(encoding="utf-8")
 RUN = """
 let read = null;
 export const open = (net) => { read = reader(py.revive(JSON.parse(net))); };
-export const answers = (ids) => { let a, state = null; return ids.map((i) => { [a, state] = read(i, state); return [...a.data]; }); };
+export const answers = (ids) => {
+  let a, state = null;
+  return ids.map((i) => { [a, state] = read(i, state); return [...a.data]; });
+};
 export const chances = (x, how) => [...distribution(np.array(x), py.kw(how)).data];
 """
 
