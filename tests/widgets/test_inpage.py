@@ -8,6 +8,7 @@ import pytest
 
 from lessonkit.collab import Sheet, busiest_sheet
 from lessonkit.course.datasets import load
+from lessonkit.explorers.conv import ConvExplorer
 from lessonkit.explorers.factor_sheet import FactorSheetExplorer
 from lessonkit.explorers.schedule import ScheduleExplorer
 from lessonkit.explorers.sgd import SGDExplorer
@@ -27,6 +28,8 @@ ROWS = {
     "sheet-own": lambda: FactorSheetExplorer(
         Sheet(np.array([[5, 1, np.nan, 3], [4.5, np.nan, 2, 1], [1, 5, 4, np.nan]]), ("a (1)", "b", "c"), (*"uvwx",)),
         hide=True, n_factors=2, n_hidden=3, n_steps=30),
+    "conv": ConvExplorer,
+    "conv-own": lambda: ConvExplorer(np.eye(9), kernel=np.arange(9.0) - 3.5, stride=2, pad=2, n=9),
     "one-cycle": lambda: ScheduleExplorer("one_cycle", log_axis=True, n_step=50),
 }
 STATES = 40  # random acts a row
