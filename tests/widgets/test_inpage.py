@@ -5,11 +5,14 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from lessonkit.collab import Sheet, busiest_sheet
 from lessonkit.course.datasets import load
+from lessonkit.course.nets import CharNet
 from lessonkit.explorers.conv import ConvExplorer
 from lessonkit.explorers.factor_sheet import FactorSheetExplorer
+from lessonkit.explorers.generation import GenerationExplorer
 from lessonkit.explorers.schedule import ScheduleExplorer
 from lessonkit.explorers.sgd import SGDExplorer
 from lessonkit.explorers.softmax import SoftmaxExplorer
@@ -31,8 +34,21 @@ ROWS = {
     "conv": ConvExplorer,
     "conv-own": lambda: ConvExplorer(np.eye(9), kernel=np.arange(9.0) - 3.5, stride=2, pad=2, n=9),
     "one-cycle": lambda: ScheduleExplorer("one_cycle", log_axis=True, n_step=50),
+    "writing": lambda: writer("LSTM", 2),
+    "writing-gru": lambda: writer("GRU", 1, temperature=1.3, top_k=5, top_p=.7),
 }
 STATES = 40  # random acts a row
+
+
+
+def writer(kind, n_layers, **state):
+    "A net with weights large enough to have opinions, in double precision, as the page computes."
+    torch.manual_seed(n_layers)
+    net = CharNet(kind, 30, n_hid=24, n_layers=n_layers, emb_sz=8)
+    for p in net.parameters(): p.data *= 3
+    symbols = ["<unk>", "\n", " ", "é", *"abcdefghijklmnopqrstuvwxyz"]
+    return GenerationExplorer("some Words, é", net.double(), symbols, step=30, **state)
+
 
 # What of an explorer in the page is compared: its record and its picture as lists, its words.
 READ = """
