@@ -75,6 +75,7 @@ matrix = rng.normal(size=(n, 50)) * np.linspace(3, .5, 50)
 table = pd.DataFrame(dict(title=[f"Movie number {{i}} ({{1950 + i % 60}})" for i in range(n)],
                           ratings=rng.geometric(.02, n), genre=rng.choice(["Drama", "Comedy", "Action"], n)))
 EmbeddingExplorer(matrix, table, popularity="ratings", color="genre", selected=(7,))"""
+CAM = "from lessonkit.explorers.cam import CAMExplorer\n"
 RNN = "from lessonkit.explorers.rnn import RNNExplorer\n"
 ROWS = [
     Row(
@@ -103,6 +104,7 @@ ROWS = [
     Row("search", SEARCH, control="rank"),
     Row("embedding", EMBEDDING.format(n=9_066), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
+    Row("cam", CAM + "CAMExplorer(picture=3)", control="threshold"),
     Row("rnn", RNN + "RNNExplorer(trained='100 steps', step=8)", control="answer"),
     Row("network", NETWORK + "NetworkExplorer(step=60)", control="step", hover=False),
     Row("network-classes", NETWORK + "NetworkExplorer(task='classes', step=60)", control="step", hover=False),
