@@ -17,9 +17,11 @@ from lessonkit import lr_finder
 from lessonkit.char_rnn import char_data, char_net
 from lessonkit.collab import Sheet
 from lessonkit.course.lab import WIDGET
+from lessonkit.course.nets import Preprocess
 from lessonkit.explorers.augment import AugmentExplorer
 from lessonkit.explorers.bagging import BaggingExplorer
 from lessonkit.explorers.bptt import BPTTExplorer
+from lessonkit.explorers.cam import CAMExplorer
 from lessonkit.explorers.conv import ConvExplorer
 from lessonkit.explorers.embedding import EmbeddingExplorer
 from lessonkit.explorers.factor_sheet import FactorSheetExplorer
@@ -154,6 +156,9 @@ EDGES = {
     "conv: huge weights": lambda: ConvExplorer(kernel=np.arange(9) * 1e9),
     "conv: a kernel of zeros": lambda: ConvExplorer(np.ones((40, 90)), kernel=np.zeros((3, 3)), pad=2),
     "conv: a small picture, a large step": lambda: ConvExplorer(np.eye(8), stride=3, n=8),
+    "cam: long names": lambda: cam([f"{LONG[i:]} {i}" for i in range(9)]),
+    "cam: classes without names, two cells": lambda: cam(["", ""], side=4, pictures=[np.zeros((9, 2, 3), np.uint8)]),
+    "cam: one class, a wide picture": lambda: cam(["only"], pictures=[np.full((3, 400, 3), 200, np.uint8)]),
     "embedding: long names": lambda: EmbeddingExplorer(
         RNG.normal(size=(60, 5)), pd.DataFrame({LONG: [f"{LONG[i % 9:]} {i}" for i in range(60)], LONG[1:]: SORT}),
         selected=(3,), axis_names={1: LONG * 2}),
@@ -204,6 +209,15 @@ EDGES = {
 }
 
 
+def cam(names, side=24, pictures=None):
+    from torch import nn
+
+    end = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, len(names))
+    net = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), *end)
+    images = RNG.integers(0, 256, (9, 30, 20, 3), np.uint8) if pictures is None else pictures
+    return CAMExplorer(net, images, Preprocess((127.0,) * 3, (60.0,) * 3, side), names)
+
+
 def sheet(movies="abcdefghi", people="1234567", step=9, **state):
     stars = np.where(np.random.default_rng(0).random((9, 7)) < 0.2, np.nan, RNG.integers(1, 11, (9, 7)) / 2)
     return FactorSheetExplorer(Sheet(stars, tuple(movies), tuple(people)), step=step, **state)
@@ -237,7 +251,7 @@ def states(explorer, most: int = 3):
         if control is None or name in explorer._off: continue
         if control.kind == "toggle": stops = [True, False]
         elif control.kind == "choice": stops = [*range(len(control.options))][:most] + [len(control.options) - 1]
-        elif control.kind == "button": continue
+        elif control.kind in ("button", "upload"): continue
         else: stops = [0, getattr(control, "n", getattr(control, "last", 0))]
         for stop in stops:
             explorer._act({"kind": "set", "name": name, "value": stop})
