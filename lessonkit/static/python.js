@@ -265,7 +265,7 @@ const LIST = {
 };
 const DICT = {
   get: (m, k, other = null) => (m.has(k) ? m.get(k) : other), items: (m) => [...m], keys: (m) => [...m.keys()], values: (m) => [...m.values()], copy: (m) => new Map(m), clear: (m) => { m.clear(); return null; },
-  setdefault: (m, k, v) => { if (!m.has(k)) m.set(k, v); return m.get(k); }, pop: (m, k, other) => { const v = m.has(k) ? m.get(k) : other; m.delete(k); return v; }, update: (m, o) => { for (const [k, v] of o) m.set(k, v); return null; },
+  setdefault: (m, k, v) => { if (Array.isArray(k)) k = [...m.keys()].find((u) => same(u, k)) ?? k; if (!m.has(k)) m.set(k, v); return m.get(k); }, pop: (m, k, other) => { const v = m.has(k) ? m.get(k) : other; m.delete(k); return v; }, update: (m, o) => { for (const [k, v] of o) m.set(k, v); return null; },
 };
 const SET = { add: (s, v) => { s.add(v); return null; }, discard: (s, v) => { s.delete(v); return null; }, clear: (s) => { s.clear(); return null; } };
 const NUM = { item: (v) => v, tolist: (v) => v, astype: (v) => v, max: (v) => v, min: (v) => v, sum: (v) => v, all: (v) => v, any: (v) => v, is_integer: (v) => Number.isInteger(v), clip: (v, a, b) => np.clip(v, a, b) };

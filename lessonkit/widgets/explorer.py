@@ -56,6 +56,7 @@ class Explorer(anywidget.AnyWidget):
     watch: tuple[str, ...] = ()  # traits whose change draws anew
     along: str = "step"  # the trait that `to_html` records along
     offers: tuple[str, ...] = ()  # what the picture and the sentence offer to do: left out of a page of frames
+    recording: bool = False  # while frames of a saved page are made: a record may leave out what they will not hold
     engine: str = ""  # a file of static/engines: with it, a saved page computes instead of playing frames
 
     # what the browser is told, and tells

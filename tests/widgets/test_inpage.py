@@ -10,9 +10,11 @@ from torch import nn
 
 from lessonkit.collab import Sheet, busiest_sheet
 from lessonkit.course.datasets import load
-from lessonkit.course.nets import PooledNet, Preprocess, Residual
+from lessonkit.course.nets import CharNet, PooledNet, Preprocess, Residual
 from lessonkit.explorers.cam import CAMExplorer
+from lessonkit.explorers.conv import ConvExplorer
 from lessonkit.explorers.factor_sheet import FactorSheetExplorer
+from lessonkit.explorers.generation import GenerationExplorer
 from lessonkit.explorers.schedule import ScheduleExplorer
 from lessonkit.explorers.sgd import SGDExplorer
 from lessonkit.explorers.softmax import SoftmaxExplorer
@@ -21,6 +23,7 @@ from lessonkit.widgets.canvas import STATIC
 from lessonkit.widgets.inpage import Translator, script, state
 from lessonkit.widgets.panel import clip_line, ticks
 from lessonkit.widgets.scene import number
+
 
 def cam_explorer():
     "A tiny net with each kind of step that a page knows, in double precision, its weights as they are."
@@ -50,9 +53,24 @@ ROWS = {
     "sheet-own": lambda: FactorSheetExplorer(
         Sheet(np.array([[5, 1, np.nan, 3], [4.5, np.nan, 2, 1], [1, 5, 4, np.nan]]), ("a (1)", "b", "c"), (*"uvwx",)),
         hide=True, n_factors=2, n_hidden=3, n_steps=30),
+    "conv": ConvExplorer,
+    "conv-own": lambda: ConvExplorer(np.eye(9), kernel=np.arange(9.0) - 3.5, stride=2, pad=2, n=9),
     "one-cycle": lambda: ScheduleExplorer("one_cycle", log_axis=True, n_step=50),
+    "writing": lambda: writer("LSTM", 2),
+    "writing-gru": lambda: writer("GRU", 1, temperature=1.3, top_k=5, top_p=.7),
 }
 STATES = 40  # random acts a row
+
+
+
+def writer(kind, n_layers, **state):
+    "A net with weights large enough to have opinions, in double precision, as the page computes."
+    torch.manual_seed(n_layers)
+    net = CharNet(kind, 30, n_hid=24, n_layers=n_layers, emb_sz=8)
+    for p in net.parameters(): p.data *= 3
+    symbols = ["<unk>", "\n", " ", "é", *"abcdefghijklmnopqrstuvwxyz"]
+    return GenerationExplorer("some Words, é", net.double(), symbols, step=30, **state)
+
 
 # What of an explorer in the page is compared: its record and its picture as lists, its words.
 READ = """
