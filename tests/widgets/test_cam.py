@@ -15,7 +15,7 @@ from lessonkit.course.datasets import load
 from lessonkit.course.nets import load_net
 from lessonkit.explorers.cam import CAMExplorer
 from lessonkit.explorers.cam_data import FINE, Eye, overlay, page_net, second_look, steps
-from lessonkit.explorers.cam_pictures import decoded, limited
+from lessonkit.explorers.cam_pictures import decoded
 from lessonkit.explorers.cam_view import signed
 from lessonkit.images import PictureError
 from lessonkit.widgets.inpage import exports, packed, script
