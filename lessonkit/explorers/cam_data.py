@@ -215,20 +215,20 @@ def page_net(
     else: raise ValueError(f"a page cannot run a {type(net).__name__}: it has no `trunk` and `head`")
     if not all(isinstance(getattr(p, k, None), tuple) for k in ("mean", "std")):
         raise ValueError("a page needs the mean and the spread of its colors: let prepare be a Preprocess")
-    walk = lambda s: [_quantised(step, walk, small) for step in s]
-    return dict(steps=walk(steps(body)), head=_bytes(head.weight.detach().double().numpy(), small),
-                bias=eye.bias, mean=list(p.mean), std=list(p.std), size=p.size, crop=eye.crop,
-                double=eye.dtype == torch.float64)
+    kind = None if small else np.float64 if eye.dtype == torch.float64 else np.float32
+    walk = lambda s: [_quantised(step, walk, kind) for step in s]
+    return dict(steps=walk(steps(body)), head=_bytes(head.weight.detach().double().numpy(), kind),
+                bias=eye.bias, mean=list(p.mean), std=list(p.std), size=p.size, crop=eye.crop)
 
 
-def _quantised(step, walk, small):
+def _quantised(step, walk, kind):
     if step[0] == "branch": return ("branch", walk(step[1]), walk(step[2]))
-    if step[0] == "conv": return ("conv", _bytes(step[1], small), *step[2:])
+    if step[0] == "conv": return ("conv", _bytes(step[1], kind), *step[2:])
     return step
 
 
-def _bytes(w, small):  # (values, scales, shape)
+def _bytes(w, kind):  # (values, scales, shape); no kind: int8
     flat = w.reshape(len(w), -1)
-    if not small: return (flat.ravel(), np.zeros(0), list(w.shape))
+    if kind is not None: return (flat.ravel().astype(kind), np.zeros(0), list(w.shape))
     scale = np.maximum(np.abs(flat).max(1), 1e-12) / 127
     return (np.rint(flat / scale[:, None] + 128).astype(np.uint8).ravel(), scale, list(w.shape))
