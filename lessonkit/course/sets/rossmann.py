@@ -75,6 +75,7 @@ class Truth:
     promo: float  # on a day of promotion
     promo_saturday: float  # added to it on a Saturday
     december: float
+    payday: float  # on the first three days of a month
     school: float  # while schools are closed
     near: float  # where a competitor is nearer than 500 m
     noise: float  # standard deviation
@@ -89,7 +90,7 @@ class Truth:
         near = days['Store'].map(store.set_index('Store')['CompetitionDistance'] < 500).to_numpy(bool)
         return np.exp(self.base + days['Store'].map(self.levels) + days['DayOfWeek'].map(self.weekday)
             + days['Store'].map(self.saturday) * (days['DayOfWeek'] == 6) + days['Promo'] * (self.promo + self.promo_saturday * (days['DayOfWeek'] == 6))
-            + self.december * (days['Date'].dt.month == 12)
+            + self.december * (days['Date'].dt.month == 12) + self.payday * (days['Date'].dt.day <= 3)
             + self.school * days['SchoolHoliday'] + self.near * near).to_numpy()
 
 
@@ -139,7 +140,7 @@ def _drawn() -> tuple[Truth, dict]:
     states = {s: (.1 * (PLACES[s][0] - 51.5), .08 * (PLACES[s][1] - 10.5)) for s in codes} # north, and east
     part = np.array([states[s] for s in home])
     levels, saturday = (dict(zip(ids.tolist(), v.tolist())) for v in (own + part[:, 0], part[:, 1] - part[:, 1].mean()))
-    truth = Truth(8.7, states, levels, saturday, weekday, .3, -.15, .15, .03, -.12, .1)
+    truth = Truth(8.7, states, levels, saturday, weekday, .3, -.15, .15, .25, .03, -.12, .1)
     train, test = _days(ids, _FIRST, _LAST, rng), _days(ids, '2015-08-01', _END, rng)
     sales = (truth.expected(train, store) * np.exp(rng.normal(0, truth.noise, len(train)))).round().astype('int64')
     customers = (sales / rng.normal(8.5, .8, len(train))).round().astype('int64')
