@@ -180,7 +180,7 @@ class MixedNet(nn.Module):
     ) -> "MixedNet":  # itself
         "Mean and spread of the numbers, from training rows; and a first answer that is the mean of `y`."
         x = x[:, self.plain].double()
-        self.mean.copy_(x.mean(0)), self.std.copy_(x.std(0).nan_to_num(1).clamp(min=1e-3))
+        self.mean.copy_(x.mean(0)), self.std.copy_(((x - x.mean(0)) ** 2).mean(0).sqrt().clamp(min=1e-3))
         at = y.double().mean()
         if self.y_range: at = torch.logit((at - self.y_range[0]) / (self.y_range[1] - self.y_range[0]), 1e-4)
         nn.init.zeros_(self.layers[-1].weight), self.layers[-1].bias.fill_(float(at))
@@ -262,7 +262,7 @@ class TabularModel:
 
     @torch.no_grad()
     def _evaluated(self, f: Callable, table):
-        x = torch.from_numpy(self.encoder.transform(table).to_numpy(np.float32))
+        x = torch.from_numpy(self.encoder.transform(table).to_numpy(np.float32, copy=True))
         self.net.eval()
         device = self.net.mean.device
         return torch.cat([f(part.to(device)).cpu() for part in x.split(8192)] or [torch.empty(0)]).double().numpy()
@@ -275,7 +275,7 @@ def fit_tabular(
     encoder: TableEncoder | None = None,  # not fitted; None: a plain one with gaps apart
     n_epoch: int = 6,
     lr: float = 5e-3,  # falls in a straight line to nearly 0
-    wd: float = 0.01,
+    wd: float = 1.0,  # strong: of an embedding, only what helps stays
     bs: int = 256,
     seed: int = 0,
     average: int = 2,  # the weights of so many last epochs are averaged
@@ -289,7 +289,7 @@ def fit_tabular(
     if not np.isfinite(y).all() or log and not (y > 0).all(): raise ValueError("y holds gaps, or numbers not above 0")
     encoder = (TableEncoder(gaps_apart=True) if encoder is None else encoder).fit(table)
     as_y = lambda v: torch.tensor(np.log(v) if log else v, dtype=torch.float32)
-    as_x = lambda t: torch.from_numpy(encoder.transform(t).to_numpy(np.float32))
+    as_x = lambda t: torch.from_numpy(encoder.transform(t).to_numpy(np.float32, copy=True))
     x, target = as_x(table), as_y(y)
     wide = 0.1 * float(target.max() - target.min() or 1)
     options = dict(n_codes=list(encoder.n_codes().values()),

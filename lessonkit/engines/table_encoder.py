@@ -77,8 +77,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         self,
         ordered: Mapping[str, Sequence[str]] | None = None,  # column → levels, lowest first: codes 1, 2, …
         dates: Sequence[str] = (),  # columns of texts that are to be read as dates
-        categories: Sequence[str] = (),  # numbers that are names, and parts of dates such as 'sold_month': they get codes
-        gaps_apart: bool = False,  # a gap in a category gets the code after the last level, and 0 is for the unseen alone
+        categories: Sequence[str] = (),  # numbers that are names, and parts of dates ('sold_month'): they get codes
+        gaps_apart: bool = False,  # a gap in a category gets the code after the last level; 0 is for the unseen
     ):
         self.ordered, self.dates = ordered, dates
         self.categories, self.gaps_apart = categories, gaps_apart

@@ -89,7 +89,8 @@ class Truth:
         if lacking := set(days['Store']) - set(self.levels): raise KeyError(f'the stand-in has no store {min(lacking)}')
         near = days['Store'].map(store.set_index('Store')['CompetitionDistance'] < 500).to_numpy(bool)
         return np.exp(self.base + days['Store'].map(self.levels) + days['DayOfWeek'].map(self.weekday)
-            + days['Store'].map(self.saturday) * (days['DayOfWeek'] == 6) + days['Promo'] * (self.promo + self.promo_saturday * (days['DayOfWeek'] == 6))
+            + days['Store'].map(self.saturday) * (days['DayOfWeek'] == 6)
+            + days['Promo'] * (self.promo + self.promo_saturday * (days['DayOfWeek'] == 6))
             + self.december * (days['Date'].dt.month == 12) + self.payday * (days['Date'].dt.day <= 3)
             + self.school * days['SchoolHoliday'] + self.near * near).to_numpy()
 
