@@ -5,6 +5,7 @@ from ..explorers import BIG
 from .pages import assert_opening
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("row", BIG, ids=lambda row: row.name)
 def test_much_is_as_quick_as_little(open_page, measured, row):
     page = open_page(row.name, row.code)
