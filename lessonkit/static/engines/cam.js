@@ -162,7 +162,7 @@ function region(p, box, crop) {
   return cut(p, l + x0, t + y0, Math.max(x1, x0 + 1) - x0, Math.max(y1, y0 + 1) - y0);
 }
 function gray(p) {
-  const [w, h] = sizeOf(p.w, p.h, 352), { d } = resized(p, w, h);
+  const [w, h] = sizeOf(p.w, p.h, 328), { d } = resized(p, w, h);
   return new ND(Float64Array.from({ length: w * h }, (_, i) => Math.floor((299 * d[3 * i] + 587 * d[3 * i + 1] + 114 * d[3 * i + 2]) / 1000)), [h, w], "B");
 }
 function thumb(p) {
