@@ -118,7 +118,6 @@ ROWS = [
     ),
     Row("sgd", "from lessonkit.explorers.sgd import SGDExplorer\nSGDExplorer()", control="step"),
     Row("bagging", "from lessonkit.explorers.bagging import BaggingExplorer\nBaggingExplorer()", control="first k"),
-    Row("bagging-own", OWN_FOREST, control="first k"),
     Row("sheet", SHEET, control="step"),
     Row("waterfall", WATERFALL, control="value", hover=False),
     Row("search", SEARCH, control="rank"),
@@ -133,10 +132,11 @@ ROWS = [
     Row("network", NETWORK + "NetworkExplorer(step=60)", control="step", hover=False),
     Row("augment", AUGMENT, control="draw"),
     Row("conv", CONV + "ConvExplorer(pad=1)", control="place"),
-    Row("network-classes", NETWORK + "NetworkExplorer(task='classes', step=60)", control="step", hover=False),
 ]
-# twenty million tokens, or a hundred thousand points, open and move as quickly as few
-BIG = [
+# other data, much of it or of another kind: they open and move as quickly; the rest is the same explorer's above
+MORE = [
+    Row("bagging-own", OWN_FOREST, control="first k"),
+    Row("network-classes", NETWORK + "NetworkExplorer(task='classes', step=60)", control="step", hover=False),
     Row("bptt-20M", BPTT + "import numpy as np\nBPTTExplorer(np.arange(20_000_000) % 251)", control="step"),
     Row("embedding-100k", EMBEDDING.format(n=100_000), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),
 ]
