@@ -32,10 +32,10 @@ class EntityRecord:
     share: float  # of the variance, that these show
     kind: str  # of the world: "globe", "circle", "plane", or ""
     unit: str
-    place: np.ndarray  # (n, 2)
+    place: np.ndarray  # (n, 2), its middle at 0, 0
     apart: np.ndarray  # (n, n): distances in the embedding
     away: np.ndarray  # (n, n): in the world
-    reach: float  # of the embedding's axes: the same in all epochs
+    reach: tuple[float, float]  # of the embedding's axes, across and up
     curve: np.ndarray  # (n_frames,): how the two distances go together, epoch by epoch
     chance: float  # share of shuffles that do as well, now
     epoch: int
@@ -88,41 +88,39 @@ def view(
         parts = rows((0, 0, width, s.height), *((.33, .33, .2, .14) if curve else (.4, .38, .22)) if r.kind
                      else (.5, .5), gap=22)
         here, there, pairs, epochs = (*parts, None, None)[:4]
-    half = r.reach * 1.18
-    draw_map(r, s, here, "here", "In the net", f"two components, {100 * r.share:.0f} % of the variance", r.xy, r.near,
-             (half, half * (here[3] - 26) / (here[2] - 10)))
+    share = f"two components, {100 * r.share:.0f} % of the variance"
+    draw_map(r, s, here, "here", "In the net", share, r.xy, r.near, r.reach)
     if not r.kind:
         draw_distances(r, s, there)
         return s
     title, note = {"globe": ("On the map", "north is up"), "circle": ("In the calendar", "round and round")}.get(
         r.kind, ("In the plane", ""))
-    mid = (r.place.max(0) + r.place.min(0)) / 2
-    reach = np.abs(r.place - mid).max(0) * (1.3, 1.14) + 1e-9
-    up = (there[3] - 26) / (there[2] - 10)
-    reach = np.array([max(reach[0], reach[1] / up), max(reach[1], reach[0] * up)])
-    draw_map(r, s, there, "there", title, note, r.place - mid, r.near_there, reach)
+    draw_map(r, s, there, "there", title, note, r.place, r.near_there, np.abs(r.place).max(0))
     draw_pairs(r, s, pairs)
     if epochs: draw_epochs(r, s, epochs)
     return s
 
 
-def draw_map(r, s, box, name, title, note, xy, near, half):
-    "Points with their names; lines from the chosen one to its neighbors."
+def draw_map(r, s, box, name, title, note, xy, near, reach):
+    "Points with their names; lines from the chosen one to its neighbors. A length is as long across as up."
+    half, up = np.asarray(reach) * (1.3, 1.14) + 1e-9, (box[3] - 22) / box[2]
+    half = np.array([max(half[0], half[1] / up), max(half[1], half[0] * up)])
     p = Panel(s, name, box, (-half[0], half[0]), (-half[1], half[1]), title=title, note=note, xticks=False,
               yticks=False)
     linked = {r.chosen, *near} if r.chosen >= 0 else set()
     for rank, j in enumerate(near if r.chosen >= 0 else ()):
         p.line(xy[[r.chosen, j]], ink="focus", width=3 - min(rank, 2) * .75, key=f"near-{rank}")
     if r.pair: p.line(xy[list(r.pair)], ink="fg", width=1.5, dash=[3, 3])
-    size = [15 if i == r.chosen else 10 for i in range(len(xy))]
-    p.points(xy, size=size, ink=["focus" if i in linked or r.chosen < 0 else "muted" for i in range(len(xy))],
-             stroke="panel", key="names", ids=[str(i) for i in range(len(xy))])
+    others = [i for i in range(len(xy)) if i != r.chosen]
+    inks = ["focus" if i in linked or r.chosen < 0 else "muted" for i in others]
+    p.points(xy[others], size=10.0, ink=inks, stroke="panel", key="names", ids=[str(i) for i in others])
+    if r.chosen >= 0: p.points(xy[[r.chosen]], size=15.0, ink="focus", stroke="panel", key="chosen")
     order = [i for i in range(len(xy)) if i in linked or i in r.pair] + [i for i in range(len(xy)) if i not in linked]
     for i in dict.fromkeys(order):
         told = i in linked or i in r.pair
         if not told and len(xy) > LABELS: continue
         ink = "fg" if told or r.chosen < 0 else "muted"
-        p.label(xy[i], fit(r.words[i], 130), ink=ink, weight="bold" if i == r.chosen else "normal", gap=8)
+        p.label(xy[i], fit(r.words[i], 130), ink=ink, weight="bold" if i == r.chosen else "normal", gap=9)
     p.zone(name, click=True, hover=True)
 
 
@@ -131,8 +129,9 @@ def draw_pairs(r, s, box):
     i, j = np.triu_indices(len(r.words), 1)
     x, y = r.away[i, j], r.apart[i, j]
     title = {"globe": "km", "circle": "steps around"}.get(r.kind, "distance in the plane")
-    p = Panel(s, "pairs", box, (0, 1.05 * x.max()), (0, 1.08 * max(y.max(), 1e-9)), title="Each pair", xlabel=title,
-              note="each point: two names", ylabel="apart in the embedding", left=40)
+    p = Panel(s, "pairs", box, (0, 1.08 * x.max()), (0, 1.08 * max(y.max(), 1e-9)), title="Each pair", xlabel=title,
+              note="each point: two names", ylabel="apart in the embedding", left=40,
+              xticks=range(int(x.max()) + 1) if r.kind == "circle" and x.max() < 10 else True)
     mine = (i == r.chosen) | (j == r.chosen)
     nudge = np.where(r.kind == "circle", ((np.arange(len(x)) * 0.618) % 1 - .5) * .3, 0)
     at = np.stack([x + nudge, y], 1)
@@ -233,13 +232,13 @@ class EntityExplorer(Explorer):
         e, c, w = self.of, self.column, self.of.worlds[self.column]
         seed, frame = min(self.seed, len(e.frames[c]) - 1), self._frame()
         xy, share = e.space(c, seed)
-        reach = max(np.abs(e.space(c, s)[0]).max() for s in range(len(e.frames[c])))
+        reach = np.abs(xy[frame]).max(0)
         n, apart = len(e.levels[c]), e.apart(c, seed, frame)
         chosen = self._levels.index(self.selected) if self.selected in self._levels else -1
         nearest = lambda m: tuple(j for j in np.argsort(m[chosen], kind="stable").tolist() if j != chosen)[: self.k]
         curve = np.array([e.agreement(c, seed, f)[0] for f in range(len(e.frames[c][seed]))])
         return EntityRecord(
-            c, e.words[c], xy[frame], share, w.kind, w.unit, w.at, apart, w.away, float(reach) or 1.0, curve,
+            c, e.words[c], xy[frame], share, w.kind, w.unit, w.at, apart, w.away, tuple(reach.tolist()), curve,
             e.agreement(c, seed, frame)[1], frame, len(curve), seed, len(e.frames[c]), chosen,
             nearest(apart) if chosen >= 0 else (), nearest(w.away) if chosen >= 0 and w.kind and n > 1 else (),
             tuple(self.pointed) if len(self.pointed) == 2 else ())
@@ -280,10 +279,9 @@ class EntityExplorer(Explorer):
             far = np.hypot((r.away[i, j] - x) / r.away.max(), (r.apart[i, j] - y) / max(r.apart.max(), 1e-9))
             at = int(far.argmin())
             return (int(i[at]), int(j[at])) if far[at] < .06 else ()
-        mid = (r.place.max(0) + r.place.min(0)) / 2
-        xy, reach = (r.xy, r.reach) if id == "here" else (r.place - mid, np.abs(r.place - mid).max())
+        xy = r.xy if id == "here" else r.place
         far = np.hypot(*(xy - [x, y]).T)
-        return (int(far.argmin()),) if far.min() < .25 * reach else ()
+        return (int(far.argmin()),) if far.min() < .25 * np.abs(xy).max() else ()
 
     def on_click(self, id, x, y):
         if id == "epochs": return self.on_drag(id, x, y)

@@ -26,7 +26,7 @@ MONTHS = ("January", "February", "March", "April", "May", "June", "July", "Augus
           "December")
 STATES = {
     "BW": "Baden-Württemberg", "BY": "Bavaria", "BE": "Berlin", "BB": "Brandenburg", "HB": "Bremen", "HH": "Hamburg",
-    "HE": "Hesse", "MV": "Mecklenburg", "HB,NI": "Lower Saxony", "NW": "North Rhine", "RP": "Palatinate",
+    "HE": "Hesse", "MV": "Mecklenburg", "HB,NI": "Lower Saxony", "NW": "N. Rhine-Westphalia", "RP": "Rhineland-Palat.",
     "SL": "Saarland", "SN": "Saxony", "ST": "Saxony-Anhalt", "SH": "Schleswig-Holstein", "TH": "Thuringia"}
 
 
@@ -35,7 +35,7 @@ class World:
     "Where the names of a column stand."
 
     kind: str  # "globe", "circle", "plane" or "" for nowhere
-    at: np.ndarray  # (n, 2): km east and north, or a place in the plane
+    at: np.ndarray  # (n, 2): km east and north, or a place in the plane; the middle is 0, 0
     away: np.ndarray  # (n, n): distances: km, steps around the circle, or lengths in the plane
 
     @property
@@ -59,7 +59,7 @@ def world_of(
         if place != "circle":
             raise ValueError(f"places[{column!r}]={place!r}: give 'circle', a dict, or (n, 2) numbers")
         turn, step = 2 * np.pi * np.arange(n) / n, np.abs(np.arange(n)[:, None] - np.arange(n))
-        return World("circle", np.stack([np.sin(turn), np.cos(turn)], 1), np.minimum(step, n - step).astype(float))
+        return World("circle", _centred(np.stack([np.sin(turn), np.cos(turn)], 1)), np.minimum(step, n - step) * 1.0)
     if isinstance(place, Mapping):
         if lacking := [v for v in levels if v not in place]:
             raise ValueError(f"places[{column!r}] has no {lacking[0]!r}: give each name a place, (north, east)")
@@ -68,10 +68,13 @@ def world_of(
             raise ValueError(f"places[{column!r}] must be degrees, (north, east), for each name")
         middle = globe.mean(0)
         flat = (globe - middle)[:, ::-1] * 111.2 * [np.cos(np.radians(middle[0])), 1]
-        return World("globe", flat, km(globe))
+        return World("globe", _centred(flat), km(globe))
     flat = as_matrix(f"places[{column!r}]", place)
     if flat.shape != (n, 2): raise ValueError(f"places[{column!r}] has shape {flat.shape}: give ({n}, 2)")
-    return World("plane", flat, distances(flat))
+    return World("plane", _centred(flat), distances(flat))
+
+
+def _centred(xy): return xy - (xy.max(0) + xy.min(0)) / 2
 
 
 def words_for(
