@@ -210,19 +210,6 @@ def test_the_state_moves_between_batch_sizes_devices_and_precisions():
     assert on_meta(tokens(5).to("meta"))[0].shape == (5, 7, 6)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("half", [False, True])
-def test_on_a_gpu_it_warns_of_nothing_and_the_state_follows(half):
-    enc, x = encoder(), tokens()
-    enc(x)
-    enc.cuda()
-    with warnings.catch_warnings(), torch.autocast("cuda", torch.float16, enabled=half):
-        warnings.simplefilter("error")
-        enc(x.cuda())[1].float().sum().backward()
-    assert enc.state[0][0].is_cuda and enc.rnns[0].weight_hh_l0.grad is not None
-    enc.cpu()(x)
-
-
 @pytest.mark.parametrize("rows", [[2, 0], torch.tensor([2, 0]), np.array([2, 0])])
 def test_select_keeps_the_rows_that_go_on(rows):
     enc, x, more = encoder().eval(), tokens(4), tokens(2, seed=5)
