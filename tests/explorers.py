@@ -127,7 +127,7 @@ ROWS = [
     Row("rnn", RNN + "RNNExplorer(trained='100 steps', step=8)", control="answer"),
     Row("writing", "from lessonkit.explorers.generation import GenerationExplorer\nGenerationExplorer()",
         control="written", hover=False),
-    Row("gates", "from lessonkit.explorers.gates import GateExplorer\nGateExplorer()", control="answer", hover=False),
+    Row("gates", "from lessonkit.explorers.gates import GateExplorer\nGateExplorer(step=20)", control="answer", hover=False),
     Row("network", NETWORK + "NetworkExplorer(step=60)", control="step", hover=False),
     Row("augment", AUGMENT, control="draw"),
     Row("conv", CONV + "ConvExplorer(pad=1)", control="place"),
