@@ -25,6 +25,7 @@ from lessonkit.explorers.bptt import BPTTExplorer
 from lessonkit.explorers.cam import CAMExplorer
 from lessonkit.explorers.conv import ConvExplorer
 from lessonkit.explorers.embedding import EmbeddingExplorer
+from lessonkit.explorers.entity import EntityExplorer
 from lessonkit.explorers.factor_sheet import FactorSheetExplorer
 from lessonkit.explorers.gates import GateExplorer
 from lessonkit.explorers.generation import GenerationExplorer
@@ -173,6 +174,12 @@ EDGES = {
     "embedding: frames": lambda: EmbeddingExplorer(None, frames=[PLANE * 0.1, PLANE + 1, PLANE], epoch=1),
     "gates: a letter that nobody knows, one unit": lambda: GateExplorer("Ω", *two_letters(1), "ab " * 400),
     "gates: a sentence as long as it may be": lambda: GateExplorer("b" * 60, *two_letters(9), "ab " * 400),
+    "entity: long names that stand nowhere": lambda: EntityExplorer({LONG: pd.DataFrame(
+        PLANE[:30], [f"{LONG[i % 9:]} {i}" for i in range(30)])}, selected=f"{LONG[3:]} 3"),
+    "entity: equal rows on a circle": lambda: EntityExplorer({"a": np.zeros((4, 3)) + np.eye(4, 3) * 1e-9},
+                                                             places={"a": "circle"}),
+    "entity: huge numbers in a plane, with frames": lambda: EntityExplorer(
+        {"a": [PLANE[:8] * 1e9, PLANE[:8] * 1e12]}, places={"a": PLANE[8:16] * 1e9}, selected=3, k=7),
     "lr-finder: a curve with a long name": lambda: LRFinderExplorer(finds(1)),
     "lr-finder: five curves": lambda: LRFinderExplorer(finds(5)),
     "lr-finder: a constant loss": lambda: LRFinderExplorer(LRFind(np.geomspace(1e-6, 1, 60), np.full(60, 2.3))),

@@ -107,6 +107,39 @@ def test_a_phone_gets_its_own_layout(offline, name):
     e.close()
 
 
+MARKUP = '</script><img src=x onerror="document.title=1"><a href="https://example.org">&lt;b&gt;'
+
+
+def hostile():
+    "Three explorers that show texts of the caller's own: a run, columns, tokens, points."
+    from sklearn.ensemble import RandomForestRegressor
+
+    from lessonkit.explorers.lr_finder import LRFinderExplorer
+    from lessonkit.explorers.waterfall import WaterfallExplorer
+    from lessonkit.lr_finder import LRFind
+
+    lrs, rng = np.geomspace(1e-6, 1, 60), np.random.default_rng(0)
+    find = LRFind(lrs, 2 - np.exp(-((np.log10(lrs) + 2) ** 2)))
+    X = pd.DataFrame(rng.normal(size=(60, 3)), columns=[MARKUP, "b", "c"])
+    forest = RandomForestRegressor(5, random_state=0).fit(X, X["b"])
+    return {"a run": LRFinderExplorer({MARKUP: find, "other": find}, run_name=MARKUP),
+            "a column": WaterfallExplorer(forest, X),
+            "points": PointMap(rng.normal(size=(20, 2)), [f"{MARKUP} {i}" for i in range(20)])}
+
+
+@pytest.mark.parametrize("name", ["a run", "a column", "points"])
+def test_markup_in_names_stays_text(offline, name, tmp_path):
+    e = hostile()[name]
+    e.title, e.about = f"about {MARKUP}", MARKUP
+    page = offline(e)
+    assert page.locator("h1").inner_text() == page.title() == e.title
+    if name == "a run": assert "<img" in sentence(page), "the name is not shown, so nothing was tried"
+    assert not page.locator("img[src=x], a[href*=example]").count()
+    assert "<img" not in (tmp_path / "page.html").read_text(encoding="utf-8")
+    for text in e._repr_mimebundle_()[0]: assert text in ("text/plain", "image/png") or "json" in text
+    e.close()
+
+
 def test_a_run_in_the_page_is_the_lessons(offline):
     "In double precision there, in single here: the curves of the losses agree to a thousandth."
     e = ScheduleExplorer("one_cycle", step=60, n_step=90)
