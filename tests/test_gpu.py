@@ -128,7 +128,7 @@ def test_the_net_of_the_shops_is_read_again(packed, tmp_path):
     done = rows_in_a_process("rossmann-net", "--tiny", "--data", packed / "text", "--out", tmp_path, "--minutes", 5)
     assert not done.returncode, done.stdout + done.stderr
     figures = json.loads((tmp_path / "figures.json").read_text())["gpu/rossmann-net"]
-    assert figures["seeds"] == figures["seeds_others"] == 1 and "held out" in figures["data"]
+    assert figures["seeds"] == len(figures["neighbors_embeddings_seeds"]) == 1 and "held out" in figures["data"]
     model, held = TabularModel.load(tmp_path / "rossmann-net.safetensors"), shops.Shops(packed, 4_000)
     assert held.error(shops.predict(model.net, held.x_held)) == pytest.approx(figures["rmspe"], rel=1e-4)
     card = json.loads((tmp_path / "rossmann-entities.json").read_text())

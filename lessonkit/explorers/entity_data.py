@@ -106,7 +106,8 @@ class Entities:
             tables = {c: [[*t] if isinstance(t, (list, tuple)) else [t]] for c, t in source.items()}
         else: raise TypeError(f"source is a {type(source).__name__}: give a TabularModel, or {{column: DataFrame}}")
         if not tables: raise ValueError("source has no column with three names or more")
-        self.levels, self.frames, self.worlds, self.words = {}, {}, {}, {}
+        self.levels, self.frames = {}, {}
+        self.worlds, self.words = {}, {}
         if places and (strange := [c for c in places if c not in tables]):
             raise ValueError(f"places names {strange[0]!r}; the columns are {', '.join(tables)}")
         for c, seeds in tables.items():

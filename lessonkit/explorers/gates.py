@@ -266,7 +266,7 @@ class GateExplorer(Explorer):
     def controls(self):
         layers = {i + 1: f"layer {i + 1}" for i in range(self.net.rnn.num_layers)}
         return [Words("phrase", "sentence", MOST), Player("step", len(self.phrase) - 1, "answer", interval=350),
-                Choice("event", list(EVENTS), "who follows"), Choice("part", self.parts, "shown"),
+                Choice("event", list(EVENTS), "units by"), Choice("part", self.parts, "shown"),
                 Choice("layer", layers)]
 
     def key_map(self):
@@ -283,7 +283,7 @@ class GateExplorer(Explorer):
             Chip("who is inside quotes", "Is there a unit that knows that it is between two quotation marks?",
                  dict(event="inside quotes", part=cell, layer=top), more_than_luck),
             Chip("who counts the line", "And one that knows how long ago the line ended?",
-                 dict(event="letters since the line end", part=cell, layer=top), more_than_luck),
+                 dict(event="place in the line", part=cell, layer=top), more_than_luck),
             Chip("how far back", "On which letters does the late answer hang? Guess how many letters back.", late,
                  lambda r: f"{reach_words(r)} It was read letter by letter; what is farther back hardly matters here."),
         ]

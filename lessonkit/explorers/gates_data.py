@@ -49,11 +49,11 @@ EVENTS = {
     "a quotation mark": lambda t: [int(c == '"') for c in t],
     "inside quotes": inside,
     "a line end": lambda t: [int(c == "\n") for c in t],
-    "letters since the line end": lambda t: since(t, "\n"),
+    "place in the line": lambda t: since(t, "\n"),
     "a space": lambda t: [int(c == " ") for c in t],
-    "letters since the word began": lambda t: since(t, " \n.,;:!?\"'()-"),
+    "place in the word": lambda t: since(t, " \n.,;:!?\"'()-"),
     "a vowel": lambda t: [int(c in "aeiouäöü") for c in t.lower()],
-    "the end of a sentence": lambda t: [int(c in ".!?") for c in t],
+    "a sentence end": lambda t: [int(c in ".!?") for c in t],
 }
 
 # %% ../../nbs/explorers/gates_data.ipynb #xg-study

@@ -157,7 +157,8 @@ class GenerationExplorer(Explorer):
 
     title, lesson, hint = "A net that writes", "33_gates", "click a bar to write that letter"
     about = ("Type a beginning, then let the net go on. The bars are its expectation of the next letter; luck, a "
-             "number from 0 to 1, takes one of them. Step back, change the temperature, and see what would have been.")
+             "number from 0 to 1, takes one of them. Step back, change the temperature, and see what would have been. "
+             "A page holds the net itself, its weights rounded to 63 steps a row where they are many.")
     watch, along = ("start", "written", "step", "temperature", "top_k", "top_p", "seed", "pointed"), "step"
     offers, engine = (), "lstm"
     view, sentence = staticmethod(view), staticmethod(sentence)

@@ -254,9 +254,9 @@ def test_one_door_for_tables(ask):
     "Sparse, of one dimension, of other columns: refused in one place, in the same words."
     X, y = load_iris(return_X_y=True)
     model = RandomForestRegressor(3, random_state=0).fit(X, y)
-    for words, given in {"sparse matrix": csr_matrix(X), "rows of 4 columns": X[:, 0],
+    for words, table in {"sparse matrix": csr_matrix(X), "rows of 4 columns": X[:, 0],
                          r"shape \(150, 3\)": X[:, :3]}.items():
-        with pytest.raises(ValueError, match=words): ask(model, given)
+        with pytest.raises(ValueError, match=words): ask(model, table)
     ask(model, X.tolist())
 
 

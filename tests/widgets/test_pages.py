@@ -1,5 +1,6 @@
 """Saved pages as they are met: opened from a file, without network, on a laptop and on a phone."""
 import numpy as np
+import pandas as pd
 import pytest
 
 from lessonkit.explorers.schedule import ScheduleExplorer
@@ -114,17 +115,18 @@ def hostile():
     "Three explorers that show texts of the caller's own: a run, columns, tokens, points."
     from sklearn.ensemble import RandomForestRegressor
 
+    from lessonkit.explorers.embedding import EmbeddingExplorer
     from lessonkit.explorers.lr_finder import LRFinderExplorer
     from lessonkit.explorers.waterfall import WaterfallExplorer
     from lessonkit.lr_finder import LRFind
 
     lrs, rng = np.geomspace(1e-6, 1, 60), np.random.default_rng(0)
-    find = LRFind(lrs, 2 - np.exp(-((np.log10(lrs) + 2) ** 2)))
+    find, other = (LRFind(lrs, 2 - np.exp(-((np.log10(lrs) + at) ** 2))) for at in (2, 3))
     X = pd.DataFrame(rng.normal(size=(60, 3)), columns=[MARKUP, "b", "c"])
     forest = RandomForestRegressor(5, random_state=0).fit(X, X["b"])
-    return {"a run": LRFinderExplorer({MARKUP: find, "other": find}, run_name=MARKUP),
+    return {"a run": LRFinderExplorer({"other": other, MARKUP: find}),
             "a column": WaterfallExplorer(forest, X),
-            "points": PointMap(rng.normal(size=(20, 2)), [f"{MARKUP} {i}" for i in range(20)])}
+            "points": EmbeddingExplorer(rng.normal(size=(20, 3)), [f"{MARKUP} {i}" for i in range(20)])}
 
 
 @pytest.mark.parametrize("name", ["a run", "a column", "points"])

@@ -124,23 +124,19 @@ def rows_for(name: str, how: str, net: MixedNet, shops: Shops, x) -> np.ndarray:
     return torch.cat([*out, (x[:, plain] - net.mean.cpu()[of]) / net.std.cpu()[of]], 1).numpy()
 
 
-def others(run: Run, shops: Shops, net: MixedNet, seed: int, cfg: dict, end: float) -> dict | None:
-    "RMSPE of the three other models, with and without embeddings, on samples of the training rows. None: no time."
+def other(run: Run, shops: Shops, net: MixedNet, name: str, how: str, seed: int, cfg: dict) -> float:
+    "RMSPE of another model on `how`, codes or this net's embeddings; fitted to a sample of the training rows."
     torch.manual_seed(seed)
-    order, log_sales, found = torch.randperm(len(shops.x)), shops.sales.log().numpy(), {}
-    for name, how in ((m, h) for m in MODELS for h in ("codes", "embeddings")):
-        if time.monotonic() > end: return None
-        began, rows = time.monotonic(), order[: cfg[f"{name}_rows"]]
-        prepare = partial(rows_for, name, how, net, shops)
-        model = MODELS[name](cfg, seed).fit(prepare(shops.x[rows]), log_sales[rows.numpy()])
-        guess = np.concatenate([model.predict(prepare(part)) for part in shops.x_held.split(8192)])
-        found[f"{name}_{how}"] = shops.error(np.exp(guess))
-        run.log(f"seed {seed}, {name} on {how}: RMSPE {found[f'{name}_{how}']:.4f}, "
-                f"{time.monotonic() - began:.0f} s, {len(rows):,} rows")
-    return found
+    rows, began = torch.randperm(len(shops.x))[: cfg[f"{name}_rows"]], time.monotonic()
+    prepare = partial(rows_for, name, how, net, shops)
+    model = MODELS[name](cfg, seed).fit(prepare(shops.x[rows]), shops.sales.log()[rows].numpy())
+    guess = np.concatenate([model.predict(prepare(part)) for part in shops.x_held.split(8192)])
+    error = shops.error(np.exp(guess))
+    run.log(f"seed {seed}, {name} on {how}: RMSPE {error:.4f}, {time.monotonic() - began:.0f} s, {len(rows):,} rows")
+    return error
 
 
-def settings(run: Run, seconds: float) -> dict:
+def settings(run: Run) -> dict:
     "What fits the machine: the original's layers on a GPU, a quarter of their width on a CPU."
     if run.tiny:
         return dict(layers=[16, 8], dropout=0., bs=256, lr=1e-2, wd=.01, epochs=1, average=1, trees=3, rounds=5,
@@ -158,7 +154,7 @@ def rossmann_row(run: Run, seconds: float):
 
     Seeds whose training the time cuts short are left out; the rows of a sample are drawn anew for each seed."""
     end, shops = time.monotonic() + seconds, Shops(run.data, 4_000 if run.tiny else None)
-    cfg, nets, rest = settings(run, seconds), [], []
+    cfg, nets, rest = settings(run), [], {}
     data = f"{len(shops.x):,} rows, the last {len(shops.x_held):,} by date held out; rows without sales are absent"
     run.save(settings=cfg, data=f"Rossmann, {data}", average=f"weights of the last {cfg['average']} epochs")
     for seed in range(run.seeds or 3):
@@ -171,12 +167,12 @@ def rossmann_row(run: Run, seconds: float):
                  histories=[f["history"] for _, f in nets], seeds=len(nets))
         entities(run, shops, [f["frames"] for _, f in nets])
         run.log(f"seed {seed}: averaged weights, RMSPE {nets[-1][1]['rmspe']:.4f}")
-    for seed, (net, _) in enumerate(nets):
-        found = others(run, shops, net, seed, cfg, end)
-        if found is None: run.save(note_others=f"seed {seed}'s other models stopped by the clock")
-        if found is None: break
-        rest.append(found)
-        run.save(**summary(rest, *rest[0]), seeds_others=len(rest), cpu_minutes=time.process_time() / 60)
+    for seed, (net, _) in enumerate(nets):  # one seed of each first: the clock may stop the others
+        for key in (f"{name}_{how}" for name in MODELS for how in ("codes", "embeddings")):
+            if time.monotonic() > end: return run.save(note_others=f"stopped by the clock before seed {seed}'s {key}")
+            rest.setdefault(key, []).append(other(run, shops, net, *key.split("_"), seed, cfg))
+            run.save(**summary([{key: v} for v in rest[key]], key), **{f"{key}_seeds": rest[key]},
+                     cpu_minutes=time.process_time() / 60)
 
 
 def keep(run: Run, shops: Shops, net: MixedNet, figures: dict, cfg: dict):
