@@ -20,7 +20,7 @@ from ..course.nets import ARCHITECTURES, card
 from ..images import PictureError, open_picture
 
 # %% ../../nbs/explorers/cam_pictures.ipynb #xcp-read
-SOURCE, SHOWN, THUMB = 1024, 352, 36  # px of the longer side: kept, sent to the browser, of the small ones
+SOURCE, SHOWN, THUMB = 1024, 328, 36  # px of the longer side: kept, sent to the browser, of the small ones
 
 
 def decoded(

@@ -95,6 +95,9 @@ def sentence(r: CamRecord) -> str:
     which = "the strongest cell" if r.how == "strongest" else "the cell"
     cell = f"{which[0].upper()}{which[1:]}, row {row + 1}, column {col + 1}, adds {signed(value)} to {what}"
     note = f" Read with care: {', '.join(r.notes)}." if r.notes else ""
+    if r.threshold > 0:
+        seen = int((np.abs(r.heat) >= r.threshold * r.limit).sum())
+        note = f" Painted: {seen} of {r.heat.size} cells, those of {number(r.threshold * r.limit)} or more.{note}"
     return f"{says}. {cell}. For {name}: {sums(r)}.{note}"
 
 # %% ../../nbs/explorers/cam_view.ipynb #xcv-view

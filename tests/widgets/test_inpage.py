@@ -81,10 +81,12 @@ const listed = (v) => v?.data instanceof Float64Array
   : v instanceof Map ? Object.fromEntries([...v].map(([k, u]) => [k, listed(u)])) : Array.isArray(v) ? v.map(listed)
   : v instanceof DataView || v instanceof Function ? null : typeof v === 'number' ? word(v)
   : v instanceof Object ? Object.fromEntries(Object.entries(v).map(([k, u]) => [k, listed(u)])) : v;
-const drawn = (tables) => ([k, v]) => [k, k === 'colors' ? tables[v].length : !(v instanceof DataView) ? listed(v) : k === 'codes' ? null
+const drawn = (tables) => ([k, v]) => [k, k === 'colors' ? tables[v].length
+  : !(v instanceof DataView) ? listed(v) : k === 'codes' ? null
   : [...(/^(xy|xywh|size)$/.test(k) ? new Float32Array(v.buffer) : new Uint8Array(v.buffer))].map(word)];
 const read = ({explorer: e}) => {
-  const scene = listed(e._scene), kept = (it) => Object.fromEntries([...it].filter(([k]) => k !== 'codes').map(drawn(e._scene.get('tables'))));
+  const scene = listed(e._scene), draw = drawn(e._scene.get('tables'));
+  const kept = (it) => Object.fromEntries([...it].filter(([k]) => k !== 'codes').map(draw));
   return { text: e._text, error: e._error, values: listed(e._values), off: listed(e._off), asked: listed(e._asked),
     record: listed(call(e, 'record')), scene: {...scene, tables: 0, items: e._scene.get('items').map(kept)} };
 };

@@ -4,10 +4,16 @@
 function machine() {
   let net = null;
   const prod = (a) => a.reduce((s, v) => s * v, 1);
-  // [whole numbers from −127 to 127, raised by 128; a scale a filter; shape] → weights
+  // Whole numbers from −127 to 127, as letters (cam_data.letters).
+  function numbers(text, n) {
+    const out = new Int8Array(n), at = (i) => { const c = text.charCodeAt(i) - 35; return c > 56 ? c - 1 : c; };
+    for (let i = 0, k = 0; k < n; k++) { const v = at(i++); out[k] = v < 89 ? v - 44 : (v === 89 ? -1 : 1) * (at(i++) + 45); }
+    return out;
+  }
+  // [such numbers, a scale a filter; or plain weights; their shape]
   function weights([values, scales, shape]) {
-    const q = values.data, s = scales.data, per = prod(shape.slice(1));
-    return { w: s.length ? Float64Array.from(q, (v, i) => (v - 128) * s[Math.floor(i / per)]) : Float64Array.from(q), shape };
+    const n = prod(shape), per = n / shape[0], s = scales.data, q = typeof values === "string" ? numbers(values, n) : null;
+    return { w: q ? Float64Array.from(q, (v, i) => v * s[Math.floor(i / per)]) : Float64Array.from(values.data), shape };
   }
   // Rows in groups of four, the four numbers of a column side by side: what the innermost loop reads, in the order it reads it.
   function fours(w, rows, cols) {
@@ -162,7 +168,7 @@ function region(p, box, crop) {
   return cut(p, l + x0, t + y0, Math.max(x1, x0 + 1) - x0, Math.max(y1, y0 + 1) - y0);
 }
 function gray(p) {
-  const [w, h] = sizeOf(p.w, p.h, 352), { d } = resized(p, w, h);
+  const [w, h] = sizeOf(p.w, p.h, 328), { d } = resized(p, w, h);
   return new ND(Float64Array.from({ length: w * h }, (_, i) => Math.floor((299 * d[3 * i] + 587 * d[3 * i + 1] + 114 * d[3 * i + 2]) / 1000)), [h, w], "B");
 }
 function thumb(p) {
@@ -215,7 +221,7 @@ export function second_look(heat) {
 
 const SMALL = 40_000; // weights: below, the answer comes at once
 function ask(net) { // → (x, side) ⇒ { cells, h, w }, or a promise of it
-  const count = (steps) => steps.reduce((s, [kind, ...v]) => s + (kind === "conv" ? v[0][0].size : kind === "branch" ? count(v[0]) + count(v[1]) : 0), 0);
+  const product = (a) => a.reduce((s, v) => s * v, 1), count = (steps) => steps.reduce((s, [kind, ...v]) => s + (kind === "conv" ? product(v[0][2]) : kind === "branch" ? count(v[0]) + count(v[1]) : 0), 0);
   const here = () => { const m = machine(); m.load(net); return m.cells; };
   if (count(net.get("steps")) < SMALL) return here();
   let direct = null;
@@ -286,6 +292,8 @@ export const methods = (e, tell) => {
     tell();
   };
   e._paging = false; // it was being written
+  e.whole ??= e.seen;
+  e.base ??= e.seen;
   let turn = 0, busy = false, next = false, asked = [];
   // The steps of `_look` in Python; each may have to wait for the worker, and the reader may be elsewhere by then.
   function* steps() {
