@@ -122,7 +122,7 @@ ROWS = [
     Row("waterfall", WATERFALL, control="value", hover=False),
     Row("search", SEARCH, control="rank"),
     Row("embedding", EMBEDDING.format(n=9_066), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),
-    Row("entity", ENTITY, control="epoch"),
+    Row("entity", ENTITY, control="canvas", keys=("PageDown", "PageUp")),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
     Row("cam", CAM + "CAMExplorer(picture=3)", control="threshold"),
     Row("rnn", RNN + "RNNExplorer(trained='100 steps', step=8)", control="answer"),
