@@ -193,8 +193,7 @@ class EntityExplorer(Explorer):
         self.of = e = Entities(source, places)
         self.n_seeds = max(len(f) for f in e.frames.values())
         self.n_frames = max(len(f[0]) for f in e.frames.values())
-        if self.n_frames == 1: self.watch = tuple(n for n in self.watch if n != "epoch")
-        if self.n_frames == 1: self.along = "k"
+        if self.n_frames == 1: self.watch, self.along = tuple(n for n in self.watch if n != "epoch"), "k"
         first = next((c for c, w in e.worlds.items() if w.kind == "globe"), None) or next(
             (c for c, w in e.worlds.items() if w.kind), next(iter(e.levels)))
         super().__init__(column=first if column is None else column, **{"epoch": self.n_frames - 1, **state})
