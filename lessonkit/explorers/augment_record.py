@@ -47,7 +47,7 @@ def sentence(r: AugmentRecord) -> str:
     "What the net says to the picture, how many views agree, and what their mean does to the answer."
     (alone, sure, right), n = r.answer(0), len(r.p) - 1
     known = r.truth >= 0
-    text = f"Draw {r.seed}{f', {r.net}' if r.net else ''}: as it is, the net says {alone} ({sure:.2f})"
+    text = f"Draw {r.seed}{f', net “{r.net}”' if r.net else ''}: as it is, the net says {alone} ({sure:.2f})"
     text += f", which is {'right' if right else f'wrong: it is {r.classes[r.truth]}'}. " if known else ". "
     agree = int((r.p[1:].argmax(1) == r.p[0].argmax()).sum())
     text += f"Of {n} views, {r.limits}, {agree} say the same. {verdict(r)}"

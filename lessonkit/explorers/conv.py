@@ -166,7 +166,8 @@ class ConvExplorer(Explorer):
         found = feature_maps(model, prepare(photo if photo.ndim == 3 else np.stack([photo] * 3, 2)))
         if not found: raise ValueError("net has no convolution among its parts: give one like lesson 41's")
         self.layers = list(found)
-        self._maps, self._signed, self._channels = ([v[i] for v in found.values()] for i in range(3))
+        self._maps, self._signed = ([v[i] for v in found.values()] for i in (0, 1))
+        self._channels = [v[2] for v in found.values()]
         self._learned = learned_kernels(model, prepare.std, self._channels[0])
         self._where, own = (stride, pad, 0, 0), kernel is not None
         if own: kernel = tuple(float(v) for v in np.ravel(np.asarray(kernel, float)))

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from lessonkit.char_rnn import char_data, char_net
 from lessonkit.course.nets import CharNet, load_net
+from lessonkit.explorers.gates import GateExplorer
 from lessonkit.explorers.generation import MOST, GenerationExplorer
 from lessonkit.explorers.generation_data import as_in_page, for_page
 from lessonkit.gates import distribution
@@ -16,12 +18,15 @@ from lessonkit.widgets.inpage import packed
 from .test_pages import changed, offline, sentence  # noqa: F401  (`offline` is a fixture)
 
 TEXT = ('he who says "i will" has already begun to obey himself.\nand what of the truth? suppose that it is a woman; '
-        "what then? is there not ground for suspecting that all philosophers, so far as they were dogmatic, have failed")
+        "what then? is there not ground for suspecting that all philosophers, so far as they were dogmatic, failed")
 ENGINE = (STATIC / "engines" / "lstm.js").read_text(encoding="utf-8")
 RUN = """
 let read = null;
 export const open = (net) => { read = reader(py.revive(JSON.parse(net))); };
-export const answers = (ids) => { let a, state = null; return ids.map((i) => { [a, state] = read(i, state); return [...a.data]; }); };
+export const answers = (ids) => {
+  let a, state = null;
+  return ids.map((i) => { [a, state] = read(i, state); return [...a.data]; });
+};
 export const chances = (x, how) => [...distribution(np.array(x), py.kw(how)).data];
 """
 
@@ -104,6 +109,19 @@ def test_the_page_goes_on_writing_on_a_phone(offline):  # noqa: F811
     assert now.startswith("After “what is it that ” the net expects") and "0 written" in now
     assert not page.locator(".lk-error").inner_text()
     e.close()
+
+
+def test_a_learners_own_net_is_opened_and_writes():
+    "As lesson 31 makes one: its vocabulary's symbols, its kinds with gates."
+    data = char_data("one net reads,\nand another \"writes\"\n" * 90)
+    for kind in ("GRU", "LSTM"):
+        net = char_net(kind, len(data.vocab), n_hid=12)
+        e = GateExplorer("one net", net, data.vocab.itos, "one net reads,\n" * 90, event="a line end")
+        assert e.record().n_units == 12 and "a line end" in e.narration and not e.error
+        w = GenerationExplorer("one ", net, data.vocab.itos, step=40)
+        assert len(w.written) == 40 and set(w.written) <= set(data.vocab.itos) and w.computes()
+        assert net.training and all(p.requires_grad for p in net.parameters())  # theirs stays as it was
+        e.close(), w.close()
 
 
 def test_a_net_that_no_page_can_run_is_recorded():

@@ -329,7 +329,8 @@ def imdb_row(run: Run, seconds: float):
     found["kept_perplexity"] = evaluate_lm(run, lm, data.stream(data.lm_docs[2]), size)["perplexity"]  # int8's cost
     run.save(**found)
     run.write(f"{name}.json", {
-        "name": name, **run.about, "what": "language model: state dict of lessonkit.awd_lstm.LanguageModel, by unpacked()",
+        "name": name, **run.about,
+        "what": "language model: state dict of lessonkit.awd_lstm.LanguageModel, by unpacked()",
         "files": {f: hashlib.sha256(part).hexdigest() for f, part in zip(names, parts)},
         "widths": [size.emb, *[size.hidden] * (size.n_layers - 1), size.emb],
         "vocabulary": f"the pack's first {size.vocab} itos",

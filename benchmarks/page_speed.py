@@ -1,4 +1,4 @@
-"""How fast a saved page writes, in Chromium: `python benchmarks/bench_writing.py` (nothing else should run meanwhile).
+"""How fast a saved page writes, in Chromium: `python benchmarks/page_speed.py` (nothing else should run meanwhile).
 
 The letters a second of a page with the course's LSTM (2 × 512), from the key that asks for 200 letters to the new
 picture, by the clock and by the time that the page's thread was given: on a busy machine they differ."""
