@@ -94,6 +94,8 @@ def net(flip):
 nets = {"as they are": net(False), "mirrored, too": net(True)}
 AugmentExplorer(x[300:330], y[300:330], nets, mean=(4.8,), std=(6.,), edge="zeros")"""
 CONV = "from lessonkit.explorers.conv import ConvExplorer\n"
+CAM = "from lessonkit.explorers.cam import CAMExplorer\n"
+ENTITY = "from lessonkit.explorers.entity import EntityExplorer\nEntityExplorer(selected='BE')"
 RNN = "from lessonkit.explorers.rnn import RNNExplorer\n"
 ROWS = [
     Row(
@@ -116,20 +118,26 @@ ROWS = [
     ),
     Row("sgd", "from lessonkit.explorers.sgd import SGDExplorer\nSGDExplorer()", control="step"),
     Row("bagging", "from lessonkit.explorers.bagging import BaggingExplorer\nBaggingExplorer()", control="first k"),
-    Row("bagging-own", OWN_FOREST, control="first k"),
     Row("sheet", SHEET, control="step"),
     Row("waterfall", WATERFALL, control="value", hover=False),
     Row("search", SEARCH, control="rank"),
     Row("embedding", EMBEDDING.format(n=9_066), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),
+    Row("entity", ENTITY, control="epoch", keys=("ArrowLeft", "ArrowRight")),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
+    Row("cam", CAM + "CAMExplorer(picture=3)", control="threshold"),
     Row("rnn", RNN + "RNNExplorer(trained='100 steps', step=8)", control="answer"),
+    Row("writing", "from lessonkit.explorers.generation import GenerationExplorer\nGenerationExplorer()",
+        control="written", hover=False),
+    Row("gates", "from lessonkit.explorers.gates import GateExplorer\nGateExplorer(step=20)", control="answer",
+        hover=False),
     Row("network", NETWORK + "NetworkExplorer(step=60)", control="step", hover=False),
     Row("augment", AUGMENT, control="draw"),
     Row("conv", CONV + "ConvExplorer(pad=1)", control="place"),
-    Row("network-classes", NETWORK + "NetworkExplorer(task='classes', step=60)", control="step", hover=False),
 ]
-# twenty million tokens, or a hundred thousand points, open and move as quickly as few
-BIG = [
+# other data, much of it or of another kind: they open and move as quickly; the rest is the same explorer's above
+MORE = [
+    Row("bagging-own", OWN_FOREST, control="first k"),
+    Row("network-classes", NETWORK + "NetworkExplorer(task='classes', step=60)", control="step", hover=False),
     Row("bptt-20M", BPTT + "import numpy as np\nBPTTExplorer(np.arange(20_000_000) % 251)", control="step"),
     Row("embedding-100k", EMBEDDING.format(n=100_000), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),
 ]

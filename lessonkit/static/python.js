@@ -261,7 +261,7 @@ const STR = {
 };
 const LIST = {
   append: (a, v) => { a.push(v); return null; }, extend: (a, v) => { a.push(...v); return null; }, index: (a, v) => { const i = a.findIndex((u) => same(u, v)); if (i < 0) throw new PyError("ValueError", `${repr(v)} is not there`); return i; }, count: (a, v) => a.filter((u) => same(u, v)).length, copy: (a) => [...a],
-  pop: (a, i) => (i === undefined ? a.pop() : a.splice(i, 1)[0]), any: (a) => a.some(truth), all: (a) => a.every(truth), insert: (a, i, v) => { a.splice(i, 0, v); return null; }, sort: (a, ...k) => { a.splice(0, a.length, ...py.sorted(a, ...k)); return null; },
+  pop: (a, i) => (i === undefined ? a.pop() : a.splice(i, 1)[0]), any: (a) => a.some(truth), all: (a) => a.every(truth), insert: (a, i, v) => { a.splice(i, 0, v); return null; }, reverse: (a) => { a.reverse(); return null; }, sort: (a, ...k) => { a.splice(0, a.length, ...py.sorted(a, ...k)); return null; },
 };
 const DICT = {
   get: (m, k, other = null) => (m.has(k) ? m.get(k) : other), items: (m) => [...m], keys: (m) => [...m.keys()], values: (m) => [...m.values()], copy: (m) => new Map(m), clear: (m) => { m.clear(); return null; },
