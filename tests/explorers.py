@@ -76,6 +76,7 @@ table = pd.DataFrame(dict(title=[f"Movie number {{i}} ({{1950 + i % 60}})" for i
                           ratings=rng.geometric(.02, n), genre=rng.choice(["Drama", "Comedy", "Action"], n)))
 EmbeddingExplorer(matrix, table, popularity="ratings", color="genre", selected=(7,))"""
 RNN = "from lessonkit.explorers.rnn import RNNExplorer\n"
+EVIDENCE = "from lessonkit.explorers.evidence import EvidenceExplorer\nEvidenceExplorer()"
 ROWS = [
     Row(
         "bptt",
@@ -104,6 +105,7 @@ ROWS = [
     Row("embedding", EMBEDDING.format(n=9_066), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
     Row("rnn", RNN + "RNNExplorer(trained='100 steps', step=8)", control="answer"),
+    Row("evidence", EVIDENCE, control="word"),
     Row("network", NETWORK + "NetworkExplorer(step=60)", control="step", hover=False),
     Row("network-classes", NETWORK + "NetworkExplorer(task='classes', step=60)", control="step", hover=False),
 ]

@@ -19,6 +19,7 @@ from lessonkit.explorers.bagging import BaggingExplorer
 from lessonkit.explorers.bptt import BPTTExplorer
 from lessonkit.explorers.embedding import EmbeddingExplorer
 from lessonkit.explorers.factor_sheet import FactorSheetExplorer
+from lessonkit.explorers.evidence import EvidenceExplorer
 from lessonkit.explorers.lr_finder import LRFinderExplorer
 from lessonkit.explorers.rnn import RNNExplorer
 from lessonkit.explorers.schedule import ScheduleExplorer
@@ -143,6 +144,11 @@ EDGES = {
     "embedding: nine kinds": lambda: EmbeddingExplorer(PLANE, pd.DataFrame(
         dict(name=[f"n{i}" for i in range(60)], kind=[f"{LONG[i % 9:]}" for i in range(60)])), color="kind"),
     "embedding: frames": lambda: EmbeddingExplorer(None, frames=[PLANE * 0.1, PLANE + 1, PLANE], epoch=1),
+    "evidence: a word wider than a phone": lambda: EvidenceExplorer("so " + "w" * 80 + " dull"),
+    "evidence: as many words as there may be": lambda: EvidenceExplorer("not " * 60),
+    "evidence: all but one left out": lambda: EvidenceExplorer("not so bad", edits={0: "", 1: ""}),
+    "evidence: long names of classes": lambda: EvidenceExplorer(classes=(LONG, LONG + "!")),
+    "evidence: words nobody knows": lambda: EvidenceExplorer("Ω ж 😀", measure="gradient"),
     "lr-finder: a curve with a long name": lambda: LRFinderExplorer(finds(1)),
     "lr-finder: five curves": lambda: LRFinderExplorer(finds(5)),
     "lr-finder: a constant loss": lambda: LRFinderExplorer(LRFind(np.geomspace(1e-6, 1, 60), np.full(60, 2.3))),
