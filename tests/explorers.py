@@ -97,6 +97,7 @@ CONV = "from lessonkit.explorers.conv import ConvExplorer\n"
 CAM = "from lessonkit.explorers.cam import CAMExplorer\n"
 ENTITY = "from lessonkit.explorers.entity import EntityExplorer\nEntityExplorer(selected='BE', epoch=3)"
 RNN = "from lessonkit.explorers.rnn import RNNExplorer\n"
+EVIDENCE = "from lessonkit.explorers.evidence import EvidenceExplorer\nEvidenceExplorer()"
 ROWS = [
     Row(
         "bptt",
@@ -130,6 +131,7 @@ ROWS = [
         control="written", hover=False),
     Row("gates", "from lessonkit.explorers.gates import GateExplorer\nGateExplorer(step=20)", control="answer",
         hover=False),
+    Row("evidence", EVIDENCE, control="word"),
     Row("network", NETWORK + "NetworkExplorer(step=60)", control="step", hover=False),
     Row("augment", AUGMENT, control="draw"),
     Row("conv", CONV + "ConvExplorer(pad=1)", control="place"),
