@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from torch.utils.data import TensorDataset
 
 from .collab import FUSED, squeeze
-from .engines.checks import as_matrix, mask, one_column, seeded, shaped, whole
+from .engines.checks import as_matrix, date_column, mask, numbers, one_column, seeded, shaped, whole
 from .engines.ratings import range_ends
 from .engines.table_encoder import TableEncoder
 from .learner import DataLoaders, Learner, Snapshots
@@ -34,17 +34,16 @@ def elapsed(
     """Days since the last event of the same group, and until its next one; 0 and 0 on the day itself.
 
     `until` looks ahead: use it only for what is known beforehand, such as holidays. Raises ValueError for gaps."""
-    n = len(event)
-    days = pd.Series(pd.to_datetime(np.asarray(dates)))
+    n, at = len(one_column(event, name="event")), date_column("dates", dates)
     groups = np.zeros(n, int) if groups is None else np.asarray(groups)
-    for name, given in (("dates", days), ("groups", groups)):
+    for name, given in (("dates", at), ("groups", groups)):
         if len(given) != n: raise ValueError(f"{name} has {len(given)} rows and event {n}: give one each")
         if pd.isna(given).any(): raise ValueError(f"{name} has gaps: leave these rows out first")
-    t = pd.DataFrame({"day": days, "group": groups}).assign(at=days.where(mask(event, n, "event")))
+    t = pd.DataFrame({"day": at, "group": groups}).assign(at=at.where(mask(event, n, "event")))
     t = t.sort_values(["group", "day"], kind="stable")
     by = t["at"].groupby(t["group"])
     found = pd.DataFrame({"since": t["day"] - by.ffill(), "until": by.bfill() - t["day"]}) / pd.Timedelta(days=1)
-    return found.sort_index().set_axis(getattr(event, "index", range(n)))
+    return found.sort_index().set_axis(event.index if isinstance(event, pd.Series) else range(n))
 
 # %% ../nbs/22_tabular.ipynb #tb-join
 WEATHER = ("Mean_TemperatureC", "Max_Wind_SpeedKm_h", "Mean_Humidity", "CloudCover", "Precipitationmm", "Events")
@@ -96,9 +95,9 @@ def rmspe(
     y,  # (n,) positive: shares of zero are not defined
 ) -> float:
     "The root of the mean squared error in shares of the truth: .1 is about a tenth off."
-    y = one_column(y).astype(float)
-    guess = one_column(guess, len(y), "guess")
-    if not (y > 0).all(): raise ValueError(f"y holds {y[~(y > 0)][0]}: leave out what is not above 0")
+    y = numbers("y", y, above=0)
+    guess = numbers("guess", guess, len(y))
+    if not len(y): raise ValueError("y is empty: give one row or more")
     return float(np.sqrt(((guess / y - 1) ** 2).mean()))
 
 
@@ -107,9 +106,8 @@ def last_days(
     n: int = 42,  # six weeks, as many as the competition asked for
 ) -> np.ndarray:  # (n,) bool
     "Which rows belong to the last `n` days: to be held out. Raises ValueError for gaps, or where nothing is left."
-    days = pd.Series(pd.to_datetime(np.asarray(dates)))
-    if days.isna().any(): raise ValueError("dates has gaps: leave these rows out first")
-    held = (days > days.max() - pd.Timedelta(days=whole("n", n))).to_numpy()
+    at = date_column("dates", dates)
+    held = ((at.max() - at).dt.days < whole("n", n)).to_numpy()
     if held.all(): raise ValueError(f"n={n} days hold out all rows: take fewer")
     return held
 
@@ -157,6 +155,7 @@ class MixedNet(nn.Module):
         x: Tensor,  # (n, d)
     ) -> Tensor:  # (n, all embeddings' numbers, then the numbers, each of mean 0 and spread 1)
         "The rows with each code replaced by its embedding. Raises ValueError, IndexError for rows that do not fit."
+        x = torch.as_tensor(x)
         if x.ndim != 2 or x.shape[1] != len(self.coded) + len(self.plain):
             raise ValueError(f"x has shape {tuple(x.shape)}: give (n, {len(self.coded) + len(self.plain)})")
         x, parts = x.float(), []
@@ -285,8 +284,9 @@ def fit_tabular(
 ) -> tuple[TabularModel, Learner]:
     "Encoder, net, training: what this lesson does step by step. Raises as the encoder does, by a column's name."
     if len(table) < 2: raise ValueError(f"table has {len(table)} rows: a net needs 2 or more to learn from")
-    y = one_column(y, len(table)).astype(float)
-    if not np.isfinite(y).all() or log and not (y > 0).all(): raise ValueError("y holds gaps, or numbers not above 0")
+    n_epoch, average, bs = whole("n_epoch", n_epoch), whole("average", average), whole("bs", bs, 2)
+    checked = lambda name, y, n: numbers(name, y, n, above=0 if log else -np.inf)
+    y = checked("y", y, len(table))
     encoder = (TableEncoder(gaps_apart=True) if encoder is None else encoder).fit(table)
     as_y = lambda v: torch.tensor(np.log(v) if log else v, dtype=torch.float32)
     as_x = lambda t: torch.from_numpy(encoder.transform(t).to_numpy(np.float32, copy=True))
@@ -295,7 +295,8 @@ def fit_tabular(
     options = dict(n_codes=list(encoder.n_codes().values()),
                    y_range=(float(target.min()) - wide, float(target.max()) + wide)) | options
     with seeded(seed): net = MixedNet(**options).fit_numbers(x, target)
-    held = None if valid is None else (as_x(valid[0]), as_y(one_column(valid[1], len(valid[0])).astype(float)))
+    if not isinstance(valid, tuple | None): raise TypeError(f"valid is a {type(valid).__name__}: give (table, y)")
+    held = None if valid is None else (as_x(valid[0]), as_y(checked("the y of valid", valid[1], len(valid[0]))))
     rows = TensorDataset(x, target), None if held is None else TensorDataset(*held)
     dls = DataLoaders.from_datasets(*rows, bs=bs, seed=seed, drop_last=len(x) % bs == 1)  # BatchNorm needs two rows
     learn = Learner(net, dls, F.mse_loss, FUSED)
@@ -319,6 +320,7 @@ def km(
     places,  # (n, 2): degrees north, degrees east
 ) -> np.ndarray:  # (n, n)
     "Distances on the globe, by the haversine formula."
+    shaped("places", places, (len(places), 2))
     lat, lon = np.radians(as_matrix("places", places)).T
     up, across = (np.sin((a[:, None] - a) / 2) ** 2 for a in (lat, lon))
     half = up + np.cos(lat[:, None]) * np.cos(lat) * across
@@ -332,14 +334,17 @@ def go_together(
     seed: int = 0,
 ) -> tuple[float, float]:  # Spearman's correlation over all pairs, −1 to 1; the share of shuffles that reach it
     "Whether things that are far apart in one way are so in another (Mantel 1967): names are shuffled, not pairs."
-    shaped("b", b, np.shape(a))
+    a, b = as_matrix("a", a), as_matrix("b", b)
     size, rng = len(a), np.random.default_rng(whole("seed", seed, 0))
     if size < 4: raise ValueError(f"a has {size} rows: with fewer than 4 there is nothing to shuffle")
     pairs = np.triu_indices(size, 1)
+    for name, m in (("a", a), ("b", b)):
+        shaped(name, m, (size, size))
+        if not np.ptp(m[pairs]): raise ValueError(f"{name} has one distance for all pairs: nothing can go with it")
     ranks = lambda m: pd.Series(m[pairs]).rank().to_numpy()
     full = np.zeros((size, size))
-    full[pairs] = ranks(np.asarray(b))
-    full, first = full + full.T, ranks(np.asarray(a))
+    full[pairs] = ranks(b)
+    full, first = full + full.T, ranks(a)
     like = lambda order: float(np.corrcoef(first, full[np.ix_(order, order)][pairs])[0, 1])
     found = like(np.arange(size))
     return found, (1 + sum(like(rng.permutation(size)) >= found for _ in range(whole("n", n)))) / (n + 1)
