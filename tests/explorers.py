@@ -95,8 +95,9 @@ nets = {"as they are": net(False), "mirrored, too": net(True)}
 AugmentExplorer(x[300:330], y[300:330], nets, mean=(4.8,), std=(6.,), edge="zeros")"""
 CONV = "from lessonkit.explorers.conv import ConvExplorer\n"
 CAM = "from lessonkit.explorers.cam import CAMExplorer\n"
-ENTITY = "from lessonkit.explorers.entity import EntityExplorer\nEntityExplorer(selected='BE')"
+ENTITY = "from lessonkit.explorers.entity import EntityExplorer\nEntityExplorer(selected='BE', epoch=3)"
 RNN = "from lessonkit.explorers.rnn import RNNExplorer\n"
+EVIDENCE = "from lessonkit.explorers.evidence import EvidenceExplorer\nEvidenceExplorer()"
 ROWS = [
     Row(
         "bptt",
@@ -122,7 +123,7 @@ ROWS = [
     Row("waterfall", WATERFALL, control="value", hover=False),
     Row("search", SEARCH, control="rank"),
     Row("embedding", EMBEDDING.format(n=9_066), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),
-    Row("entity", ENTITY, control="epoch", keys=("ArrowLeft", "ArrowRight")),
+    Row("entity", ENTITY, control="canvas", keys=("PageDown", "PageUp")),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
     Row("cam", CAM + "CAMExplorer(picture=3)", control="threshold"),
     Row("rnn", RNN + "RNNExplorer(trained='100 steps', step=8)", control="answer"),
@@ -130,6 +131,7 @@ ROWS = [
         control="written", hover=False),
     Row("gates", "from lessonkit.explorers.gates import GateExplorer\nGateExplorer(step=20)", control="answer",
         hover=False),
+    Row("evidence", EVIDENCE, control="word"),
     Row("network", NETWORK + "NetworkExplorer(step=60)", control="step", hover=False),
     Row("augment", AUGMENT, control="draw"),
     Row("conv", CONV + "ConvExplorer(pad=1)", control="place"),
