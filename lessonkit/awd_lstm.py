@@ -296,9 +296,9 @@ def perplexity(
     was, state, _ = model.training, model.encoder.state, model.eval().reset()
     try:
         for x, y in batches:
-            act = model(x).activations.float()
+            act, marks = model(x).activations.float(), marks.to(y.device)
             total = total + F.cross_entropy(act.flatten(0, 1), y.flatten(), reduction="sum").double()
-            n, n_marks = n + y.numel(), n_marks + torch.isin(y, marks.to(y.device)).sum()
+            n, n_marks = n + y.numel(), n_marks + torch.isin(y, marks).sum()
     finally:
         model.train(was)
         model.encoder.state = state

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from .engines.checks import mask, number, one_column, same_columns, whole
+from .engines.checks import as_matrix, as_table, mask, number, one_column, same_columns, whole
 from .engines.flat_forest import (BAGS, BOOSTERS, FORESTS, TREES, FlatForest, last_left, leaf_answers,
                                            trees_of)
 from .engines.rectangles import centers, edges, leaves, paint, plane
@@ -271,9 +271,8 @@ def tree_answers(
     X,  # (n, n_features)
 ) -> np.ndarray:  # (n_trees, n, n_out): proportions in the forest's order of classes, or numbers
     "What every tree of a forest says about each row."
-    same_columns(forest, X, "the forest")
     trees, columns = trees_of(forest)
-    X = np.asarray(X, np.float32)
+    X = np.asarray(as_table(forest, X, "the forest"), np.float32)
     leaves = [t.apply(X if c is None else X[:, c]) for t, c in zip(trees, columns)]
     return np.stack([leaf_answers(forest, t, t.tree_.value[leaf]) for t, leaf in zip(trees, leaves)])
 
@@ -294,6 +293,7 @@ def oob_curve(
     answers = tree_answers(forest, X)
     FlatForest(trees_of(forest)[0][0]).one_target()
     y = one_column(y, answers.shape[1])
+    if not hasattr(forest, "classes_"): y = as_matrix("y", y[:, None])[:, 0]
     out = np.ones(answers.shape[:2], bool)
     for unseen, rows in zip(out, forest.estimators_samples_ if drawn is None else drawn):
         unseen[rows] = False

@@ -178,7 +178,7 @@ class DotBias(nn.Module):
         n_users: int,
         n_items: int,
         n_factors: int = 50,  # numbers a user, and an item
-        y_range: tuple[float, float] | None = None,  # squeeze answers between these by a sigmoid; None: leave them
+        y_range: tuple[float, float] | None = None,  # squeeze answers between these by a sigmoid; not in the state dict
     ):
         super().__init__()
         n_users, n_items, n_factors = map(whole, ("n_users", "n_items", "n_factors"), (n_users, n_items, n_factors))

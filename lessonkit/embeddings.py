@@ -67,7 +67,7 @@ class PCA:
             raise ValueError(f"x has {m.shape[1]} column{'s' * (m.shape[1] > 1)}: give {len(mean)}, as the first table")
         return _as_given(self.components)((m - mean) @ parts.T)
 
-
+# %% ../nbs/21_embeddings.ipynb #em-pca-function
 def pca(
     x,  # (n_rows, d): an array, a tensor, a DataFrame, an `nn.Embedding`
     n: int = 3,  # components wanted; 3 is what a picture can show

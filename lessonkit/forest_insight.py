@@ -16,7 +16,7 @@ import pandas as pd
 from sklearn.metrics import get_scorer
 
 from .bagging import tree_answers
-from .engines.checks import number, one_answer, same_columns, whole
+from .engines.checks import as_table, number, one_answer, whole
 from .engines.flat_forest import BOOSTERS, FlatForest, trees_of
 from .engines.table_encoder import DATE_PARTS, TableEncoder
 
@@ -68,18 +68,17 @@ def permutation_importance(
     a score that is not finite."""
     if n_repeats < 2: raise ValueError(f"n_repeats={n_repeats}: give 2 or more, or there is no spread")
     whole("n_repeats", n_repeats, 2)
-    same_columns(model, X)
-    X = X if isinstance(X, pd.DataFrame) else np.asarray(X)
+    X = as_table(model, X)
     if len(X) != len(y): raise ValueError(f"X has {len(X)} rows and y {len(y)}")
     score = _scorer(score)
     groups, before, orders = _grouped(X, groups), score(model, X, y), _orders(len(X), n_repeats, seed)
     lost = {name: [before - score(model, _shuffled(X, group, order), y) for order in orders]
             for name, group in groups.items()}
     lost = pd.DataFrame(lost).T
-    table = pd.DataFrame({k: getattr(lost, k)(axis=1) for k in ("mean", "min", "max")})
-    table.insert(1, "std", lost.std(axis=1, ddof=0))
-    table.attrs["score"] = before
-    return table.sort_values("mean", ascending=False, kind="stable")
+    found = pd.DataFrame({k: getattr(lost, k)(axis=1) for k in ("mean", "min", "max")})
+    found.insert(1, "std", lost.std(axis=1, ddof=0))
+    found.attrs["score"] = before
+    return found.sort_values("mean", ascending=False, kind="stable")
 
 
 def _scorer(score) -> Callable:
@@ -234,17 +233,17 @@ def ice(
     """What the model would say of each row if one column held another value (Goldstein et al. 2015).
 
     Raises ValueError for a column that X lacks, other columns than fitted, and a model of several targets."""
-    same_columns(model, X)
-    table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X))
-    if feature not in table.columns:
-        raise ValueError(f"feature={feature!r}: X has {list(table.columns)}")
-    if not len(table): raise ValueError("X has no rows")
+    given = as_table(model, X)
+    rows = given if isinstance(given, pd.DataFrame) else pd.DataFrame(given)
+    if feature not in rows.columns:
+        raise ValueError(f"feature={feature!r}: X has {list(rows.columns)}")
+    if not len(rows): raise ValueError("X has no rows")
     if grid is None:
-        seen = table[feature].dropna()
+        seen = rows[feature].dropna()
         grid = np.unique(seen)
         if len(grid) > 40: grid = np.unique(np.quantile(seen, np.linspace(0, 1, 40), method="nearest"))
     if not len(grid): raise ValueError(f"grid is empty: give values of {feature!r} to try")
-    tried, answers = table.copy(), []
+    tried, answers = rows.copy(), []
     for value in grid:
         tried[feature] = value
         given = tried if isinstance(X, pd.DataFrame) else tried.to_numpy()
@@ -254,7 +253,7 @@ def ice(
             k = class_index(model.classes_, output)
             answers.append(np.asarray(model.predict_proba(given))[:, k])
         else: answers.append(one_answer(model.predict(given), len(given)))
-    return pd.DataFrame(np.array(answers).T, table.index, pd.Index(grid, name=str(feature)))
+    return pd.DataFrame(np.array(answers).T, rows.index, pd.Index(grid, name=str(feature)))
 
 
 def partial_dependence(

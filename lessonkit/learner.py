@@ -23,7 +23,7 @@ from .train.backends import PRECISIONS, find_backend
 from .train.callbacks import GradClip, Snapshots
 from .train.checkpoints import CheckpointError
 from .train.checks import FiniteLoss, check_loss, check_loss_fn, explained, matched
-from .train.events import EVENTS, Callback, Events, Stop, in_order
+from .train.events import EVENTS, Callback, Events, Stop, in_order, listed
 from .train.groups import (Rates, check_groups, check_model, check_optimizer, freeze_groups, hold_frozen_norms,
                                     make_optimizer, modes_kept, one_group, per_group, refresh_norms, set_decay)
 from .train.loaders import DataLoaders, batches_of, input_batches, length, pair_of, readable
@@ -234,7 +234,7 @@ class Learner:
         if show and not self.rank: own.append(Progress())
         saver = [] if checkpoint is None else [Checkpoint(checkpoint, save_every)]
         going_on = [Resume(saver[0])] if resume else []
-        self.events = Events([*self.cbs, *cbs, *own, *saver, *going_on], self)
+        self.events = Events([*self.cbs, *listed(cbs), *own, *saver, *going_on], self)
         if self.opt is None: self.opt = self.new_opt()
         if wd is not None: set_decay(self.opt, wd)
         self.opt.zero_grad()
@@ -260,7 +260,7 @@ class Learner:
                              f"not at {ends.tolist()}")
         ends, tops = ends.astype(int).tolist(), per_group(lr, len(self.groups))
         shape, self.snapshots = sgdr(1.0, n_cycle, cycle_len, cycle_mult), []
-        cbs = [*kwargs.pop("cbs", ()), Snapshots(ends)]
+        cbs = [*listed(kwargs.pop("cbs", ())), Snapshots(ends)]
         return self.fit(ends[-1], lambda pos: [r * shape(pos) for r in tops], cbs=cbs, **kwargs)
 
     def average_snapshots(self) -> "Learner":

@@ -60,8 +60,12 @@ def binary_cross_entropy(
 
 
 def _log(p: Tensor) -> Tensor:
-    "log p, at least −100. The inner `where` keeps log(0), and so a nan, out of the gradient."
-    return torch.where(p > 0, torch.where(p > 0, p, 1).log(), -100).clamp(min=-100)
+    """log p, at least −100, with a finite slope. The inner `where` keeps log(0), and so a nan, out of the gradient.
+
+    Where `p` is below `least`, 1 / p would be too large for its type: there the slope is 1 / least."""
+    least = 2 / torch.finfo(p.dtype).max
+    low = torch.where(p > 0, p.detach(), 1).log() + (p - p.detach()) / least
+    return torch.where(p >= least, torch.where(p >= least, p, 1).log(), torch.where(p > 0, low, -100)).clamp(min=-100)
 
 
 def _answers(x: Tensor, y, name: str) -> Tensor:
@@ -85,8 +89,14 @@ def sigmoid(
 ) -> Tensor:  # (…) from 0 to 1
     "1 / (1 + exp(−x)), with a finite value and gradient for every finite `x`."
     up = 1 / (1 + torch.exp(-_floats("x", x).clamp(min=0)))  # right for x ≥ 0
-    e = torch.exp(x.clamp(max=0))
+    e = _exp(x.clamp(max=0))
     return torch.where(x >= 0, up, e / (1 + e))
+
+
+def _exp(x: Tensor) -> Tensor:
+    "exp x. Where that is below `least`, its slope is `least`: that of `_log`, turned over."
+    e, least = torch.exp(x), 2 / torch.finfo(x.dtype).max
+    return torch.where((e > 0) & (e < least), e.detach() + (x - x.detach()) * least, e)
 
 
 def log_sigmoid(

@@ -247,6 +247,7 @@ class RMSProp(Optimizer):
     ):
         super().__init__(params, lr, wd)
         if not 0 <= alpha < 1: raise ValueError(f"alpha={alpha} must be from 0 to below 1")
+        if not eps >= 0: raise ValueError(f"eps={eps} must be 0 or more")
         self.alpha, self.eps = alpha, eps
 
     def direction(self, grad: Tensor, state: dict) -> Tensor:
@@ -269,6 +270,7 @@ class Adam(Optimizer):
     ):
         super().__init__(params, lr, wd)
         if not all(0 <= b < 1 for b in betas): raise ValueError(f"betas={betas} must both be from 0 to below 1")
+        if not eps >= 0: raise ValueError(f"eps={eps} must be 0 or more")
         self.betas, self.eps = betas, eps
 
     def direction(self, grad: Tensor, state: dict) -> Tensor:
@@ -297,8 +299,15 @@ class Grouped(torch.optim.Optimizer):
     ):
         rule = kind([torch.zeros(1)], lr, wd=wd, **options)
         own = {k: v for k, v in vars(rule).items() if k not in ("params", "lr", "wd", "state")}  # momentum, betas, …
-        super().__init__(params, dict(lr=lr, weight_decay=wd, **own))
         self.rule, self.own = rule, tuple(own)
+        super().__init__(params, dict(lr=lr, weight_decay=wd, **own))
+
+    def add_param_group(self, param_group: dict):
+        "A further group. Refuses for it what its kind refuses: a tensor twice, a rate below 0, momentum below 0, …"
+        super().add_param_group(param_group)
+        new = self.param_groups[-1]
+        options = {k: new[k] for k in self.own}
+        type(self.rule)(new["params"], new["lr"], wd=new["weight_decay"], **options)
 
     @torch.no_grad()
     def step(self):

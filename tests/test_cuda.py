@@ -3,6 +3,7 @@
 So this file imports torch, numpy and the engines alone: no hypothesis, no widgets, no download."""
 import copy
 import sys
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from lessonkit.awd_lstm import DROPS, AWDLSTM
 from lessonkit.bptt import LMBatches
 from lessonkit.learner import DataLoaders, Learner, accuracy
 from lessonkit.lr_finder import lr_find
@@ -93,3 +95,25 @@ def test_character_nets_learn_a_repeated_text(kind):
     trainer.begin(0)
     got = [trainer.epoch(lambda x: .01 * (1 - x), np.random.default_rng(e), 1e12, "") for e in range(2)]
     assert got[1] < got[0] < 2.3
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_dropped_weights_warn_of_nothing_and_the_state_follows(half):
+    "cuDNN warns of weights that are not one block of memory; a state from the CPU goes on, on the GPU, and back."
+    torch.manual_seed(0)
+    enc, x = AWDLSTM(50, 128, 256, 3, **dict.fromkeys(DROPS, .3)), torch.randint(50, (8, 20))
+    enc(x)
+    enc.cuda()
+    with warnings.catch_warnings(), torch.autocast("cuda", torch.float16, enabled=half):
+        warnings.simplefilter("error")
+        enc(x.cuda())[1].float().square().sum().backward()
+    assert enc.state[0][0].is_cuda and all(r.weight_hh_l0.grad.isfinite().all() for r in enc.rnns)
+    assert not enc.cpu()(x)[0].is_cuda
+
+
+def test_without_dropout_the_encoder_is_plain_layers_on_the_gpu():
+    torch.manual_seed(0)
+    enc, x = AWDLSTM(50, 128, 256, 2, **dict.fromkeys(DROPS, 0.)).cuda(), torch.randint(50, (8, 20)).cuda()
+    out = enc.emb(x)
+    for rnn in enc.rnns: out, _ = rnn(out)
+    torch.testing.assert_close(enc(x)[0], out, atol=1e-6, rtol=1e-6)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,7 +21,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
 import gpu  # noqa: E402
-from gpu_rows import characters, checks, ladder, language, nets, packing, pictures, training, vision  # noqa: E402
+from lessonkit.course.sets import rossmann  # noqa: E402
+from lessonkit.explorers.entity_data import Entities  # noqa: E402
+from lessonkit.tabular import TabularModel  # noqa: E402
+from gpu_rows import characters, checks, ladder, language, nets, packing, pictures, shops, training, vision  # noqa: E402
 
 LINES = ["the eternal ", "return of ", "all things,\n", "the will\n"]
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -51,6 +55,8 @@ def write(folder: Path):
             review.write_text(" ".join(words[j] for j in told))
     (folder / "nietzsche").mkdir()
     (folder / "nietzsche" / "nietzsche.txt").write_text("".join(rng.choice(LINES) for _ in range(3000)))
+    (folder / "rossmann").mkdir()
+    for name, table in rossmann.load().items(): table.to_csv(folder / "rossmann" / f"{name}.csv", index=False)
 
 
 def rows_in_a_process(*args) -> subprocess.CompletedProcess:
@@ -69,8 +75,10 @@ def packed(tmp_path_factory):
     write(source)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["gpu.py", "pack", *packing.NEEDS, "--from", str(source), "--out", str(out)])
-        gpu.main()
-    for name in ("nietzsche.npz", "tokens.xz", "docs.npz", "pack.json"):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "rossmann: .* rows of train")
+            gpu.main()
+    for name in ("nietzsche.npz", "tokens.xz", "docs.npz", "pack.json", "rossmann.npz"):
         (out / "text").mkdir(exist_ok=True)
         (out / name).rename(out / "text" / name)
     (out / "vision").mkdir()
@@ -114,6 +122,26 @@ def test_the_text_rows_run(packed, tmp_path):
     assert "both_accuracy" in figures["gpu/imdb-backward"]
     card = json.loads((tmp_path / "nietzsche-lstm.json").read_text())
     assert abs(card["valid_nll_as_saved"] - card["valid_nll"]) < .05
+
+
+def test_the_net_of_the_shops_is_read_again(packed, tmp_path):
+    done = rows_in_a_process("rossmann-net", "--tiny", "--data", packed / "text", "--out", tmp_path, "--minutes", 5)
+    assert not done.returncode, done.stdout + done.stderr
+    figures = json.loads((tmp_path / "figures.json").read_text())["gpu/rossmann-net"]
+    assert figures["seeds"] == len(figures["neighbors_embeddings_seeds"]) == 1 and "held out" in figures["data"]
+    model, held = TabularModel.load(tmp_path / "rossmann-net.safetensors"), shops.Shops(packed, 4_000)
+    assert held.error(shops.predict(model.net, held.x_held)) == pytest.approx(figures["rmspe"], rel=1e-4)
+    card = json.loads((tmp_path / "rossmann-entities.json").read_text())
+    kept = load_file(tmp_path / "rossmann-entities.safetensors")
+    assert kept["State"].shape[:3] == (1, 2, len(card["levels"]["State"])) and kept["State"].dtype == torch.float16
+    np.testing.assert_allclose(kept["State"][0, 1].float(), model.embedding("State"), atol=1e-3)
+
+
+def test_the_names_in_the_package_are_those_of_the_card():
+    of = Entities()
+    assert set(of.levels) == set(shops.SMALL) and len(of.levels["State"]) == 12
+    last = len(of.frames["State"][0]) - 1
+    assert of.agreement("State", 0, 0)[0] < .3 < of.agreement("State", 0, last)[0]  # the map appears
 
 
 def small() -> nn.Module:
@@ -227,7 +255,7 @@ def test_the_nets_in_the_package_load_and_their_maps_add_up(name):
     x = torch.randn(2, 3, *([32, 32] if name == "cifar-net" else [96, 96]))
     with torch.no_grad():
         net.eval()
-        torch.testing.assert_close(net.maps(x).mean((2, 3)) + net.head.bias, net(x), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(nets.maps(net, x).mean((2, 3)) + net.head.bias, net(x), atol=1e-4, rtol=1e-4)
 
 
 def test_the_recipes_nets_are_small_enough_for_a_page():

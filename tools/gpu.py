@@ -4,9 +4,9 @@
     python tools/gpu.py run cifar-net nietzsche-lstm --minutes 4         # on the GPU machine: trains, writes out/
     python tools/gpu.py run cifar-net --tiny --out trial                 # on a CPU, in small: does everything run?
 
-`run` needs torch, numpy, pillow, safetensors and no network. It writes at most eight files: figures.json (as
-benchmarks/results.json takes them), log.txt, weights and their cards; whatever is finished is written at once. A row
-has its share of the minutes left and ends early if it is done; a row that fails leaves its error in figures.json, and
+`run` needs torch, numpy, pandas, scikit-learn, pillow, safetensors and no network. It writes at most eight files:
+figures.json (as benchmarks/results.json takes them), log.txt, weights and cards, each as soon as it is made. A row has
+its share of the minutes left and ends early if it is done; a row that fails leaves its error in figures.json, and
 the next one runs. `--minutes` counts from the start of the program, imports and reading included.
 """
 import time
@@ -21,18 +21,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SHARES = {  # rows and the seconds each likes to have
     "smoke": 15, "cifar-net": 100, "dogscats-net": 170, "cifar-ladder": 190, "cuda-tests": 60, "nietzsche-lstm": 100,
-    "imdb-forward": 480, "imdb-backward": 480,
+    "imdb-forward": 480, "imdb-backward": 480, "rossmann-net": 150,
 }
 
 
 def rows_of() -> dict:
     "Each row's function. Their modules are imported here, after the clock has started."
-    from gpu_rows import checks, characters, ladder, language, vision
+    from gpu_rows import checks, characters, ladder, language, shops, vision
 
     return {"smoke": checks.smoke_row, "cuda-tests": checks.cuda_row, "cifar-net": vision.cifar_row,
             "dogscats-net": vision.dogscats_row, "cifar-ladder": ladder.ladder_row,
             "nietzsche-lstm": characters.nietzsche_row, "imdb-forward": language.imdb_row,
-            "imdb-backward": language.imdb_row}
+            "imdb-backward": language.imdb_row, "rossmann-net": shops.rossmann_row}
 
 
 def run_rows(args) -> int:

@@ -69,27 +69,34 @@ class Residual(nn.Module):
 def _conv(ni, nf, ks=3, stride=1): return nn.Conv2d(ni, nf, ks, stride, ks // 2, bias=False)
 
 
-def cifar_net() -> PooledNet:  # 2.20 M weights, not trained
-    """For (n, 3, 32, 32): a 2 × 2 whitening convolution, then for each width of 128, 176, 208 a layer and two more as a
-    residual. A layer is [convolution 3 × 3, max-pool, BatchNorm, GELU]; the last width keeps its 7 × 7 cells."""
-    def layer(ni, nf, *pool): return nn.Sequential(_conv(ni, nf), *pool, nn.BatchNorm2d(nf), nn.GELU())
+def cifar_net(
+    widths: tuple[int, ...] = (128, 176, 208),  # maps of each stage
+) -> PooledNet:  # 2.20 M weights, not trained
+    """For (n, 3, 32, 32): a 2 × 2 whitening convolution, then for each width a layer and two more as a residual. A
+    layer is [convolution 3 × 3, max-pool, BatchNorm, GELU]; the last width keeps its 7 × 7 cells."""
+    def layer(ni, nf, *pool): return nn.Sequential(_conv(ni, nf), *pool, nn.BatchNorm2d(nf, momentum=.2), nn.GELU())
 
     trunk, ni = [nn.Conv2d(3, 24, 2), nn.GELU()], 24
-    for nf in (128, 176, 208):
-        pool = nn.MaxPool2d(2) if nf < 208 else nn.MaxPool2d(3, 1, 1)
+    for i, nf in enumerate(widths):
+        pool = nn.MaxPool2d(2) if i < len(widths) - 1 else nn.MaxPool2d(3, 1, 1)
         trunk += [layer(ni, nf, pool), Residual(nn.Sequential(layer(nf, nf), layer(nf, nf)))]
         ni = nf
     return PooledNet(trunk, ni, 10)
 
 
-def dogscats_net() -> PooledNet:  # 1.71 M weights, not trained
-    """For (n, 3, 96, 96): a strided convolution, then residual blocks of widths 24, 64, 128, 128, 288 with strides
-    1, 2, 2, 1, 2; 6 × 6 cells at the end."""
-    trunk, ni = [_conv(3, 24, 3, 2), nn.BatchNorm2d(24), nn.ReLU()], 24
-    for nf, s in zip((24, 64, 128, 128, 288), (1, 2, 2, 1, 2)):
+def dogscats_net(
+    widths: tuple[int, ...] = (24, 64, 128, 128, 288),  # maps of each block
+    strides: tuple[int, ...] = (1, 2, 2, 1, 2),  # 2 halves the cells of a side
+) -> PooledNet:  # 1.71 M weights, not trained
+    """For (n, 3, 96, 96): a strided convolution, then a residual block for each width: ReLU(short(x) + body(x)), the
+    body two convolutions 3 × 3; 6 × 6 cells at the end."""
+    trunk, ni = [_conv(3, widths[0], 3, 2), nn.BatchNorm2d(widths[0]), nn.ReLU()], widths[0]
+    for nf, s in zip(widths, strides):
         body = nn.Sequential(_conv(ni, nf, 3, s), nn.BatchNorm2d(nf), nn.ReLU(), _conv(nf, nf), nn.BatchNorm2d(nf))
         half = nn.AvgPool2d(2, ceil_mode=True)  # odd sizes, too
-        short = nn.Sequential(half, _conv(ni, nf, 1), nn.BatchNorm2d(nf)) if s == 2 else None
+        short = None
+        if s == 2: short = nn.Sequential(half, _conv(ni, nf, 1), nn.BatchNorm2d(nf))
+        elif ni != nf: short = nn.Sequential(_conv(ni, nf, 1), nn.BatchNorm2d(nf))
         trunk.append(Residual(body, short, nn.ReLU()))
         ni = nf
     return PooledNet(trunk, ni, 2)

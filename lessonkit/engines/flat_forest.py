@@ -17,7 +17,7 @@ from sklearn.ensemble import (BaggingClassifier, BaggingRegressor, ExtraTreesCla
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils.validation import check_is_fitted
 
-from .checks import same_columns
+from .checks import as_table
 
 # %% ../../nbs/engines/flat_forest.ipynb #flat-last-left
 def last_left(
@@ -263,13 +263,10 @@ class FlatForest:
         X,  # (n, n_features) DataFrame or array
     ) -> np.ndarray:  # (n, n_features) float64
         "X, checked. Raises ValueError for other columns than fitted, texts, sparse matrices or infinite numbers."
-        same_columns(self.forest, X, "the forest")
-        if hasattr(X, "toarray"): raise ValueError("X is a sparse matrix: give X.toarray()")
-        try: x = np.asarray(X, np.float64)
+        x = as_table(self.forest, X, "the forest")
+        try: x = np.asarray(x, np.float64)
         except (TypeError, ValueError):
             raise ValueError("X holds something that is no number: TableEncoder makes numbers of it") from None
-        if x.ndim != 2 or x.shape[1] != self.n_features:
-            raise ValueError(f"X has shape {x.shape}; the forest takes rows of {self.n_features} columns")
         with np.errstate(over="ignore"): infinite = np.isinf(x.astype(np.float32) if self.single else x).sum()
         if infinite:
             where = " (after rounding to float32)" if self.single else ""

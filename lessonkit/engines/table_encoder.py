@@ -7,6 +7,7 @@ __all__ = ['DATE_PARTS', 'TableEncoder']
 
 # %% ../../nbs/engines/table_encoder.ipynb #table-imports
 import datetime
+import difflib
 import numbers
 import warnings
 from collections.abc import Mapping, Sequence
@@ -69,14 +70,18 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     Texts and categories: codes 1, 2, … in sorted order (a category's own order); 0: a gap, or unseen.
     Numbers: as they are; a gap is the training median, and NAME_na is 1 there. Dates: NAME_year, …
     NAME_na exists where training rows had gaps; columns never fitted are left out.
-    Fitted: `kinds_`, `levels_`, `medians_`, `groups_` (column → the columns made of it), `feature_names_in_`."""
+    Numbers and parts of dates named in `categories` get codes, too. Fitted: `kinds_`, `levels_`, `medians_`,
+    `groups_` (column → the columns made of it), `feature_names_in_`."""
 
     def __init__(
         self,
         ordered: Mapping[str, Sequence[str]] | None = None,  # column → levels, lowest first: codes 1, 2, …
         dates: Sequence[str] = (),  # columns of texts that are to be read as dates
+        categories: Sequence[str] = (),  # numbers that are names, and parts of dates ('sold_month'): they get codes
+        gaps_apart: bool = False,  # a gap in a category gets the code after the last level; 0 is for the unseen
     ):
         self.ordered, self.dates = ordered, dates
+        self.categories, self.gaps_apart = categories, gaps_apart
 
     def fit(
         self,
@@ -87,6 +92,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
         Raises ValueError for a column it cannot take, by its name, and TypeError for what is no DataFrame."""
         names, ordered, dates = self._names(table), dict(self.ordered or {}), list(self.dates)
+        if isinstance(self.categories, str): raise TypeError(f"categories={self.categories!r}: give a list of names")
         if not len(table): raise ValueError("table has no rows to learn from")
         for argument, asked in (("ordered", ordered), ("dates", dates)):
             if lacking := [c for c in asked if c not in names]:
@@ -104,9 +110,15 @@ class TableEncoder(TransformerMixin, BaseEstimator):
                 continue
             if name in ordered: _refuse(name, f"is a {kind} and has an order of its own", "leave it out of `ordered`")
             made = self._numbers(name, s)
-            medians[name] = made.median()
-            groups[name] = [*made, *([f"{name}_na"] if s.isna().any() else [])]
+            coded = [c for c in made if c in self.categories]
+            levels |= {c: [int(v) if v == int(v) else v for v in sorted(made[c].dropna().unique().tolist())]
+                       for c in coded}
+            medians[name] = made.drop(columns=coded).median()
+            groups[name] = [*made, *([f"{name}_na"] if s.isna().any() and len(coded) < made.shape[1] else [])]
         made = [c for group in groups.values() for c in group]
+        if lacking := [c for c in self.categories if c not in levels]:
+            raise ValueError(f"categories names {lacking[0]!r}, which is neither a column of the table nor a part of a "
+                             f"date in it; there are {made[:12]}")
         if double := sorted({c for c in made if made.count(c) > 1}):
             raise ValueError(f"columns {double} would come twice: rename those of the table")
         self.kinds_ = kinds
@@ -141,8 +153,46 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     ) -> str:  # for a category its level, else the number
         "A value as a person would write it."
         if column not in self.levels_: return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.5g}"
+        if self.gaps_apart and value == len(self.levels_[column]) + 1: return "missing"
         known = 1 <= value <= len(self.levels_[column])
         return str(self.levels_[column][round(value) - 1]) if known else "unknown"
+
+    def n_codes(self) -> dict:  # column that `transform` makes → rows of its embedding; 0 for a number
+        "How many codes each column can hold, the unseen one and the one for gaps counted."
+        self._check_fitted()
+        more = 1 + bool(self.gaps_apart)
+        return {c: len(self.levels_[c]) + more if c in self.levels_ else 0 for c in self.get_feature_names_out()}
+
+    def to_dict(self) -> dict:
+        "The fitted mapping as texts, numbers, lists and dicts. Raises ValueError for levels that are none of these."
+        self._check_fitted()
+        plain = lambda v: v.item() if isinstance(v, np.generic) else v
+        levels = {c: [plain(v) for v in found] for c, found in self.levels_.items()}
+        for c, found in levels.items():
+            if bad := [v for v in found if not isinstance(v, str | int | float)]:
+                _refuse(c, f"has levels such as {bad[0]!r}, which cannot be written to a file", "make them texts first")
+        ordered = None if self.ordered is None else {c: [plain(v) for v in o] for c, o in self.ordered.items()}
+        return dict(ordered=ordered, dates=list(self.dates), categories=list(self.categories),
+                    gaps_apart=bool(self.gaps_apart), kinds=dict(self.kinds_), levels=levels,
+                    medians={c: {k: float(v) for k, v in m.items()} for c, m in self.medians_.items()},
+                    groups={c: list(g) for c, g in self.groups_.items()})
+
+    @classmethod
+    def from_dict(
+        cls,
+        saved: Mapping,  # as `to_dict` gave it
+    ) -> "TableEncoder":
+        "A fitted encoder again. Raises ValueError, naming what is missing."
+        parts = "ordered dates categories gaps_apart kinds levels medians groups".split()
+        if lacking := [p for p in parts if p not in saved]: raise ValueError(f"the saved mapping lacks {lacking[0]!r}")
+        ordered, dates, categories, gaps_apart, kinds, levels, medians, groups = (saved[p] for p in parts)
+        self = cls(ordered, dates, categories, gaps_apart)
+        self.kinds_ = dict(kinds)
+        self.levels_ = {c: list(v) for c, v in levels.items()}
+        self.medians_ = {c: pd.Series(m, dtype=float) for c, m in medians.items()}
+        self.groups_ = {c: list(g) for c, g in groups.items()}
+        self.feature_names_in_, self.n_features_in_ = np.array(list(kinds), object), len(kinds)
+        return self
 
     @property
     def groups(self) -> dict: return self._check_fitted().groups_  # column → the columns made of it
@@ -187,19 +237,27 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         return list(order)
 
     def _column(self, name, kind, table) -> pd.DataFrame:
-        if name not in table.columns: raise ValueError(f"column {name!r} is missing: it was there when fitted")
+        if name not in table.columns:
+            near = difflib.get_close_matches(name, [c for c in table.columns if c not in self.kinds_], 1)
+            raise ValueError(f"column {name!r} is missing: it was there when fitted"
+                             + (f". Is it {near[0]!r} now? Rename it back" if near else ""))
         s = table[name]
         found = self._kind_of(name, s)
         if found not in (kind, "empty"):
             _refuse(name, f"is a {found} here, and was a {kind} when fitted", "make it the same")
-        if kind == "category":
-            code = {level: i for i, level in enumerate(self.levels_[name], start=1)}
-            return s.astype(object).map(code).fillna(0).astype(float).to_frame(name)
-        if found == "empty": made = pd.DataFrame(np.nan, s.index, self.medians_[name].index)
+        if kind == "category": return self._codes(name, s).to_frame(name)
+        if found == "empty":
+            made = pd.DataFrame(np.nan, s.index, [c for c in self.groups_[name] if c != f"{name}_na"])
         else: made = self._numbers(name, s)
         filled = made.fillna(self.medians_[name])
+        for c in made.columns.intersection(list(self.levels_)): filled[c] = self._codes(c, made[c])
         if f"{name}_na" in self.groups_[name]: filled[f"{name}_na"] = s.isna().astype(float)
         return filled
+
+    def _codes(self, column, s) -> pd.Series:
+        levels = self.levels_[column]
+        made = s.astype(object).map({level: i for i, level in enumerate(levels, start=1)}).fillna(0).astype(float)
+        return made.mask(s.isna(), len(levels) + 1) if self.gaps_apart else made
 
     def _numbers(self, name, s) -> pd.DataFrame:
         if self._kind_of(name, s) == "date": return _as_date(name, s)

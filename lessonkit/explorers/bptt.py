@@ -26,7 +26,7 @@ def view(
     width: float,  # px
 ) -> Scene:
     "The stream; the cuts along a row; rows × time; the pair (x, y); the losses."
-    s = Scene(width, 528 if width >= NARROW else 692)
+    s = Scene(width, 528 if width >= NARROW else 692 if r.losses is not None else 536)
     page, n_rows = (0, 0, width, s.height), min(r.batches.bs, ROWS)
     if width >= NARROW:
         stream, cuts, matrix, below = rows(page, 46, 56, 228, 1, gap=22)
@@ -38,7 +38,7 @@ def view(
     draw_cuts(r, s, cuts)
     draw_matrix(r, s, matrix, n_rows)
     for name, box in (("x", x), ("y", y)): draw_pair(r, s, name, box, n_rows, *in_pair(r, width))
-    draw_losses(r, s, losses)
+    if r.losses is not None: draw_losses(r, s, losses)
     return s
 
 
@@ -240,7 +240,8 @@ class BPTTExplorer(Explorer):
 
     def record(self):
         return BPTTRecord(self.stream, self.batches, self.next_edges, self.order, self._visits, self.n_torn, self.step,
-                          self.selected, self.focus, self.top, self.epoch, self.shuffled, self.losses)
+                          self.selected, self.focus, self.top, self.epoch, self.shuffled,
+                          self.losses or (None if self.recording else ()))
 
     # ── wire ──
 

@@ -74,7 +74,7 @@ def draw_curves(r, s, box, x, room):
     for m in r.marks:
         if r.rule not in ("all", m.name): continue
         p.upright(m.said.lr, ink=m.ink, width=1.5, dash=(2, 3), key=m.name)
-        construct(p, m, r.lrs, r.smooth)
+        if r.rule == m.name or m is r.marks[0]: construct(p, m, r.lrs, r.smooth)  # of all together, the first alone
     p.zone("curve", click=True, drag=True, hover=True)
     if r.boom and p.x[0] < r.boom < p.x[1]: p.label((r.boom, y[1]), "explodes ▲", ink="alarm", gap=10)
     if r.others:
@@ -91,7 +91,7 @@ def draw_curves(r, s, box, x, room):
 
 
 def draw_tries(r, s, box):
-    "The three short runs, or what they would be."
+    "The three short runs, or what they would be; a recording leaves them out where there are none."
     lines = "“try it” trains three", "short runs from here: at a", "tenth of the chosen rate,", "at it, at ten times it"
     if r.tries is None:
         p = Panel(s, "tries", box, (0, r.n_try), (10, 0), title="Three short runs", xticks=False, yticks=False)
@@ -244,7 +244,8 @@ class LRFinderExplorer(Explorer):
                         self.lr, self.step, beta, self.rule, tuple(self._marks()),
                         find.explodes(beta) if some else None, some and find.falls(beta),
                         None if tries is None else (tries.columns.to_numpy(float), tries.to_numpy(float, copy=True)),
-                        self.n_try, self.running, self.learn is not None, self.pointed)
+                        self.n_try, self.running, self.learn is not None and not (self.recording and tries is None),
+                        self.pointed)
 
     def _marks(self):
         for name, said in self.suggestions.items():

@@ -55,15 +55,15 @@ def view(
     r: RNNRecord,
     width: float,  # px
 ) -> Scene:
-    "The phrase; a strip of states and a row of guesses for each net; the gradient on its way back."
+    "The phrase; the gradient on its way back; for each net, a strip of states and a row of guesses."
     wide, n = width >= NARROW, len(r.readings)
     left, right, strip, title = (84, 116, 42, 0) if wide else (4, 68, 36, 19)
     row = title + strip + 24 + (9 if wide else 6)
-    s = Scene(width, 30 + n * row + 226)
+    s = Scene(width, 30 + 214 + n * row)
     at = lambda y, h: (0.0, y, width, h)
     draw_letters(r, s, at(4, 24), left, right)
-    for i, name in enumerate(r.readings): draw_net(r, s, at(32 + i * row, row), left, right, strip, title, i)
-    draw_gradient(r, s, at(40 + n * row, 212), left, right)
+    draw_gradient(r, s, at(34, 190), left, right)
+    for i, name in enumerate(r.readings): draw_net(r, s, at(244 + i * row, row), left, right, strip, title, i)
     return s
 
 
@@ -123,14 +123,16 @@ def draw_gradient(r, s, box, left, right):
     highest = max(float(np.max(v[np.isfinite(v)], initial=1.0)) for v in r.norms.values())
     top = HIGH if highest < HIGH else 10.0 ** min(np.ceil(np.log10(highest)) + 1, 30)
     ticks, note = (True, "gradient of the chosen answer, at each step") if left > 60 else ([], "")
-    p = Panel(s, "gradient", box, (0, max(len(r.letters), 12)), (LOW, top), log="y", title="How far back it teaches",
+    smallest = min(float(np.min(v[np.isfinite(v) & (v > 0)], initial=1.0)) for v in r.norms.values())
+    low = next((v for v in (1e-4, 1e-8) if smallest > v), LOW)
+    p = Panel(s, "gradient", box, (0, max(len(r.letters), 12)), (low, top), log="y", title="How far back it teaches",
               note=note, left=left, right=right, xticks=False, yticks=ticks)
     if not ticks:
         p.text([[0, top]], small(top), ink="muted", align="left", dx=4, dy=9)
-        p.text([[0, LOW]], small(LOW), ink="muted", align="left", dx=4, dy=-9)
+        p.text([[0, low]], small(low), ink="muted", align="left", dx=4, dy=-9)
     ends = []
     for i, (name, norms) in enumerate(r.norms.items()):
-        seen = np.clip(np.nan_to_num(norms, nan=top, posinf=top), LOW, top)
+        seen = np.clip(np.nan_to_num(norms, nan=top, posinf=top), low, top)
         ink = INKS[i % len(INKS)]
         curve = np.stack([np.arange(len(seen)) + .5, seen], 1)
         p.line(curve, ink=ink, width=3 if name == r.kind else 1.8, key=f"g-{name}").points(curve[:1], size=8, ink=ink)
@@ -139,7 +141,7 @@ def draw_gradient(r, s, box, left, right):
            max_width=right - 8)
     p.ends(ends, size=12 if left > 60 else 11)
     p.upright(r.step + .5, key="now").zone("gradient", drag=True)
-    p.handle("step", (r.step + .5, np.sqrt(LOW * top)), axis="x", label="the chosen answer", step=(1, 0),
+    p.handle("step", (r.step + .5, np.sqrt(low * top)), axis="x", label="the chosen answer", step=(1, 0),
              value=f"after character {r.step + 1} of {len(r.letters)}")
 
 
@@ -209,8 +211,8 @@ class RNNExplorer(Explorer):
     "Recurrent nets read a phrase. Chosen state: `phrase`, `step`, `kind`, `trained`, `gain`."
 
     title, lesson, hint = "Five nets read a phrase", "31_char_rnn", "drag the line to another answer"
-    about = ("A column is a step: the letter read, each net's state as colors, the letter it expects. Below: how much "
-             "of the chosen answer's gradient comes back to each step.")
+    about = ("A column is a step. On top: how much of the chosen answer's gradient comes back to it. Below, for each "
+             "net: its state as colors, and the letter it expects.")
     watch, along = ("phrase", "step", "kind", "trained", "gain", "pointed"), "step"
     view, sentence = staticmethod(view), staticmethod(sentence)
     phrase = T.Unicode(help="what is read, 1 to 32 characters")

@@ -84,7 +84,7 @@ class BPTTRecord:
     top: int  # the first row on screen
     epoch: int
     shuffled: bool
-    losses: tuple  # (table of losses, bptt, bs); empty: not compared yet
+    losses: tuple | None  # (table of losses, bptt, bs); empty: not compared yet; None: nor will they be
 
     window = property(lambda self: int(self.order[self.step]), doc="The window that is read at this step.")
     span = property(lambda self: self.batches.span(self.window), doc="Its columns (start, stop).")

@@ -6,6 +6,19 @@ const words = (spec, i) => {
   return String(+v.toPrecision(spec.digits)).replace("-", "−");
 };
 
+// What a kernel can be sent at once is limited; a larger picture is made smaller by the browser first.
+const LARGEST = 8e6, LONGEST = 2048;
+async function smaller(file) {
+  const whole = await createImageBitmap(file), by = Math.min(1, LONGEST / Math.max(whole.width, whole.height));
+  const off = new OffscreenCanvas(Math.max(1, Math.round(whole.width * by)), Math.max(1, Math.round(whole.height * by))), g = off.getContext("2d");
+  g.imageSmoothingQuality = "high";
+  g.fillStyle = "#fff"; // beneath what is transparent
+  g.fillRect(0, 0, off.width, off.height);
+  g.drawImage(whole, 0, 0, off.width, off.height);
+  whole.close();
+  return (await off.convertToBlob({ type: "image/jpeg", quality: 0.95 })).arrayBuffer();
+}
+
 // Builds `spec` into `box`; returns { show(value), spec }.
 const builders = {
   slider(spec, box, act, life) {
@@ -77,6 +90,23 @@ const builders = {
     const input = make("input", "", box, { type: "text", maxlength: spec.most, spellcheck: "false", autocomplete: "off", "aria-label": spec.label });
     life.listen(input, "change", () => act.send({ kind: "set", name: spec.name, value: input.value }));
     return { show([v]) { if (document.activeElement !== input) input.value = v; } };
+  },
+  upload(spec, box, act, life) { // by the button, dropped anywhere on the explorer, or pasted while it has the focus
+    const button = make("button", "lk-button", box, { type: "button" }), input = make("input", "", box, { type: "file", accept: spec.accept, hidden: "", tabindex: -1, "aria-hidden": "true" });
+    button.textContent = spec.label;
+    const hand = async (files) => {
+      const file = files?.[0];
+      if (!file) return;
+      const bytes = file.size < LARGEST ? await file.arrayBuffer() : await smaller(file).catch(() => null);
+      act.send({ kind: "file", name: spec.name, file: file.name }, bytes ? [bytes] : undefined);
+    };
+    life.listen(button, "click", () => input.click());
+    life.listen(input, "change", () => { hand([...input.files]); input.value = ""; });
+    const whole = box.closest(".lk-explorer") ?? box, over = (e) => { if (e.dataTransfer?.types.includes("Files")) { e.preventDefault(); e.stopPropagation(); return true; } };
+    life.listen(whole, "dragover", over);
+    life.listen(whole, "drop", (e) => { if (over(e)) hand(e.dataTransfer.files); });
+    life.listen(whole, "paste", (e) => { if (e.clipboardData?.files.length) { e.preventDefault(); hand(e.clipboardData.files); } });
+    return { show() {} };
   },
   button(spec, box, act, life) {
     const button = make("button", "lk-button", box, { type: "button" });

@@ -261,11 +261,11 @@ const STR = {
 };
 const LIST = {
   append: (a, v) => { a.push(v); return null; }, extend: (a, v) => { a.push(...v); return null; }, index: (a, v) => { const i = a.findIndex((u) => same(u, v)); if (i < 0) throw new PyError("ValueError", `${repr(v)} is not there`); return i; }, count: (a, v) => a.filter((u) => same(u, v)).length, copy: (a) => [...a],
-  pop: (a, i) => (i === undefined ? a.pop() : a.splice(i, 1)[0]), any: (a) => a.some(truth), all: (a) => a.every(truth), insert: (a, i, v) => { a.splice(i, 0, v); return null; }, sort: (a, ...k) => { a.splice(0, a.length, ...py.sorted(a, ...k)); return null; },
+  pop: (a, i) => (i === undefined ? a.pop() : a.splice(i, 1)[0]), any: (a) => a.some(truth), all: (a) => a.every(truth), insert: (a, i, v) => { a.splice(i, 0, v); return null; }, reverse: (a) => { a.reverse(); return null; }, sort: (a, ...k) => { a.splice(0, a.length, ...py.sorted(a, ...k)); return null; },
 };
 const DICT = {
   get: (m, k, other = null) => (m.has(k) ? m.get(k) : other), items: (m) => [...m], keys: (m) => [...m.keys()], values: (m) => [...m.values()], copy: (m) => new Map(m), clear: (m) => { m.clear(); return null; },
-  setdefault: (m, k, v) => { if (!m.has(k)) m.set(k, v); return m.get(k); }, pop: (m, k, other) => { const v = m.has(k) ? m.get(k) : other; m.delete(k); return v; }, update: (m, o) => { for (const [k, v] of o) m.set(k, v); return null; },
+  setdefault: (m, k, v) => { if (Array.isArray(k)) k = [...m.keys()].find((u) => same(u, k)) ?? k; if (!m.has(k)) m.set(k, v); return m.get(k); }, pop: (m, k, other) => { const v = m.has(k) ? m.get(k) : other; m.delete(k); return v; }, update: (m, o) => { for (const [k, v] of o) m.set(k, v); return null; },
 };
 const SET = { add: (s, v) => { s.add(v); return null; }, discard: (s, v) => { s.delete(v); return null; }, clear: (s) => { s.clear(); return null; } };
 const NUM = { item: (v) => v, tolist: (v) => v, astype: (v) => v, max: (v) => v, min: (v) => v, sum: (v) => v, all: (v) => v, any: (v) => v, is_integer: (v) => Number.isInteger(v), clip: (v, a, b) => np.clip(v, a, b) };

@@ -70,7 +70,7 @@ function actor(model) {
       model.set("_moved", { ...what, n: ++n });
       model.save_changes();
     },
-    send(what) { at = performance.now(); model.send(what); },
+    send(what, buffers) { at = performance.now(); model.send(what, undefined, buffers); },
     width(w) { if (w > 0 && Math.abs(w - (model.get("_width") || 0)) >= 2) { model.set("_width", Math.round(w)); model.save_changes(); } },
     get last() { return at; },
   };

@@ -56,6 +56,7 @@ class Explorer(anywidget.AnyWidget):
     watch: tuple[str, ...] = ()  # traits whose change draws anew
     along: str = "step"  # the trait that `to_html` records along
     offers: tuple[str, ...] = ()  # what the picture and the sentence offer to do: left out of a page of frames
+    recording: bool = False  # while frames of a saved page are made: a record may leave out what they will not hold
     engine: str = ""  # a file of static/engines: with it, a saved page computes instead of playing frames
 
     # what the browser is told, and tells
@@ -77,7 +78,7 @@ class Explorer(anywidget.AnyWidget):
         except Exception:
             if self.has_trait("layout") and "layout" in self._trait_values: self.layout.close()
             raise
-        self.on_msg(lambda _, act, buffers: self._act(act))
+        self.on_msg(lambda _, act, buffers: self._act({**act, "bytes": bytes(buffers[0])} if buffers else act))
         self.observe(lambda change: change.new and self._act(change.new), "_moved")
         self.observe(lambda change: self._open and self.refresh(), "_width")
 
@@ -151,6 +152,9 @@ class Explorer(anywidget.AnyWidget):
 
     def on_zoom(self, id: str, x: float, y: float, factor: float):
         "Two fingers, or the wheel with Ctrl, at x, y; a factor above 1 comes closer."
+
+    def on_file(self, name: str, data: bytes | None):
+        "A file was handed over (`controls.Upload`); no data: it is too large to send, and no picture to make smaller."
 
     # ── drawing ──
 
@@ -243,6 +247,7 @@ class Explorer(anywidget.AnyWidget):
             elif kind == "zoom": self.on_zoom(act["id"], act["x"], act["y"], act["factor"])
             elif kind == "key": press(self._actions, act["key"], act.get("shift", False))
             elif kind == "press" and act["name"] in self._list: getattr(self, act["name"])()
+            elif kind == "file" and act["name"] in self._list: self.on_file(act["file"], act.get("bytes"))
             elif kind == "set" and act["name"] in self._list: self._set(self._list[act["name"]], act["value"])
             elif kind == "chip": self.ask(act["value"])
         except Exception as e: self._fail(e)

@@ -1,11 +1,15 @@
 """Chromium, a Jupyter server of our own, and a summary of what was measured."""
 import os
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from playwright.sync_api import sync_playwright
+from xdist.scheduler import LoadScopeScheduling
 
+from ..explorers import ROWS
 from .pages import ExplorerPage
 from .server import Server
 
@@ -20,7 +24,33 @@ MISSING = ("no Chromium here, so no browser test ran: install it (Debian, Ubuntu
            "anywhere: `python -m playwright install chromium`) or name one in LESSONKIT_CHROMIUM")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
          "--disable-component-update", "--disable-sync"]
-MEASURED = pytest.StashKey[list]()
+
+
+class RowByRow(LoadScopeScheduling):
+    "All tests of an explorer go to one process, which keeps its page open; the others go where there is room."
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, case = nodeid.partition("::")
+        if not file.endswith("test_explorers.py"): return nodeid
+        words = case.partition("[")[2].rstrip("]")
+        return max((r.name for r in ROWS if f"{words}-".startswith(f"{r.name}-")), key=len)
+
+
+def pytest_xdist_make_scheduler(config, log): return RowByRow(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    "With `-n 2`, a test marked `timed` has the machine to itself: the other process waits until it is over."
+    n = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0))
+    if not n: return (yield)
+    locks = item.config._tmp_path_factory.getbasetemp().parent / "browser-{}.lock"
+    lock = lambda name: FileLock(str(locks).format(name))
+    mine = [os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")]
+    with ExitStack() as held:
+        with lock("next"):  # who waits for all the others keeps new ones from starting
+            for i in map(str, range(n)) if item.get_closest_marker("timed") else mine: held.enter_context(lock(i))
+        return (yield)
 
 
 def find_chromium(playwright) -> str | None:
@@ -68,12 +98,14 @@ def open_page(context, server):
 
 
 @pytest.fixture
-def measured(request):
+def measured(record_property):
     "Call it with a line for the summary at the end of the run."
-    return request.config.stash.setdefault(MEASURED, []).append
+    return lambda line: record_property("measured", line)
 
 
-def pytest_terminal_summary(terminalreporter, config):
-    if lines := config.stash.get(MEASURED, []):
+def pytest_terminal_summary(terminalreporter):
+    reports = [r for kind in ("passed", "failed") for r in terminalreporter.getreports(kind)]
+    lines = [line for r in reports for name, line in r.user_properties if name == "measured" and r.when == "call"]
+    if lines:
         terminalreporter.section("as measured in the browser")
         for line in lines: terminalreporter.write_line(line)

@@ -44,6 +44,7 @@ ipywidgets.VBox([slider, canvas]).add_class('lk-explorer')
 '''
 
 
+@pytest.mark.timed
 def test_a_good_widget_passes(open_page):
     page = open_page("good", WIDGET % False)
     assert_opening(page)
@@ -57,6 +58,7 @@ def test_a_good_widget_passes(open_page):
     page.assert_quiet()
 
 
+@pytest.mark.timed
 def test_a_broken_widget_is_caught(open_page):
     page = open_page("broken", WIDGET % True)
     with pytest.raises(AssertionError, match="a broken widget"): page.assert_quiet()

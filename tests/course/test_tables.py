@@ -188,9 +188,14 @@ def test_the_stand_in_of_rossmann_follows_its_rule_and_the_rule_can_be_learned()
     truth, train = datasets.truth('rossmann'), tables['train']
     left = np.log(train['Sales'] / truth.expected(train, tables['store']))
     assert abs(left.mean()) < .01 and abs(left.std() / truth.noise - 1) < .05
-    sums = train.assign(y=np.log(train['Sales'])).groupby(['DayOfWeek', 'Promo'])['y'].mean()
+    rest = train[train['Date'].dt.day > 3] # without paydays
+    sums = rest.assign(y=np.log(rest['Sales'])).groupby(['DayOfWeek', 'Promo'])['y'].mean()
     promo = {day: sums[day, 1] - sums[day, 0] for day in (1, 6)}
     assert abs(promo[1] - truth.promo) < .02 and abs(promo[6] - truth.promo - truth.promo_saturday) < .02
+    of = tables['store_states'].set_index('Store')['State']
+    own = {s: truth.levels[s] - truth.states[of[s]][0] for s in of.index}
+    assert .1 < np.std(list(own.values())) < .2 and set(of) <= set(truth.states) <= set(rossmann.PLACES)
+    assert truth.states['SH'][0] > truth.states['BY'][0] and truth.states['SN'][1] > truth.states['NW'][1]
     with pytest.raises(KeyError, match='no store 99'): truth.expected(train.assign(Store=99), tables['store'])
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 from sklearn.ensemble import (BaggingClassifier, BaggingRegressor, ExtraTreesClassifier, ExtraTreesRegressor,
                               IsolationForest, RandomForestClassifier, RandomForestRegressor)
@@ -475,6 +476,17 @@ def test_the_curve_takes_other_draws():
     np.testing.assert_array_equal(oob_curve(model, X, y, model.estimators_samples_), oob_curve(model, X, y))
     nobody = oob_curve(model, X, y, [np.arange(len(X))] * 20)
     assert np.isnan(nobody).all()
+
+
+@pytest.mark.parametrize("words, change", [
+    ("sparse", lambda X, y: (csr_matrix(X), y)), (r"shape \(60,\)", lambda X, y: (X[:, 0], y)),
+    (r"rows of 2 columns", lambda X, y: (np.c_[X, X], y)), ("60 rows and y 59", lambda X, y: (X, y[1:])),
+    ("give one target", lambda X, y: (X, np.c_[y, y])), ("gap", lambda X, y: (X, np.where(y > 0, np.nan, y))),
+])
+def test_the_curve_refuses_what_is_not_the_forests(words, change):
+    X, y = noisy(60)
+    model = RandomForestRegressor(5, random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match=words): oob_curve(model, *change(X, y))
 
 
 OWN = {"random forest": RandomForestClassifier(12), "extra-trees": ExtraTreesClassifier(12),

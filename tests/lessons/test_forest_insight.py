@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 from sklearn import inspection
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 from sklearn.ensemble import (BaggingClassifier, BaggingRegressor, ExtraTreesClassifier, ExtraTreesRegressor,
@@ -245,6 +246,18 @@ def test_importances_refuse_what_does_not_fit():
                       "n_repeats=1": dict(n_repeats=1)}.items():
         with pytest.raises(ValueError, match=words): permutation_importance(model, X, y, **kw)
     with pytest.raises(ValueError, match="150 rows and y 3"): permutation_importance(model, X, y[:3])
+
+
+@pytest.mark.parametrize("ask", [lambda m, X: permutation_importance(m, X, np.zeros(150)), lambda m, X: ice(m, X, 0),
+                                 lambda m, X: partial_dependence(m, X, 0), path_contributions, tree_spread])
+def test_one_door_for_tables(ask):
+    "Sparse, of one dimension, of other columns: refused in one place, in the same words."
+    X, y = load_iris(return_X_y=True)
+    model = RandomForestRegressor(3, random_state=0).fit(X, y)
+    for words, table in {"sparse matrix": csr_matrix(X), "rows of 4 columns": X[:, 0],
+                         r"shape \(150, 3\)": X[:, :3]}.items():
+        with pytest.raises(ValueError, match=words): ask(model, table)
+    ask(model, X.tolist())
 
 
 def test_noise_is_at_zero_and_impurity_says_otherwise():

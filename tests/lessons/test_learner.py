@@ -577,6 +577,13 @@ def test_the_message_says_what_to_change(words, make):
     with pytest.raises(ValueError, match=words): make()
 
 
+@pytest.mark.parametrize("cbs", [Callback(), Callback, 3, "progress"])
+def test_callbacks_are_a_list(cbs):
+    for give in (lambda: learner(cbs=cbs), lambda: learner().fit(1, 0.1, cbs=cbs), lambda: learner().fit_sgdr(
+            0.1, 1, cbs=cbs)):
+        with pytest.raises(TypeError, match="cbs must be a list, such as"): give()
+
+
 @pytest.mark.parametrize("batch", [(1, 2, 3), torch.ones(3, 3), {"x": 1}])
 def test_a_batch_is_a_pair(batch):
     with pytest.raises(TypeError, match="pairs"): learner(loader=[batch]).fit(1, 0.1, show=False)

@@ -114,6 +114,26 @@ def test_special_values_are_treated_as_the_library_treats_them(value):
         )
 
 
+@pytest.mark.parametrize("dtype, at", [(torch.float32, (-20.0, -87.5, -88.0, -90.0, -99.0)),
+                                       (torch.float64, (-20.0, -90.0)), (torch.bfloat16, (-20.0, -90.0)),
+                                       (torch.float16, (-5.0, -9.0, -12.0, -15.0))])
+def test_the_slope_of_a_probability_next_to_0(dtype, at):
+    "1 / p is too large for its type there; together with the sigmoid's slope it is −1 all the same."
+    x = torch.tensor(at, dtype=dtype, requires_grad=True)
+    want = torch.full_like(x, -1)
+    assert_close(gradient(binary_cross_entropy(sigmoid(x), torch.ones_like(x), "sum"), x), want, rtol=0.02, atol=0)
+    assert_close(gradient(binary_cross_entropy_with_logits(x, torch.ones_like(x), "sum"), x), want, rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("x", [-1e4, -1000.0, -104.0, -95.0, 95.0, 1000.0])
+@pytest.mark.parametrize("y", [0.0, 1.0])
+def test_no_probability_gives_a_gradient_that_is_no_number(x, y):
+    x = torch.tensor([x], requires_grad=True)
+    for p in (sigmoid(x), torch.sigmoid(x), 1 - sigmoid(-x), softmax(torch.stack([x, -x]), 0)[0]):
+        grad = gradient(binary_cross_entropy(p, torch.tensor([y])), x)
+        assert grad.isfinite().all() and grad.abs() <= 2.01
+
+
 @given(seq=st.integers(1, 7), bs=st.integers(1, 7), vocab=st.integers(2, 12), seed=st.integers(0, 2**31))
 @settings(max_examples=100, deadline=None)
 def test_time_first_and_batch_first_agree(seq, bs, vocab, seed):

@@ -180,6 +180,13 @@ def test_momentum_lives_in_the_groups_and_can_be_set_there():
         ("momentum=-1", lambda p: OPTIMIZERS["momentum"]([p], 0.1, momentum=-1)),
         ("betas", lambda p: OPTIMIZERS["Adam"]([p], 0.1, betas=(0.9, 1.5))),
         ("alpha", lambda p: OPTIMIZERS["RMSProp"]([p], 0.1, alpha=2)),
+        ("eps=-1", lambda p: OPTIMIZERS["RMSProp"]([p], 0.1, eps=-1)),
+        ("eps=nan", lambda p: OPTIMIZERS["Adam"]([p], 0.1, eps=float("nan"))),
+        ("twice", lambda p: Grouped([p, p], 0.1)),
+        ("lr=-3", lambda p: Grouped([{"params": [p], "lr": -3}], 0.1)),
+        ("momentum=-1", lambda p: Grouped([{"params": [p], "momentum": -1}], 0.1, OPTIMIZERS["momentum"])),
+        ("wd=-1", lambda p: Grouped([p], 0.1).add_param_group(
+            {"params": [torch.zeros(1, requires_grad=True)], "weight_decay": -1})),
     ],
 )
 def test_what_pytorch_refuses_is_refused(words, make):

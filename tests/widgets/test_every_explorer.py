@@ -7,19 +7,29 @@ import pkgutil
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from ipywidgets import Widget
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from torch import nn
 
 import lessonkit.explorers
 from lessonkit import lr_finder
 from lessonkit.char_rnn import char_data, char_net
 from lessonkit.collab import Sheet
 from lessonkit.course.lab import WIDGET
+from lessonkit.course.nets import CharNet
+from lessonkit.course.nets import Preprocess
+from lessonkit.explorers.augment import AugmentExplorer
 from lessonkit.explorers.bagging import BaggingExplorer
 from lessonkit.explorers.bptt import BPTTExplorer
+from lessonkit.explorers.cam import CAMExplorer
+from lessonkit.explorers.conv import ConvExplorer
 from lessonkit.explorers.embedding import EmbeddingExplorer
+from lessonkit.explorers.entity import EntityExplorer
 from lessonkit.explorers.factor_sheet import FactorSheetExplorer
 from lessonkit.explorers.evidence import EvidenceExplorer
+from lessonkit.explorers.gates import GateExplorer
+from lessonkit.explorers.generation import GenerationExplorer
 from lessonkit.explorers.lr_finder import LRFinderExplorer
 from lessonkit.explorers.rnn import RNNExplorer
 from lessonkit.explorers.schedule import ScheduleExplorer
@@ -120,7 +130,20 @@ def bagging(y=SORT, names=("x", "y"), **state):
     return BaggingExplorer(PLANE, y, names=names, n_trees=state.pop("n_trees", 8), **state)
 
 
+def views(classes=None, **state):
+    "An untrained net's answers to noise."
+    k = len(classes or "abc")
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, k, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    pictures = np.random.default_rng(0).integers(0, 255, (3, 20, 30, 3), dtype=np.uint8)
+    return AugmentExplorer(pictures, [0, 1, 2][: 3 * (k > 2)] or None, {f"{LONG} {i}": net for i in range(2)},
+                           classes=classes, **state)
+
+
 EDGES = {
+    "augment: long names": lambda: views([f"{LONG[i:]} {i}" for i in range(12)], n_views=7),
+    "augment: two classes, nobody knows which, one of them without a name": lambda: views(["", "b"], n_views=1),
+    "augment: sixteen views, all changes": lambda: views(n_views=16, cutout=20, rotate=90, zoom=1, shift=.4, light=1),
     "bagging: a hundredth tree": lambda: bagging(n_trees=100, tree=99, k=100),
     "bagging: a long name of a column": lambda: bagging(names=(LONG, LONG + "!")),
     "bagging: long names of classes": lambda: bagging(np.array([f"{i} {LONG}" for i in SORT])),
@@ -135,6 +158,12 @@ EDGES = {
     "bptt: a short stream": lambda: BPTTExplorer("abcdefghijk", bs=2, bptt=3),
     "bptt: many rows": lambda: BPTTExplorer("a text " * 900, bs=64, bptt=40),
     "bptt: a token without a name": lambda: BPTTExplorer(["", "x", "y"] * 60),
+    "conv: huge weights": lambda: ConvExplorer(kernel=np.arange(9) * 1e9),
+    "conv: a kernel of zeros": lambda: ConvExplorer(np.ones((40, 90)), kernel=np.zeros((3, 3)), pad=2),
+    "conv: a small picture, a large step": lambda: ConvExplorer(np.eye(8), stride=3, n=8),
+    "cam: long names": lambda: cam([f"{LONG[i:]} {i}" for i in range(9)]),
+    "cam: classes without names, two cells": lambda: cam(["", ""], side=4, pictures=[np.zeros((9, 2, 3), np.uint8)]),
+    "cam: one class, a wide picture": lambda: cam(["only"], pictures=[np.full((3, 400, 3), 200, np.uint8)]),
     "embedding: long names": lambda: EmbeddingExplorer(
         RNG.normal(size=(60, 5)), pd.DataFrame({LONG: [f"{LONG[i % 9:]} {i}" for i in range(60)], LONG[1:]: SORT}),
         selected=(3,), axis_names={1: LONG * 2}),
@@ -149,6 +178,14 @@ EDGES = {
     "evidence: all but one left out": lambda: EvidenceExplorer("not so bad", edits={0: "", 1: ""}),
     "evidence: long names of classes": lambda: EvidenceExplorer(classes=(LONG, LONG + "!")),
     "evidence: words nobody knows": lambda: EvidenceExplorer("Ω ж 😀", measure="gradient"),
+    "gates: a letter that nobody knows, one unit": lambda: GateExplorer("Ω", *two_letters(1), "ab " * 400),
+    "gates: a sentence as long as it may be": lambda: GateExplorer("b" * 60, *two_letters(9), "ab " * 400),
+    "entity: long names that stand nowhere": lambda: EntityExplorer({LONG: pd.DataFrame(
+        PLANE[:30], [f"{LONG[i % 9:]} {i}" for i in range(30)])}, selected=f"{LONG[3:]} 3"),
+    "entity: equal rows on a circle": lambda: EntityExplorer({"a": np.zeros((4, 3)) + np.eye(4, 3) * 1e-9},
+                                                             places={"a": "circle"}),
+    "entity: huge numbers in a plane, with frames": lambda: EntityExplorer(
+        {"a": [PLANE[:8] * 1e9, PLANE[:8] * 1e12]}, places={"a": PLANE[8:16] * 1e9}, selected=3, k=7),
     "lr-finder: a curve with a long name": lambda: LRFinderExplorer(finds(1)),
     "lr-finder: five curves": lambda: LRFinderExplorer(finds(5)),
     "lr-finder: a constant loss": lambda: LRFinderExplorer(LRFind(np.geomspace(1e-6, 1, 60), np.full(60, 2.3))),
@@ -182,12 +219,27 @@ EDGES = {
     "softmax: long names": lambda: SoftmaxExplorer([f"{LONG} {i}" for i in range(8)]),
     "softmax: a class without a name": lambda: SoftmaxExplorer(["", "b"]),
     "softmax: nothing is there": lambda: SoftmaxExplorer(mode="sigmoid", present=()),
+    "writing: two letters, all of it": lambda: GenerationExplorer("Ω" * 48, *two_letters(9), step=200),
+    "writing: a net that is sure": lambda: GenerationExplorer("ab", *two_letters(9, 1e4), step=9),
     "waterfall: long names": lambda: ship(np.array([f"{i} {LONG}" for i in SORT])),
     "waterfall: a class without a name": lambda: ship(np.array(["", "b", "c"])[SORT]),
     "waterfall: a constant target": lambda: ship(np.full(60, 2.5), RandomForestRegressor, long=False),
     "waterfall: one class": lambda: ship(np.full(60, "only"), long=False),
     "waterfall: huge numbers": lambda: ship(RNG.normal(size=60) * 1e12, RandomForestRegressor),
 }
+
+
+def two_letters(n_hid, scale=1.0):
+    net = CharNet("GRU", 3, n_hid=n_hid, emb_sz=4)
+    net.out.weight.data *= scale
+    return net, ("<unk>", "a", "b")
+def cam(names, side=24, pictures=None):
+    from torch import nn
+
+    end = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, len(names))
+    net = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), *end)
+    images = RNG.integers(0, 256, (9, 30, 20, 3), np.uint8) if pictures is None else pictures
+    return CAMExplorer(net, images, Preprocess((127.0,) * 3, (60.0,) * 3, side), names)
 
 
 def sheet(movies="abcdefghi", people="1234567", step=9, **state):
@@ -223,7 +275,7 @@ def states(explorer, most: int = 3):
         if control is None or name in explorer._off: continue
         if control.kind == "toggle": stops = [True, False]
         elif control.kind == "choice": stops = [*range(len(control.options))][:most] + [len(control.options) - 1]
-        elif control.kind == "button": continue
+        elif control.kind in ("button", "upload"): continue
         else: stops = [0, getattr(control, "n", getattr(control, "last", 0))]
         for stop in stops:
             explorer._act({"kind": "set", "name": name, "value": stop})

@@ -5,19 +5,45 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from lessonkit.collab import Sheet, busiest_sheet
 from lessonkit.course.datasets import load
+from lessonkit.course.nets import CharNet, PooledNet, Preprocess, Residual
+from lessonkit.explorers.cam import CAMExplorer
+from lessonkit.explorers.conv import ConvExplorer
 from lessonkit.explorers.factor_sheet import FactorSheetExplorer
+from lessonkit.explorers.generation import GenerationExplorer
 from lessonkit.explorers.schedule import ScheduleExplorer
 from lessonkit.explorers.sgd import SGDExplorer
 from lessonkit.explorers.softmax import SoftmaxExplorer
+from lessonkit.finetune import InvertedResidual, SameConv
 from lessonkit.widgets.canvas import STATIC
 from lessonkit.widgets.inpage import Translator, script, state
 from lessonkit.widgets.panel import clip_line, ticks
 from lessonkit.widgets.scene import number
 
+
+def cam_explorer():
+    "A tiny net with each kind of step that a page knows, in double precision, its weights as they are."
+    torch.manual_seed(0)
+    conv = lambda ni, nf, *how: (nn.Conv2d(ni, nf, *how), nn.BatchNorm2d(nf))
+    short = nn.Sequential(nn.AvgPool2d(2, ceil_mode=True), *conv(6, 10, 1))
+    trunk = [SameConv(3, 6, 3, 2), nn.BatchNorm2d(6), nn.GELU(), nn.MaxPool2d(3, 1, 1), nn.BatchNorm2d(6),
+             Residual(nn.Sequential(*conv(6, 10, 3, 2, 1), nn.ReLU6(), *conv(10, 10, 3, 1, 1)), short, nn.ReLU()),
+             InvertedResidual(10, 10, 3, 1, 2)]
+    net = PooledNet(trunk, 10, 4)
+    for m in net.modules():  # as if it had been trained
+        if isinstance(m, nn.BatchNorm2d): m.running_mean.normal_(0, .2), m.weight.data.normal_(0, 1.5)
+    images = np.random.default_rng(0).integers(0, 256, (8, 3, 5, 3), np.uint8).repeat(11, 1).repeat(9, 2)
+    e = CAMExplorer(net.double(), [*images], Preprocess((127.0,) * 3, (40.0,) * 3, 21), ["a", "b", "", "d"], picture=1)
+    e.small, e.layers = False, {"": e.layers[""]}
+    return e
+
+
 ROWS = {
+    "cam": cam_explorer,
     "sgd": lambda: SGDExplorer(step=20),
     "sgd-own": lambda: SGDExplorer(np.linspace(-300, 900, 40), np.cos(np.arange(40)) * 1e-3, start=(0, 0), n_steps=40),
     "softmax": SoftmaxExplorer,
@@ -27,9 +53,24 @@ ROWS = {
     "sheet-own": lambda: FactorSheetExplorer(
         Sheet(np.array([[5, 1, np.nan, 3], [4.5, np.nan, 2, 1], [1, 5, 4, np.nan]]), ("a (1)", "b", "c"), (*"uvwx",)),
         hide=True, n_factors=2, n_hidden=3, n_steps=30),
+    "conv": ConvExplorer,
+    "conv-own": lambda: ConvExplorer(np.eye(9), kernel=np.arange(9.0) - 3.5, stride=2, pad=2, n=9),
     "one-cycle": lambda: ScheduleExplorer("one_cycle", log_axis=True, n_step=50),
+    "writing": lambda: writer("LSTM", 2),
+    "writing-gru": lambda: writer("GRU", 1, temperature=1.3, top_k=5, top_p=.7),
 }
 STATES = 40  # random acts a row
+
+
+
+def writer(kind, n_layers, **state):
+    "A net with weights large enough to have opinions, in double precision, as the page computes."
+    torch.manual_seed(n_layers)
+    net = CharNet(kind, 30, n_hid=24, n_layers=n_layers, emb_sz=8)
+    for p in net.parameters(): p.data *= 3
+    symbols = ["<unk>", "\n", " ", "é", *"abcdefghijklmnopqrstuvwxyz"]
+    return GenerationExplorer("some Words, é", net.double(), symbols, step=30, **state)
+
 
 # What of an explorer in the page is compared: its record and its picture as lists, its words.
 READ = """
@@ -40,10 +81,12 @@ const listed = (v) => v?.data instanceof Float64Array
   : v instanceof Map ? Object.fromEntries([...v].map(([k, u]) => [k, listed(u)])) : Array.isArray(v) ? v.map(listed)
   : v instanceof DataView || v instanceof Function ? null : typeof v === 'number' ? word(v)
   : v instanceof Object ? Object.fromEntries(Object.entries(v).map(([k, u]) => [k, listed(u)])) : v;
-const drawn = ([k, v]) => [k, !(v instanceof DataView) ? listed(v) : k === 'codes' ? null
+const drawn = (tables) => ([k, v]) => [k, k === 'colors' ? tables[v].length
+  : !(v instanceof DataView) ? listed(v) : k === 'codes' ? null
   : [...(/^(xy|xywh|size)$/.test(k) ? new Float32Array(v.buffer) : new Uint8Array(v.buffer))].map(word)];
 const read = ({explorer: e}) => {
-  const scene = listed(e._scene), kept = (it) => Object.fromEntries([...it].filter(([k]) => k !== 'codes').map(drawn));
+  const scene = listed(e._scene), draw = drawn(e._scene.get('tables'));
+  const kept = (it) => Object.fromEntries([...it].filter(([k]) => k !== 'codes').map(draw));
   return { text: e._text, error: e._error, values: listed(e._values), off: listed(e._off), asked: listed(e._asked),
     record: listed(call(e, 'record')), scene: {...scene, tables: 0, items: e._scene.get('items').map(kept)} };
 };
@@ -70,9 +113,8 @@ def read(e) -> dict:
     "An explorer, as `READ` reads it in the page."
     scene = e.scene()
     sent = scene.state()
-    items = [{k: listed(v) for k, v in it.items() if v is not None and k != "codes"} for it in scene.items]
-    for it, packed in zip(items, sent["items"]):
-        if "colors" in it: it["colors"] = packed["colors"]
+    part = lambda k, v: len(v) if k == "colors" else listed(v)
+    items = [{k: part(k, v) for k, v in it.items() if v is not None and k != "codes"} for it in scene.items]
     return dict(text=e.narration, error=e.error, values=listed(e._values), off=listed(e._off), asked=listed(e._asked),
                 record=listed(e.record()), scene={**listed(sent), "tables": 0, "items": items})
 
@@ -105,7 +147,7 @@ def random_act(e, rng) -> dict:
         if kind == "zoom": return dict(kind=kind, id=h["id"], x=float(x), y=float(y), factor=float(rng.uniform(.4, 4)))
         return dict(kind="drop" if kind == "drag" and rng.integers(2) else kind, id=h["id"], x=float(x), y=float(y))
     c = list(e._list.values())[rng.integers(len(e._list))]
-    if c.kind == "button": return dict(kind="key", key="Home", shift=False)
+    if c.kind in ("button", "upload"): return dict(kind="key", key="Home", shift=False)
     counted = getattr(c, "n", getattr(c, "last", 0))
     last = {"toggle": 1, "choice": len(getattr(c, "options", ())) - 1}.get(c.kind, counted)
     value = int(rng.integers(last + 1))

@@ -10,7 +10,7 @@ import math
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,10 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from lessonkit.awd_lstm import (AWDLSTM, DROPS, LanguageModel, activation_penalty, lm_loss, perplexity,
+                                temporal_penalty)
+from lessonkit.bptt import LMBatches
 
 from .machine import CUDA, DEVICE, MAX_FILES, Run, clock
 
@@ -31,7 +35,8 @@ class Size:
     "How big a run is. The defaults are the real one."
     vocab: int = 29_952  # tokens known: 117 * 256, so that the softmax's matrix product has whole tiles
     emb: int = 512  # with `hidden`: multiples of 128, at most 1024, for cuDNN's persistent kernel
-    hidden: tuple = (1024, 1024, 512)  # the last as wide as the embedding, whose weights the softmax shares
+    hidden: int = 1024  # of the layers before the last, which is as wide as the embedding
+    n_layers: int = 3
     bs: int = 128  # rows read side by side; a multiple of 8, at most 128, for the same kernel
     bptt: int = 72  # tokens a window of the language model
     max_epochs: float = 12  # of the language model
@@ -43,7 +48,7 @@ class Size:
     reach: int = 1440  # last tokens of a batch that keep what the backward pass needs: bounds the memory
 
 
-TINY = Size(200, 16, (24, 24, 16), 8, 16, 1, 1e-2, 1_500, 24, 30, 16, 32)
+TINY = Size(200, 16, 24, 3, 8, 16, 1, 1e-2, 1_500, 24, 30, 16, 32)
 
 
 class Data:
@@ -87,80 +92,36 @@ class Data:
             yield x.masked_fill(t >= n[rows], PAD), rows
 
 
-class Encoder(nn.Module):
-    """AWD-LSTM's encoder (Merity, Keskar & Socher 2018): an embedding, and one nn.LSTM a layer.
-    Dropped recurrent weights go to `torch.lstm`, which nn.LSTM itself calls: the raw ones stay ordinary parameters.
-    Under CUDA's autocast a call's weights, dropped or not, are cast to fp16 into one flat buffer, as cuDNN wants it."""
-
-    def __init__(self, size: Size, drops: tuple[float, ...]):
-        super().__init__()
-        self.emb, self.drops = nn.Embedding(size.vocab, size.emb), drops
-        nn.init.uniform_(self.emb.weight, -.1, .1)
-        self.rnns = nn.ModuleList(nn.LSTM(i, o, batch_first=True) for i, o in pairwise((size.emb, *size.hidden)))
-
-    def draw(self, bs: int) -> dict | None:
-        """Draws all masks of a window or batch, None in eval mode: 'words' (vocab, 1), whole embeddings; 'inputs' and
-        'output' (bs, 1, width), constant in time (Gal & Ghahramani 2016); 'weights', the matrices after DropConnect."""
-        if not self.training: return None
-        words, first, between, output, weight = self.drops
-        keep = lambda p, *shape: torch.empty(shape, device=self.emb.weight.device).bernoulli_(1 - p).div_(1 - p)
-        return {"words": keep(words, self.emb.num_embeddings, 1),
-                "inputs": [keep(between if i else first, bs, 1, r.input_size) for i, r in enumerate(self.rnns)],
-                "output": keep(output, bs, 1, self.rnns[-1].hidden_size),
-                "weights": [F.dropout(r.weight_hh_l0, weight) for r in self.rnns]}
-
-    def forward(self, x: Tensor, state: list | None = None, draw: dict | None = None) -> tuple[Tensor, list]:
-        "x (b, t) int64 → the last layer's outputs (b, t, width); the state to go on from: h, c (1, b, width) a layer."
-        out, states = self.emb(x), []
-        if draw: out = out * draw["words"][x]
-        for i, r in enumerate(self.rnns):
-            if draw: out = out * draw["inputs"][i].to(out.dtype)
-            hc = state[i] if state else [torch.zeros(1, len(x), r.hidden_size, device=x.device, dtype=out.dtype)] * 2
-            weights = [r.weight_ih_l0, draw["weights"][i] if draw else r.weight_hh_l0, r.bias_ih_l0, r.bias_hh_l0]
-            out, *hc = torch.lstm(out, hc, weights, True, 1, 0., self.training, False, True)
-            states.append(hc)
-        return out, states
-
-
-class LanguageModel(nn.Module):
-    "The encoder, and a softmax that shares the embedding's weights (Press & Wolf 2017)."
-
-    def __init__(self, size: Size, drops: tuple[float, ...] = LM_DROPS):
-        super().__init__()
-        self.encoder, self.bias = Encoder(size, drops), nn.Parameter(torch.zeros(size.vocab))
-
-    def forward(self, x: Tensor, state: list | None = None, draw: dict | None = None):
-        "x (b, t) → activations (b, t, vocab), the encoder's outputs before and after dropout, state."
-        raw, state = self.encoder(x, state, draw)
-        out = raw * draw["output"].to(raw.dtype) if draw else raw
-        return F.linear(out, self.encoder.emb.weight, self.bias), raw, out, state
+def make_encoder(size: Size, drops: tuple[float, ...]) -> AWDLSTM:
+    "Lesson 34's encoder, of this size, with the dropouts in the order of `DROPS`."
+    return AWDLSTM(size.vocab, size.emb, size.hidden, size.n_layers, **dict(zip(DROPS, drops)))
 
 
 class TextClassifier(nn.Module):
     """Reads a review chunk by chunk; classifies last, maximum and mean of the outputs (Howard & Ruder 2018, 3.3).
     Padding never changes an answer: a review's own tokens are moved to the left, and only their outputs are pooled."""
 
-    def __init__(self, encoder: Encoder, n_class: int = 2, chunk: int = 288, reach: int = 1440, n_head: int = 50):
+    def __init__(self, encoder: AWDLSTM, n_class: int = 2, chunk: int = 288, reach: int = 1440, n_head: int = 50):
         super().__init__()
         self.encoder, self.chunk = encoder, chunk
         self.reach, n = reach, 3 * encoder.rnns[-1].hidden_size
         self.head = nn.Sequential(nn.BatchNorm1d(n), nn.Dropout(.2), nn.Linear(n, n_head), nn.ReLU(),
                                   nn.BatchNorm1d(n_head), nn.Dropout(.1), nn.Linear(n_head, n_class))
 
-    def groups(self) -> list: return [list(m.parameters()) for m in (self.encoder.emb, *self.encoder.rnns, self.head)]
+    def groups(self) -> list: return [*self.encoder.groups(), list(self.head.parameters())]
 
     def forward(self, x: Tensor) -> Tensor:
         "x (b, t) int64, PAD anywhere → activations (b, n_class), float32."
         real = x != PAD
         x, n = x.gather(1, (~real).byte().argsort(dim=1, stable=True)), real.sum(1, keepdim=True).clamp(min=1)
         learns = torch.is_grad_enabled() and any(p.requires_grad for p in self.encoder.parameters())
-        draw, state, total, last = self.encoder.draw(len(x)), None, 0., 0.
+        masks, state, total, last = self.encoder.draw(len(x)), None, 0., 0.
         top = torch.full((), -math.inf, device=x.device)
         for i in range(0, x.shape[1], self.chunk):
             piece = x[:, i : i + self.chunk]
             with torch.set_grad_enabled(learns and i + self.chunk > x.shape[1] - self.reach):
-                out, state = self.encoder(piece, state, draw)
-            out, state = out.float(), [[s.detach() for s in hc] for hc in state]
+                outs, state = self.encoder.read(piece, state, masks)
+            out, state = outs[-1].float(), [[s.detach() for s in hc] for hc in state]
             t = torch.arange(i, i + piece.shape[1], device=x.device)
             here, end = (t < n)[..., None], (t == n - 1)[..., None]
             total, last = total + (out * here).sum(1), last + (out * end).sum(1)
@@ -199,43 +160,24 @@ class Stepper:
         self.scaler.update()
 
 
-def windows(stream: Tensor, bs: int, bptt: int, rng=None):
-    """The stream as `bs` rows, window by window: x and y (bs, ≤ bptt). A last window of one token is left out.
-    With `rng`, cut as the original's loader cuts: N(bptt, 5) wide, one in twenty N(bptt / 2, 5), at least 5."""
-    n, i = (len(stream) - 1) // bs, 0
-    x, y = stream[: bs * n].view(bs, n), stream[1 : bs * n + 1].view(bs, n)
-    while i < n - 1:
-        w = max(5, int(rng.normal(bptt if rng.random() < .95 else bptt / 2, 5))) if rng else bptt
-        yield x[:, i : i + w], y[:, i : i + w]
-        i += w
-
-
-@torch.no_grad()
 def evaluate_lm(run: Run, lm: LanguageModel, stream: Tensor, size: Size, limit: int | None = None) -> dict:
     "Nats a token; perplexity a token and a word (the marks' nats count, marks do not). `limit`: so many windows only."
-    total, n, marks, state = torch.zeros((), dtype=torch.float64, device=stream.device), 0, 0, None
-    for x, y in islice(windows(stream, size.bs, size.bptt), limit):
-        with autocast(run):
-            act, _, _, state = lm.eval()(x, state)
-            total += F.cross_entropy(act.flatten(0, 1), y.flatten(), reduction="sum")
-        n, marks = n + y.numel(), marks + ((y >= 3) & (y < N_SPECIALS)).sum()
-    nll = total.item() / n
-    return {"nll": nll, "perplexity": math.exp(nll), "word_perplexity": math.exp(nll * n / (n - int(marks)))}
+    with autocast(run):
+        found = perplexity(lm, islice(LMBatches(stream, size.bs, size.bptt), limit), range(BOS + 1, N_SPECIALS))
+    return {"nll": found.nll, "perplexity": found.token, "word_perplexity": found.word}
 
 
 def lm_steps(run: Run, size: Size, data: Data, lm: LanguageModel, stepper: Stepper, factor):
     "Trains on and on, the reviews in a new order each epoch; yields (steps done, running loss) until `factor` is None."
     rng, done, mean = np.random.default_rng(0), 0, None
     while True:
-        state = None
-        for x, y in windows(data.stream(rng.permutation(data.lm_docs[1])), size.bs, size.bptt):
+        lm.reset()
+        for x, y in LMBatches(data.stream(rng.permutation(data.lm_docs[1])), size.bs, size.bptt):
             if (f := factor(done)) is None: return
             with autocast(run):
-                act, raw, out, state = lm(x, state, lm.train().encoder.draw(len(x)))
-                nll = F.cross_entropy(act.flatten(0, 1), y.flatten())
-            raw, state = raw.float(), [[s.detach() for s in hc] for hc in state]
-            ar, tar = out.float().pow(2).mean(), (raw[:, 1:] - raw[:, :-1]).pow(2).mean()
-            stepper(nll + 2 * ar + tar, f)  # alpha 2, beta 1 (Merity, Keskar & Socher 2018, section 4.4)
+                out = lm.train()(x)
+                nll = lm_loss(out, y)
+            stepper(nll + activation_penalty(out.dropped) + temporal_penalty(out.raw), f)
             mean, done = nll.detach() if mean is None else mean.lerp(nll.detach(), .02), done + 1
             yield done, mean
 
@@ -246,7 +188,7 @@ def train_lm(run: Run, size: Size, data: Data, seconds: float) -> tuple[Language
 
     def fresh():
         torch.manual_seed(0)
-        lm = LanguageModel(size).to(DEVICE)
+        lm = LanguageModel(make_encoder(size, LM_DROPS)).to(DEVICE)
         return lm, Stepper(run, [list(lm.parameters())], [size.lm_lr], wd=.01, clip=.3)
 
     begin = clock()
@@ -254,7 +196,7 @@ def train_lm(run: Run, size: Size, data: Data, seconds: float) -> tuple[Language
         if n == 10: mark = clock()
         if n == (20 if run.tiny else 210) or (n >= 15 and time.monotonic() - begin > .05 * seconds): break
     step = (clock() - mark) / (n - 10)
-    speed, per_epoch = size.bs * size.bptt / step, len(list(windows(data.stream(data.lm_docs[1]), size.bs, size.bptt)))
+    speed, per_epoch = size.bs * size.bptt / step, len(LMBatches(data.stream(data.lm_docs[1]), size.bs, size.bptt))
     docs = data.lengths.numpy()[np.concatenate([data.train] * 4 + [data.test[::2]])]  # about what the classifier costs
     need = 1.3 * docs.clip(max=size.max_len).sum() / speed + min(15, .1 * seconds)
     left = min(max(seconds - need, .5 * seconds), .8 * seconds) - (time.monotonic() - begin)
@@ -285,13 +227,13 @@ def sortish(lengths: np.ndarray, bs: int, rng) -> np.ndarray:
     return np.concatenate([whole, order[full:]]) if len(order) - full > 1 else whole  # BatchNorm needs two rows
 
 
-def train_classifier(run: Run, size: Size, data: Data, encoder: Encoder | None,
+def train_classifier(run: Run, size: Size, data: Data, encoder: AWDLSTM | None,
                      seconds: float) -> tuple[TextClassifier, list]:
     """Head alone, one more layer each phase, then all, a layer's rate 2.6 times below the next → (model, epochs done).
     `encoder` None: from random weights. Each phase has its share of `seconds`; its rate falls to nothing by then."""
     begin, spent, n_done = time.monotonic(), 0., []
     rng, _ = np.random.default_rng(1), torch.manual_seed(1)
-    own, label = Encoder(size, CLASSIFIER_DROPS), torch.from_numpy(data.label).to(DEVICE)
+    own, label = make_encoder(size, CLASSIFIER_DROPS), torch.from_numpy(data.label).to(DEVICE)
     if encoder is not None: own.load_state_dict(encoder.state_dict())
     model = TextClassifier(own, 2, size.chunk, size.reach).to(DEVICE).train()
     for epochs, n_free, lr, share in [(1, 1, .02, .1), (1, 2, .01, .17), (1, 3, .005, .2), (2, 5, .003, .53)]:
@@ -363,7 +305,8 @@ def imdb_row(run: Run, seconds: float):
     counted = {k: v for k, v in data.facts.items() if size.lm_tokens is None}  # counts, TF-IDF: of the whole
     run.save(settings=asdict(size) | settings, language_model_seconds=time.monotonic() - begin, **figures, **counted)
     run.log(f"perplexity {figures['perplexity']:.2f} a token, {figures['word_perplexity']:.2f} a word")
-    parts, start = [save(p) for p in packed_int8(lm.state_dict())], time.monotonic()
+    own = {k: v for k, v in lm.state_dict().items() if k != "decoder.weight"}  # that is the embedding's once more
+    parts, start = [save(p) for p in packed_int8(own)], time.monotonic()
     here = {f.name for f in run.out.iterdir()} | {"figures.json", "log.txt"}
     names = [f"{name}-{i}.safetensors" for i in range(len(parts))]
     if len(here | {*names, f"{name}.json", f"{name}-probabilities.npy"}) > MAX_FILES:
@@ -382,13 +325,15 @@ def imdb_row(run: Run, seconds: float):
     run.log(found)
     if not names: return
     kept = {k: v for part in parts for k, v in load(part).items()}
-    lm.load_state_dict(unpacked(kept))
+    lm.load_state_dict(unpacked(kept), strict=False)  # but for the decoder's tied weights
     found["kept_perplexity"] = evaluate_lm(run, lm, data.stream(data.lm_docs[2]), size)["perplexity"]  # int8's cost
     run.save(**found)
     run.write(f"{name}.json", {
-        "name": name, **run.about, "what": "AWD-LSTM language model: state dict of LanguageModel, by unpacked()",
+        "name": name, **run.about,
+        "what": "language model: state dict of lessonkit.awd_lstm.LanguageModel, by unpacked()",
         "files": {f: hashlib.sha256(part).hexdigest() for f, part in zip(names, parts)},
-        "widths": [size.emb, *size.hidden], "vocabulary": f"the pack's first {size.vocab} itos",
+        "widths": [size.emb, *[size.hidden] * (size.n_layers - 1), size.emb],
+        "vocabulary": f"the pack's first {size.vocab} itos",
         "data": "IMDB (Maas et al. 2011), train and unsup reviews whose text is not in test",
         "perplexity": figures["perplexity"], **found,
         "limits": "film reviews, their writers' prejudices" + ("; A TRIAL, NOT A RESULT" if run.tiny else "")})

@@ -15,7 +15,7 @@ LIMIT = 56 * 2**20  # bytes that a package may have
 PYTEST = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments")  # pure Python
 NEEDS = {"smoke": (), "cifar-net": ("cifar10",), "cifar-ladder": ("cifar10",), "dogscats-net": ("dogscats",),
          "cuda-tests": ("python",), "nietzsche-lstm": ("nietzsche",), "imdb-forward": ("imdb",),
-         "imdb-backward": ("imdb",)}
+         "imdb-backward": ("imdb",), "rossmann-net": ("rossmann",)}
 
 
 def weight(folder: Path) -> int:
@@ -119,6 +119,20 @@ def imdb(source: Path, out: Path):
     (out / "pack.json").write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
+def rossmann(source: Path, out: Path):
+    "rossmann.npz: the joined table as codes and numbers, by a mapping fitted on the rows that are not held out."
+    from lessonkit.course.sets.rossmann import load
+    from lessonkit.tabular import last_days, shop_encoder, store_days
+
+    table = store_days(load(source / "rossmann"))
+    held = np.arange(len(table)) < 41_395 if len(table) == 844_338 else last_days(table["Date"])  # fastai's own rows
+    sales, encoder = table.pop("Sales").to_numpy(np.int32), shop_encoder()
+    x = encoder.fit(table[~held]).transform(table).to_numpy(np.float32)
+    parts = {f"column{i:03d}": c.astype(np.int16) if (c == np.rint(c)).all() and abs(c).max() < 2**15 else c
+             for i, c in enumerate(x.T)}
+    np.savez_compressed(out / "rossmann.npz", **parts, sales=sales, held=held, encoder=json.dumps(encoder.to_dict()))
+
+
 def pytest_itself(source: Path, out: Path):
     "pytest, which a bare machine lacks: pure Python, copied from this environment."
     for name in PYTEST:
@@ -126,9 +140,9 @@ def pytest_itself(source: Path, out: Path):
         shutil.copytree(folder, out / "python" / name, ignore=shutil.ignore_patterns("__pycache__"))
 
 
-MADE = ("part", "tokens.xz", "docs.npz", "pack.json", "nietzsche.npz", *(s[0] for s in SETS.values()))
+MADE = ("part", "tokens.xz", "docs.npz", "pack.json", "nietzsche.npz", "rossmann.npz", *(s[0] for s in SETS.values()))
 SOURCES = {"cifar10": lambda s, o: pictures(s, o, "cifar10"), "dogscats": lambda s, o: pictures(s, o, "dogscats"),
-           "python": pytest_itself, "nietzsche": nietzsche, "imdb": imdb}
+           "python": pytest_itself, "nietzsche": nietzsche, "imdb": imdb, "rossmann": rossmann}
 
 
 def clear(out: Path):

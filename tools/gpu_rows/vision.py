@@ -7,7 +7,7 @@ from safetensors.torch import save
 from torch import nn
 
 from .machine import DEVICE, Run, clock
-from .nets import PooledNet, cifar_net, cost, dogscats_net, whiten
+from .nets import PooledNet, cifar_net, cost, dogscats_net, maps, whiten
 from .pictures import SETS, Pictures, cut_out, load, shifted, tinted, zoomed
 from .training import Trainer, ask, fit, judge, six_views, summary
 
@@ -59,7 +59,7 @@ def net_row(run: Run, seconds: float, name: str, set_name: str, make, widths: tu
 def save_net(run: Run, name: str, net: PooledNet, state: dict, pics: Pictures, figures: dict, set_name: str, make):
     "NAME.safetensors and its card. The first seed is kept whatever it reached: nothing is chosen on validation."
     x = pics.norm(pics.vx[:: max(1, len(pics.vx) // 64)].permute(0, 3, 1, 2))
-    with torch.no_grad(): gap = (net.maps(x).mean((2, 3)) + net.head.bias - net(x)).abs().max().item()
+    with torch.no_grad(): gap = (maps(net, x).mean((2, 3)) + net.head.bias - net(x)).abs().max().item()
     data = save({k: v.cpu().contiguous() for k, v in state.items()})
     run.write(f"{name}.safetensors", data)
     run.write(f"{name}.json", {
