@@ -95,7 +95,7 @@ nets = {"as they are": net(False), "mirrored, too": net(True)}
 AugmentExplorer(x[300:330], y[300:330], nets, mean=(4.8,), std=(6.,), edge="zeros")"""
 CONV = "from lessonkit.explorers.conv import ConvExplorer\n"
 CAM = "from lessonkit.explorers.cam import CAMExplorer\n"
-ENTITY = "from lessonkit.explorers.entity import EntityExplorer\nEntityExplorer(selected='BE')"
+ENTITY = "from lessonkit.explorers.entity import EntityExplorer\nEntityExplorer(selected='BE', epoch=3)"
 RNN = "from lessonkit.explorers.rnn import RNNExplorer\n"
 EVIDENCE = "from lessonkit.explorers.evidence import EvidenceExplorer\nEvidenceExplorer()"
 ROWS = [
@@ -123,7 +123,7 @@ ROWS = [
     Row("waterfall", WATERFALL, control="value", hover=False),
     Row("search", SEARCH, control="rank"),
     Row("embedding", EMBEDDING.format(n=9_066), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),
-    Row("entity", ENTITY, control="epoch", keys=("ArrowLeft", "ArrowRight")),
+    Row("entity", ENTITY, control="canvas", keys=("PageDown", "PageUp")),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
     Row("cam", CAM + "CAMExplorer(picture=3)", control="threshold"),
     Row("rnn", RNN + "RNNExplorer(trained='100 steps', step=8)", control="answer"),

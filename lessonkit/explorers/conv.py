@@ -169,7 +169,8 @@ class ConvExplorer(Explorer):
         self._maps, self._signed = ([v[i] for v in found.values()] for i in (0, 1))
         self._channels = [v[2] for v in found.values()]
         self._learned = learned_kernels(model, prepare.std, self._channels[0])
-        self._where, own = (stride, pad, 0, 0), kernel is not None
+        self._made, self._where = (), (stride, pad, 0, 0)
+        own = kernel is not None
         if own: kernel = tuple(float(v) for v in np.ravel(np.asarray(kernel, float)))
         elif preset not in PRESETS: raise ValueError(f"preset={preset!r}: take one of {', '.join(PRESETS)}")
         super().__init__(kernel=kernel if own else PRESETS[preset], preset="own" if own else preset, stride=stride,
@@ -217,7 +218,8 @@ class ConvExplorer(Explorer):
         if changed & {"stride", "pad"}: self._keep_place()
         rows, cols = self.shape
         self._where = (self.stride, self.pad, self.place // cols, self.place % cols)
-        self._out = answers(self.pixels, self.kernel, self.stride, self.pad)
+        made = (self.kernel, self.stride, self.pad)
+        if made != self._made: self._made, self._out = made, answers(self.pixels, *made)
 
     def _keep_place(self):
         "The window stays as near as it can to where it was in the picture."

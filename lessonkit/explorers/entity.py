@@ -17,7 +17,7 @@ import traitlets as T
 from .entity_data import Entities
 from ..widgets.controls import Button, Choice, Player, Slider
 from ..widgets.explorer import Chip, Explorer
-from ..widgets.keys import moving, stepping
+from ..widgets.keys import moving
 from ..widgets.panel import NARROW, Panel, columns, rows
 from ..widgets.scene import Scene, fit, number
 
@@ -193,8 +193,7 @@ class EntityExplorer(Explorer):
         self.of = e = Entities(source, places)
         self.n_seeds = max(len(f) for f in e.frames.values())
         self.n_frames = max(len(f[0]) for f in e.frames.values())
-        if self.n_frames == 1: self.watch = tuple(n for n in self.watch if n != "epoch")
-        if self.n_frames == 1: self.along = "k"
+        if self.n_frames == 1: self.watch, self.along = tuple(n for n in self.watch if n != "epoch"), "k"
         first = next((c for c, w in e.worlds.items() if w.kind == "globe"), None) or next(
             (c for c, w in e.worlds.items() if w.kind), next(iter(e.levels)))
         super().__init__(column=first if column is None else column, **{"epoch": self.n_frames - 1, **state})
@@ -234,7 +233,7 @@ class EntityExplorer(Explorer):
         xy, share = e.space(c, seed)
         reach = np.abs(xy[frame]).max(0)
         n, apart = len(e.levels[c]), e.apart(c, seed, frame)
-        chosen = self._levels.index(self.selected) if self.selected in self._levels else -1
+        chosen = self._row()
         nearest = lambda m: tuple(j for j in np.argsort(m[chosen], kind="stable").tolist() if j != chosen)[: self.k]
         curve = np.array([e.agreement(c, seed, f)[0] for f in range(len(e.frames[c][seed]))])
         return EntityRecord(
@@ -258,14 +257,17 @@ class EntityExplorer(Explorer):
         self.selected = None
 
     def key_map(self):
-        step = stepping(self, "epoch", self.n_frames - 1, arrows=False) if self.n_frames > 1 else {}
+        to = lambda by: lambda: setattr(self, "selected", self._levels[(self._row() + by) % len(self._levels)])
+        ends = {k: lambda v=v: setattr(self, "epoch", v) for k, v in (("Home", 0), ("End", self.n_frames - 1))}
+        step = {"PageDown": to(1), "PageUp": to(-1)} | (ends if self.n_frames > 1 else {})
         return moving(self._go, 1) | step | {"Escape": self.clear}
+
+    def _row(self): return self._levels.index(self.selected) if self.selected in self._levels else -1
 
     def _go(self, dx, dy):
         "To the nearest name in a direction, within 45° of it, on the net's map."
         xy = self.record().xy
-        if self.selected not in self._levels: return setattr(self, "selected", self._levels[0])
-        i = self._levels.index(self.selected)
+        if (i := self._row()) < 0: return setattr(self, "selected", self._levels[0])
         right, up = (xy - xy[i]).T
         along, across = dx * right + dy * up, np.abs(dy * right) + np.abs(dx * up)
         far = np.where((along > 1e-9) & (across <= along), np.hypot(right, up), np.inf)
@@ -298,7 +300,7 @@ class EntityExplorer(Explorer):
 
     def on_hover(self, id, x, y):
         found = () if x is None else self._at(id, x, y)
-        i = self._levels.index(self.selected) if self.selected in self._levels else -1
+        i = self._row()
         self.pointed = (i, *found) if len(found) == 1 and i not in (-1, found[0]) else found if len(found) == 2 else ()
 
     def chips(self):

@@ -120,27 +120,25 @@ def draw_net(r, s, box, left, right, strip, title, i):
 
 def draw_gradient(r, s, box, left, right):
     "The norm of the gradient at each step, a line a net, on a log scale."
-    highest = max(float(np.max(v[np.isfinite(v)], initial=1.0)) for v in r.norms.values())
+    all_norms = np.concatenate(list(r.norms.values()))
+    highest, smallest = (f(all_norms[np.isfinite(all_norms) & (all_norms > 0)], initial=1) for f in (np.max, np.min))
     top = HIGH if highest < HIGH else 10.0 ** min(np.ceil(np.log10(highest)) + 1, 30)
-    ticks, note = (True, "gradient of the chosen answer, at each step") if left > 60 else ([], "")
-    smallest = min(float(np.min(v[np.isfinite(v) & (v > 0)], initial=1.0)) for v in r.norms.values())
     low = next((v for v in (1e-4, 1e-8) if smallest > v), LOW)
+    ticks, note = (True, "gradient of the chosen answer, at each step") if left > 60 else ([], "")
     p = Panel(s, "gradient", box, (0, max(len(r.letters), 12)), (low, top), log="y", title="How far back it teaches",
               note=note, left=left, right=right, xticks=False, yticks=ticks)
-    if not ticks:
-        p.text([[0, top]], small(top), ink="muted", align="left", dx=4, dy=9)
-        p.text([[0, low]], small(low), ink="muted", align="left", dx=4, dy=-9)
+    for v, dy in () if ticks else ((top, 9), (low, -9)):
+        p.text([[0, v]], small(v), ink="muted", align="left", dx=4, dy=dy)
     ends = []
     for i, (name, norms) in enumerate(r.norms.items()):
         seen = np.clip(np.nan_to_num(norms, nan=top, posinf=top), low, top)
         ink = INKS[i % len(INKS)]
-        curve = np.stack([np.arange(len(seen)) + .5, seen], 1)
-        p.line(curve, ink=ink, width=3 if name == r.kind else 1.8, key=f"g-{name}").points(curve[:1], size=8, ink=ink)
+        curve, width = np.stack([np.arange(len(seen)) + .5, seen], 1), 3 if name == r.kind else 1.8
+        p.line(curve, ink=ink, width=width, key=f"g-{name}").points(curve[:1], size=8, ink=ink)
         ends.append((float(seen[0]), f"{name} " * (left > 60) + small(norms[0]), f"{ink}-text"))
     p.text([[p.x[1], top]], "at the first" if left > 60 else "at first", ink="muted", align="left", dx=6, dy=-10,
            max_width=right - 8)
-    p.ends(ends, size=12 if left > 60 else 11)
-    p.upright(r.step + .5, key="now").zone("gradient", drag=True)
+    p.ends(ends, size=12 if left > 60 else 11).upright(r.step + .5, key="now").zone("gradient", drag=True)
     p.handle("step", (r.step + .5, np.sqrt(low * top)), axis="x", label="the chosen answer", step=(1, 0),
              value=f"after character {r.step + 1} of {len(r.letters)}")
 

@@ -105,6 +105,7 @@ _PAINT = dict(rects=_rects, marks=_marks, text=_text, line=_line, area=_area, im
 
 # %% ../../nbs/widgets/printed.ipynb #printed-still
 BAND = "Picture: run this cell to move it"
+_DRAWING = threading.Lock()  # FreeType, which sets matplotlib's letters, serves one thread at a time
 
 
 def still(
@@ -120,17 +121,17 @@ def still(
     w, h = size
     lines = _wrap(caption, w - 16, 13)
     top, foot = 26 * bool(band), 18 * len(lines) + 10
-    tall = h + top + foot
-    fig = Figure(figsize=(w / 100, tall / 100), dpi=100, facecolor=INKS["page"].light)
-    draw(fig.add_axes((0, foot / tall, 1, h / tall)))
-    if band:
-        fig.add_artist(Rectangle((0, 1 - top / tall), 1, top / tall, color=INKS["panel"].light, zorder=0))
-        fig.text(8 / w, 1 - top / 2 / tall, band, size=13 * 0.72, color=INKS["fg"].light, va="center", weight="bold")
-    for i, line in enumerate(lines):
-        fig.text(8 / w, (foot - 14 - 18 * i) / tall, line.replace("$", r"\$"), size=13 * 0.72, color=INKS["fg"].light,
-                 va="center")
-    out = io.BytesIO()
-    fig.savefig(out, format="png")
+    tall, how = h + top + foot, dict(size=13 * 0.72, color=INKS["fg"].light)
+    with _DRAWING:
+        fig = Figure(figsize=(w / 100, tall / 100), dpi=100, facecolor=INKS["page"].light)
+        draw(fig.add_axes((0, foot / tall, 1, h / tall)))
+        if band:
+            fig.add_artist(Rectangle((0, 1 - top / tall), 1, top / tall, color=INKS["panel"].light, zorder=0))
+            fig.text(8 / w, 1 - top / 2 / tall, band, va="center", weight="bold", **how)
+        for i, line in enumerate(lines):
+            fig.text(8 / w, (foot - 14 - 18 * i) / tall, line.replace("$", r"\$"), va="center", **how)
+        out = io.BytesIO()
+        fig.savefig(out, format="png")
     return out.getvalue()
 
 

@@ -21,17 +21,26 @@ SMALLEST = 11  # px: no text is smaller, at any width of the page
 
 
 @cache
-def _font(bold: bool):
+def _fonts() -> tuple:
+    "The two fonts, normal and bold, each with the widths of its usual letters by code, as shares of its size."
     import matplotlib
     from matplotlib.ft2font import FT2Font
 
-    font = FT2Font(str(Path(matplotlib.get_data_path(), "fonts", "ttf", f"DejaVuSans{'-Bold' * bold}.ttf")))
-    font.set_size(100, 72)
-    return font
+    out = []
+    for end in ("", "-Bold"):
+        font = FT2Font(str(Path(matplotlib.get_data_path(), "fonts", "ttf", f"DejaVuSans{end}.ttf")))
+        font.set_size(100, 72)
+        # all at once, for later another thread may be drawing, and FreeType serves one at a time
+        usual = [c for c in font.get_charmap() if c < 0x600 or 0x2000 <= c < 0x2800]
+        out.append((font, {c: font.load_char(c).linearHoriAdvance / 6_553_600 for c in usual}))
+    return tuple(out)
 
 
 @cache
-def _advance(letter: str, bold: bool) -> float: return _font(bold).load_char(ord(letter)).linearHoriAdvance / 6_553_600
+def _advance(letter: str, bold: bool) -> float:
+    font, widths = _fonts()[bold]
+    if ord(letter) not in widths: return font.load_char(ord(letter)).linearHoriAdvance / 6_553_600
+    return widths[ord(letter)]
 
 
 @lru_cache(4096)
