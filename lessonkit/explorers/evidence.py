@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MOST', 'TEXT', 'MEASURES', 'EvidenceRecord', 'view', 'flow', 'draw_answers', 'shade', 'draw_words', 'draw_bars',
-           'sentence', 'of_word', 'signed', 'answered', 'strongest', 'moved', 'shipped', 'EvidenceExplorer']
+           'sentence', 'of_word', 'answered', 'strongest', 'moved', 'shipped', 'EvidenceExplorer']
 
 # %% ../../nbs/explorers/evidence.ipynb #xe-imports
 from collections.abc import Mapping
@@ -153,11 +153,11 @@ def of_word(r, i) -> str:
     if not r.words[i]: return f"Word {i + 1} is left out."
     how = "by its gradient" if r.measure == MEASURES[1] else "if it is taken out"
     unknown = "" if r.known[i] else ", which the net has never met,"
-    return (f"“{r.words[i]}”{unknown} is worth {signed(r.net[i])} log-odds to the net {how}, "
-            f"and {signed(r.base[i])} to TF-IDF.")
+    return (f"“{r.words[i]}”{unknown} is worth {_signed(r.net[i])} log-odds to the net {how}, "
+            f"and {_signed(r.base[i])} to TF-IDF.")
 
 
-def signed(v) -> str: return ("+" if v > 0 else "") + number(round(float(v), 2), 2)
+def _signed(v) -> str: return ("+" if v > 0 else "") + number(round(float(v), 2), 2)
 
 
 def answered(r) -> str:
@@ -168,8 +168,8 @@ def answered(r) -> str:
 def strongest(r) -> str:
     "The words that are worth most to each."
     net, base = (int(np.abs(v).argmax()) for v in (r.net, r.base))
-    return (f"To the net “{r.words[net]}” ({signed(r.net[net])}), to TF-IDF “{r.words[base]}” "
-            f"({signed(r.base[base])}). {answered(r)}")
+    return (f"To the net “{r.words[net]}” ({_signed(r.net[net])}), to TF-IDF “{r.words[base]}” "
+            f"({_signed(r.base[base])}). {answered(r)}")
 
 
 def moved(r) -> str:

@@ -368,6 +368,30 @@ def make_scorer_of(times):
     return score
 
 
+FACTOR = 1.0
+
+
+def doubled(value): return 2 * value
+def by_a_global(model, X, y): return FACTOR * model.score(X, y)
+def by_a_helper(model, X, y): return doubled(model.score(X, y))
+def by_a_default(model, X, y, times=1): return times * model.score(X, y)
+
+
+def test_a_scorer_counts_with_what_it_reads_and_calls(tmp_path, monkeypatch):
+    "A global, another function, an argument fixed in advance: each changes the scores, so the journal is another's."
+    def searched(score, name):
+        return quietly(TREE, grid({"max_depth": [1]}), TRAIN, VALID, score=score, journal=tmp_path / name)
+
+    searched(by_a_global, "global"), searched(by_a_helper, "helper")
+    searched(partial(by_a_default, times=2), "partial")
+    searched(by_a_global, "global"), searched(by_a_helper, "helper")
+    monkeypatch.setitem(globals(), "FACTOR", 2.0)
+    monkeypatch.setitem(globals(), "doubled", lambda value: 3 * value)
+    for score, name in ((by_a_global, "global"), (by_a_helper, "helper"),
+                        (partial(by_a_default, times=3), "partial")):
+        with pytest.raises(ValueError, match="another search"): searched(score, name)
+
+
 def test_a_class_of_ones_own_is_known_by_its_methods(tmp_path):
     def made(factor):
         class Mine(DecisionTreeClassifier):

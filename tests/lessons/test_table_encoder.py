@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -108,3 +109,17 @@ def test_one_row_and_none():
     with pytest.raises(NotFittedError, match="call fit first"): TableEncoder().get_feature_names_out()
     twice = pd.concat([table, table[["size"]]], axis=1)
     with pytest.raises(ValueError, match=r"twice: \['size'\]"): encoder.transform(twice)
+
+
+@pytest.mark.parametrize("words, column", [
+    ("periods", pd.period_range("2020", periods=3, freq="D")), ("durations", pd.to_timedelta([1, 2, 3], unit="s")),
+    ("complex numbers", [1j, 2j, 3j]), ("infinite", [np.inf, 1, 2]), ("holds list", [[1], [2], [3]])])
+def test_what_has_no_place_in_a_table_is_named_with_its_column(words, column):
+    with pytest.raises(ValueError, match=f"column 'c' holds {words}|column 'c' {words}"):
+        TableEncoder().fit(pd.DataFrame({"c": column}))
+
+
+def test_some_columns_alone_and_dates_with_a_zone():
+    table = pd.DataFrame({"a": [1, 2], "b": ["x", "y"], "d": pd.date_range("2020", periods=2, tz="UTC")})
+    assert make_column_transformer((TableEncoder(), ["a", "b"])).fit_transform(table).shape == (2, 2)
+    assert TableEncoder().fit_transform(table)["d_day"].tolist() == [1, 2]

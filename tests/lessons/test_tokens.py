@@ -241,3 +241,10 @@ def test_where_words_need_a_dictionary_nothing_is_lost():
     for text in ("แมวกินปลา", "猫吃鱼"):
         assert "".join(tokenize_words(text, rules=False)) == text
     assert "train_bpe" in tokenize_words.__doc__
+
+
+@pytest.mark.parametrize("text, want", [
+    ("🇫🇷🇩🇪 ok", ["🇫🇷", "🇩🇪", "ok"]),  # two letters of a flag each
+    ("1️⃣ step", ["1️⃣", "step"]),  # a digit, how it is drawn, and its key
+])
+def test_what_is_drawn_as_one_sign_stays_together(text, want): assert tokenize_words(text) == want

@@ -26,7 +26,8 @@ class Plain(nn.Module):
 
     def __init__(self, vocab_sz=40, emb_sz=6):
         super().__init__()
-        self.emb, self.rnn, self.state = nn.Embedding(vocab_sz, emb_sz), nn.LSTM(emb_sz, emb_sz, batch_first=True), None
+        self.emb, self.rnn = nn.Embedding(vocab_sz, emb_sz), nn.LSTM(emb_sz, emb_sz, batch_first=True)
+        self.state = None
 
     def reset(self): self.state = None
 

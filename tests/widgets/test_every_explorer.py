@@ -28,9 +28,9 @@ from lessonkit.explorers.conv import ConvExplorer
 from lessonkit.explorers.embedding import EmbeddingExplorer
 from lessonkit.explorers.entity import EntityExplorer
 from lessonkit.explorers.factor_sheet import FactorSheetExplorer
+from lessonkit.explorers.evidence import EvidenceExplorer
 from lessonkit.explorers.gates import GateExplorer
 from lessonkit.explorers.generation import GenerationExplorer
-from lessonkit.explorers.evidence import EvidenceExplorer
 from lessonkit.explorers.lr_finder import LRFinderExplorer
 from lessonkit.explorers.rnn import RNNExplorer
 from lessonkit.explorers.schedule import ScheduleExplorer
@@ -176,6 +176,11 @@ EDGES = {
     "embedding: nine kinds": lambda: EmbeddingExplorer(PLANE, pd.DataFrame(
         dict(name=[f"n{i}" for i in range(60)], kind=[f"{LONG[i % 9:]}" for i in range(60)])), color="kind"),
     "embedding: frames": lambda: EmbeddingExplorer(None, frames=[PLANE * 0.1, PLANE + 1, PLANE], epoch=1),
+    "evidence: a word wider than a phone": lambda: EvidenceExplorer("so " + "w" * 80 + " dull"),
+    "evidence: as many words as there may be": lambda: EvidenceExplorer("not " * 60),
+    "evidence: all but one left out": lambda: EvidenceExplorer("not so bad", edits={0: "", 1: ""}),
+    "evidence: long names of classes": lambda: EvidenceExplorer(classes=(LONG, LONG + "!")),
+    "evidence: words nobody knows": lambda: EvidenceExplorer("Ω ж 😀", measure="gradient"),
     "gates: a letter that nobody knows, one unit": lambda: GateExplorer("Ω", *two_letters(1), "ab " * 400),
     "gates: a sentence as long as it may be": lambda: GateExplorer("b" * 60, *two_letters(9), "ab " * 400),
     "entity: long names that stand nowhere": lambda: EntityExplorer({LONG: pd.DataFrame(
@@ -184,11 +189,6 @@ EDGES = {
                                                              places={"a": "circle"}),
     "entity: huge numbers in a plane, with frames": lambda: EntityExplorer(
         {"a": [PLANE[:8] * 1e9, PLANE[:8] * 1e12]}, places={"a": PLANE[8:16] * 1e9}, selected=3, k=7),
-    "evidence: a word wider than a phone": lambda: EvidenceExplorer("so " + "w" * 80 + " dull"),
-    "evidence: as many words as there may be": lambda: EvidenceExplorer("not " * 60),
-    "evidence: all but one left out": lambda: EvidenceExplorer("not so bad", edits={0: "", 1: ""}),
-    "evidence: long names of classes": lambda: EvidenceExplorer(classes=(LONG, LONG + "!")),
-    "evidence: words nobody knows": lambda: EvidenceExplorer("Ω ж 😀", measure="gradient"),
     "lr-finder: a curve with a long name": lambda: LRFinderExplorer(finds(1)),
     "lr-finder: five curves": lambda: LRFinderExplorer(finds(5)),
     "lr-finder: a constant loss": lambda: LRFinderExplorer(LRFind(np.geomspace(1e-6, 1, 60), np.full(60, 2.3))),
