@@ -31,6 +31,7 @@ const builders = {
     life.listen(input, "change", () => { mine = 0; }); // the last "input" has told the value
     return {
       input, go,
+      free() { mine = 0; },
       show([i, text]) {
         if (performance.now() < mine) { if (+input.value === i) say(text); return; }
         input.value = i;
@@ -64,7 +65,7 @@ const builders = {
       timer = setTimeout(tick, 30);
     });
     life.defer(stop);
-    return { show: slider.show, get playing() { return timer !== 0; } };
+    return { show: slider.show, stop() { stop(); slider.free(); }, get playing() { return timer !== 0; } };
   },
   toggle(spec, box, act, life) {
     const label = make("label", "lk-check", box), input = make("input", "", label, { type: "checkbox" });
@@ -117,6 +118,7 @@ const builders = {
 };
 
 // All controls of the model in `host`, three in sight and the rest under “more”. `seen` counts the pictures that have arrived.
+// Returns { playing, stop() }: whether a player runs, and a way to end that.
 function controls(model, host, act, life, seen) {
   let own = scope(), built = new Map(), open = false;
   function build() {
@@ -165,5 +167,5 @@ function controls(model, host, act, life, seen) {
   life.hear(model, "change:_off", show);
   life.defer(() => own.end());
   build();
-  return { get playing() { return [...built.values()].some((c) => c.playing); } };
+  return { get playing() { return [...built.values()].some((c) => c.playing); }, stop() { for (const c of built.values()) c.stop?.(); } };
 }

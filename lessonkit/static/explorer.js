@@ -47,7 +47,7 @@ function shell(model, el) {
       list.forEach((text, i) => {
         const b = make("button", "lk-chip", tries, { type: "button" });
         b.textContent = text;
-        b.onclick = () => { use(); act.send({ kind: "chip", value: (model.get("_asked") ?? {}).i === i ? -1 : i }); };
+        b.onclick = () => { use(); panel.stop(); act.send({ kind: "chip", value: (model.get("_asked") ?? {}).i === i ? -1 : i }); };
       });
     }
     [...tries.querySelectorAll("button")].forEach((b, i) => b.setAttribute("aria-pressed", String(now.i === i)));

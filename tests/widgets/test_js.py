@@ -154,6 +154,22 @@ def test_a_slider_tells_its_stop_once(page):
     assert [(a["name"], a["value"]) for a in told] == [("step", 1)]
 
 
+def test_a_question_ends_the_play(page):
+    "A question sets a state: the player moves nothing after it, and its slider goes to the new state at once."
+    player = page.locator(".lk-player").filter(has=page.get_by_role("slider", name="step", exact=True))
+    player.get_by_title("play").click()
+    page.wait_for_function("stub.acts.filter((a) => a.kind === 'set').length > 1")
+    assert player.get_by_title("pause").count()
+    page.evaluate("""() => {
+      stub.acts.length = 0;
+      document.querySelectorAll('.lk-chip')[1].click();
+      stub.put(JSON.stringify({ _values: { ...stub.state._values, step: [17, '17'] } }));
+    }""")
+    page.wait_for_timeout(1600)  # longer than a player waits for a picture
+    assert [a["kind"] for a in acts(page) if a.get("kind") in ("set", "chip")] == ["chip"]
+    assert player.get_by_title("play").count() == 1 and player.locator("input").input_value() == "17"
+
+
 def test_a_phrase_is_told_when_it_is_typed(page):
     "A line of text is sent once, at Enter; what the kernel says of it meanwhile does not disturb the typing."
     page.evaluate("""() => {
