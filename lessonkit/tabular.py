@@ -338,7 +338,7 @@ def go_together(
     size, rng = len(a), np.random.default_rng(whole("seed", seed, 0))
     if size < 4: raise ValueError(f"a has {size} rows: with fewer than 4 there is nothing to shuffle")
     pairs = np.triu_indices(size, 1)
-    for name, m in (("a", a), ("b", b)):
+    for name, m in (("b", b), ("a", a)):
         shaped(name, m, (size, size))
         if not np.ptp(m[pairs]): raise ValueError(f"{name} has one distance for all pairs: nothing can go with it")
     ranks = lambda m: pd.Series(m[pairs]).rank().to_numpy()
