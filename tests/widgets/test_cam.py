@@ -332,6 +332,47 @@ def test_a_friend_opens_the_page(browser, saved, screen):
     context.close()
 
 
+def test_an_answer_stays_with_its_question(browser, saved):
+    "Given once, when the net has answered; another picture puts it away. The line of code names the picture."
+    page = browser.new_page()
+    page.goto(saved.as_uri())
+    page.locator(".lk-chip", has_text="look again").click()
+    page.wait_for_function("document.querySelector('.lk-narration').textContent.includes('the box alone')")
+    answer = lambda: page.locator(".lk-answer span").text_content()
+    first, whole = answer(), page.locator(".lk-narration").inner_text().split(" had ")[1].split("%")[0]
+    assert first.endswith(f"{whole}% in the whole picture.")
+    assert page.locator(".lk-answer code").text_content() == "CAMExplorer(picture=10, zoomed=True)"
+    page.get_by_role("button", name="Show the answer").click()
+    page.locator(".lk-handle[data-id=again]").click()
+    page.wait_for_function("!document.querySelector('.lk-narration').textContent.includes('the box alone')")
+    page.locator(".lk-handle[data-id=class-1]").click()
+    page.wait_for_timeout(300)
+    assert answer() == first
+    page.locator(".lk-handle[data-id=picture-1]").click()
+    page.wait_for_function("!document.querySelector('.lk-narration').textContent.includes('palace')")
+    assert page.locator(".lk-ask").is_hidden()
+    page.close()
+
+
+def test_a_question_is_about_one_picture(e):
+    e.picture = 3
+    act(e, kind="chip", value=2)
+    assert e._asked["code"] == "CAMExplorer(picture=3, zoomed=True)" and "box" in e._asked["answer"]
+    said = dict(e._asked)
+    act(e, kind="click", id="again", x=0, y=0)
+    assert e._asked == said
+    e.look_at(PALACE, "mine.png")
+    assert e._asked == {}
+    act(e, kind="chip", value=2)
+    assert e._asked["code"] == "CAMExplorer(pictures=('mine.png',), zoomed=True)"
+    act(e, kind="chip", value=-1)
+    e.picture = 0
+    act(e, kind="chip", value=0)
+    assert e._asked["code"] == f"CAMExplorer(picture={e.labels.index('a palace')})"
+    act(e, kind="chip", value=-1)
+    e.picture = 0
+
+
 def test_decoding_takes_bytes_and_paths(tmp_path):
     (tmp_path / "a.png").write_bytes(jpeg(PHOTO, format="PNG"))
     a, b = decoded(tmp_path / "a.png")[0], decoded((tmp_path / "a.png").read_bytes(), "a.png")[0]

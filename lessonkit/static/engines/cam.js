@@ -285,10 +285,13 @@ export async function opened(name, bytes) {
 export const methods = (e, tell) => {
   const net = eye(e.kit.net), known = new WeakMap();
   const source = (i) => { const a = e.pictures[i]; if (!known.has(a)) known.set(a, plainPicture(a)); return known.get(a); };
+  const current = () => py.eq(e._of, [e.picture, e.zoomed, e.strokes]), state = () => [e.picture, e.zoomed, e.strokes, e.target, e.versus];
+  let waits = null; // [question, state]: its answer waits for the net
   const finish = () => {
     call(e, "refresh");
-    const asked = e._questions[e._asked.get("i") ?? -1]; // a question's answer speaks of what the net has said by now
-    if (typeof asked?.answer === "function") e._asked = new Map([...e._asked, ["answer", asked.answer(call(e, "record"))]]);
+    if (waits && e._asked !== waits[0]) waits = null; // put away, or another was asked
+    else if (waits && !py.eq(state(), waits[1])) { e._asked = new Map(); waits = null; } // the reader went on before the answer came
+    else if (waits && current()) { e._asked = new Map([...e._asked, ["answer", e._questions[e._asked.get("i")].answer(call(e, "record"))]]); waits = null; }
     tell();
   };
   e._paging = false; // it was being written
@@ -317,7 +320,6 @@ export const methods = (e, tell) => {
       value = got;
     }
   }
-  const current = () => py.eq(e._of, [e.picture, e.zoomed, e.strokes]);
   function look() {
     if (busy) { next = true; if (!py.eq(asked, [e.picture, e.zoomed])) turn++; } // one question at a time, then the newest
     else if (!current()) go(steps());
@@ -325,11 +327,17 @@ export const methods = (e, tell) => {
   }
   return {
     _look: look,
+    ask(i) { // the answer is given once: what is said of a state stays so when the state moves
+      Object.getPrototypeOf(e).ask(e, i);
+      waits = current() || typeof e._questions[i]?.answer !== "function" ? null : [(e._asked = new Map([...e._asked, ["answer", "The net is still looking."]])), state()];
+      return null;
+    },
     on_file(name, bytes) {
       opened(name, bytes && (bytes instanceof ArrayBuffer ? bytes : bytes.buffer)).then(([picture, notes]) => {
         e.pictures = [...e.pictures, asArray(picture)];
         e.labels = [...e.labels, name];
         e.truth = [...e.truth, ""];
+        e.numbers = [...e.numbers, -1];
         e.notes = [...e.notes, notes];
         e.thumbs = [...e.thumbs, thumb(picture)];
         e.picture = e.pictures.length - 1;
