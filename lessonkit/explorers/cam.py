@@ -68,7 +68,7 @@ class CAMExplorer(Explorer):
         self.eye = Eye(net, prepare, classes)
         self.net_name, self.pictures = name, []
         self.ours = name in ARCHITECTURES
-        self.labels, self.truth = [], []
+        self.labels, self.truth, self.numbers = [], [], []  # numbers: what `picture` is in code; −1: handed over
         self.notes, self.thumbs = [], []
         self.left_out = []  # files that are no pictures, and why
         self.names, self.bias = list(self.eye.classes), self.eye.bias
@@ -82,7 +82,7 @@ class CAMExplorer(Explorer):
         for p, label, truth in zip(*album(pictures, name)):
             try: found, notes = (limited(p, SOURCE), []) if isinstance(p, np.ndarray) else decoded(p)
             except PictureError as e: self.left_out.append((label, str(e)))
-            else: self._keep(found, label, truth, notes)
+            else: self._keep(found, label, truth, notes, len(self.numbers))
         if not self.pictures: raise ValueError(f"none of the files is a picture: {': '.join(self.left_out[0])}")
         own = [self.eye.look(p) for p in self.pictures[:8]]
         self.limits = {"": rounded_up(max(np.abs(v.cells[v.logits.argmax()]).max() for v in own))}
@@ -113,8 +113,9 @@ class CAMExplorer(Explorer):
         self._keep(found, name, "", notes)
         self.picture = len(self.pictures) - 1
 
-    def _keep(self, found, name, truth, notes):
+    def _keep(self, found, name, truth, notes, number=-1):
         self.pictures, self.labels = [*self.pictures, found], [*self.labels, name]
+        self.numbers = [*self.numbers, number]
         self.truth, self.notes = [*self.truth, truth], [*self.notes, tuple(notes)]
         self.thumbs = [*self.thumbs, thumb(found)]
 
@@ -141,7 +142,9 @@ class CAMExplorer(Explorer):
         if self._paging: return
         if self.seen is not None and changed & {"picture", "zoomed"}:  # another picture begins afresh
             empty = dict(strokes=(), cell=())
-            if "picture" in changed: empty = dict(strokes=(), cell=(), zoomed=False, target=-1, versus=-1)
+            if "picture" in changed:
+                empty = dict(strokes=(), cell=(), zoomed=False, target=-1, versus=-1)
+                self._asked = {}  # what was asked was about the picture before
             for name, value in empty.items():
                 if name not in changed: setattr(self, name, value)
         if self._of != (self.picture, self.zoomed, self.strokes): self._look()
@@ -295,7 +298,10 @@ class CAMExplorer(Explorer):
     def chips(self): return questions(self)
 
     def code_of(self, **state):
-        usual = dict(versus=-1, method="CAM", card=False, zoomed=False, threshold=0.0, strokes=())
+        usual = dict(picture=0, versus=-1, method="CAM", card=False, zoomed=False, threshold=0.0, strokes=())
+        i = state.get("picture", self.picture)
+        which = dict(picture=self.numbers[i]) if self.numbers[i] >= 0 else dict(pictures=(self.labels[i],))
+        state = which | {k: v for k, v in state.items() if k != "picture"}
         text = super().code_of(**{k: v for k, v in state.items() if not (k in usual and v == usual[k])})
         return text if self.net_name == "dogscats-net" else text.replace("(", f"({self.net_name or 'net'!r}, ", 1)
 
@@ -316,7 +322,7 @@ class CAMExplorer(Explorer):
         pick = [self.picture, *(i for i in range(len(self.pictures)) if i != self.picture)][:STRIP]
         try:
             self.layer = ""
-            for k in PAGED[:5]: setattr(self, k, [kept[k][i] for i in pick])
+            for k in PAGED[:6]: setattr(self, k, [kept[k][i] for i in pick])
             self.pictures = [limited(p, PAGE_SIDE) for p in self.pictures]
             self.layers = {"": kept["layers"][""]}
             for k in ("whole", "base"): setattr(self, k, None if kept[k] is kept["seen"] else lighter(kept[k]))
@@ -336,5 +342,5 @@ def lighter(look: Look) -> Look:
     return replace(look, cells=look.cells.astype(np.float32))
 
 
-PAGED = ("pictures", "labels", "truth", "notes", "thumbs", "layers", "_was", "_of", "whole", "base", "seen")
+PAGED = ("pictures", "labels", "truth", "notes", "thumbs", "numbers", "layers", "_was", "_of", "whole", "base", "seen")
 PAGE_SIDE = 160  # px of the longer side of a picture that goes along

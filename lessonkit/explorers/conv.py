@@ -92,10 +92,9 @@ def draw_sum(r, s, box):
     x, y, w, h = box
     p = Panel(s, "sum", (x, y, w, min(h - 30, 112)), (0, 3), (3, 0), title="Weight × pixel", note="in place",
               xticks=False, yticks=False)
-    weights = np.array(r.kernel).reshape(3, 3)
+    products = np.array(r.kernel).reshape(3, 3) * r.under
     most = max(1.0, max(abs(v) for v in r.kernel))
-    words = fitting(p, 11, weights, r.under) or fitting(p, 11, weights * r.under)
-    p.heat(weights * r.under, -most, most, "signed", words, size=11)
+    p.heat(products, -most, most, "signed", fitting(p, 12, products), size=12)
     p.text([[1.5, 3]], f"adds up to {number(r.total)}", dy=16, size=14, weight="bold")
 
 
@@ -105,7 +104,11 @@ def draw_map(r, s, box):
     up, down = sum(v for v in r.kernel if v > 0), -sum(v for v in r.kernel if v < 0)
     plain = up - down > 0.5
     top = max(up - down if plain else max(up, down) / 2, 1e-6)
-    note = f"{rows} × {cols} sums, {number(0.0 if plain else -top)} to {number(top)}"
+    low = 0.0 if plain else -top
+    note = f"{rows} × {cols} sums, " * (box[2] >= 230) + f"{number(low)} to {number(top)}"
+    if float(r.out.max()) > top + 1e-9 or float(r.out.min()) < low - 1e-9:
+        note = f"beyond {'0 and ' if plain else '±'}{number(top)}: same color"
+        if box[2] < 230: note = f"{'to ' if plain else '±'}{number(top)} and over"
     p = Panel(s, "map", box, (0, cols), (rows, 0), title="The map", note=note, xticks=False, yticks=False, equal=True)
     p.field(r.out, None, None, 0.0 if plain else -top, top, "cividis" if plain else "signed")
     p.boxes([r.col], [r.row], [r.col + 1], [r.row + 1], stroke="fg", width=3, key="here")
@@ -286,8 +289,8 @@ class ConvExplorer(Explorer):
 
     def chips(self):
         return [
-            Chip("edges that stand", "Left column −1, right column +1. Where will the map be strongest, and what does "
-                                     "its sign say?", dict(preset="upright edges", stride=1, pad=0), edges_found),
+            Chip("upright edges", "Left column −1, right column +1. Where will the map be strongest, and what does "
+                                  "its sign say?", dict(preset="upright edges", stride=1, pad=0), edges_found),
             Chip("all nine alike", "Nine weights of 1/9. What will the map show, and what is lost?",
                  dict(preset="blur", stride=1, pad=0), blurred),
             Chip("every second place", "Stride 2. How large will the map be, and how much work is saved?",
