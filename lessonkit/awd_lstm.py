@@ -102,8 +102,8 @@ class AWDLSTM(nn.Module):
         super().__init__()
         sizes = {"vocab_sz": vocab_sz, "emb_sz": emb_sz, "n_hid": n_hid, "n_layers": n_layers}
         self.sizes = {name: whole(name, n) for name, n in sizes.items()}
-        drops = zip(DROPS, (embed_p, input_p, hidden_p, output_p, weight_p))
-        for name, p in drops: setattr(self, name, _share(name, p))
+        vocab_sz, emb_sz, n_hid, n_layers = self.sizes.values()
+        for k, p in zip(DROPS, (embed_p, input_p, hidden_p, output_p, weight_p)): setattr(self, k, _share(k, p))
         widths = [emb_sz, *[n_hid] * (n_layers - 1), emb_sz]
         self.emb, self.backward = nn.Embedding(vocab_sz, emb_sz), bool(backward)
         nn.init.uniform_(self.emb.weight, -0.1, 0.1)

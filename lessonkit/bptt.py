@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .engines.checks import whole
+from .engines.checks import shaped, whole
 
 # %% ../nbs/32_bptt.ipynb #bptt-graph-bytes
 def graph_bytes(
@@ -199,7 +199,8 @@ def nll(
     pred: Tensor,  # (bs, w, vocab_sz) activations
     y: Tensor,  # (bs, w) int64
 ) -> Tensor:  # scalar, nats a token
-    "Mean negative log-likelihood of the targets: the loss of a language model."
+    "Mean negative log-likelihood of the targets: the loss of a language model. Raises ValueError for other shapes."
+    shaped("y", y, pred.shape[:2])  # transposed, it would have as many targets, each at a wrong place
     return F.cross_entropy(pred.flatten(0, 1), y.flatten())
 
 # %% ../nbs/32_bptt.ipynb #bptt-torn

@@ -9,7 +9,6 @@ __all__ = ['pad_docs', 'sortish', 'TextBatches', 'align', 'pool', 'concat_pool',
 
 # %% ../nbs/35_ulmfit.ipynb #ulm-imports
 import copy
-import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 
 from .awd_lstm import AWDLSTM, DROPS
 from .course.nets import fill
-from .engines.checks import indices, number, whole
+from .engines.checks import indices, number, shaped, whole
 from .engines.tfidf import TfidfBaseline, word_spans
 from .engines.vocab import PAD, Vocab
 from .engines.worded import load_worded, save_worded
@@ -62,9 +61,8 @@ def sortish(
     cuts = list(range(bs, len(order), bs))
     if cuts and bs > 1 and len(order) % bs == 1: cuts.pop()  # a document alone joins the batch before
     batches = np.split(order, cuts)
-    first = max(range(len(batches)), key=lambda i: lengths[batches[i]].max())
-    rest = [b for i, b in enumerate(batches) if i != first]
-    return [batches[first], *(rest[i] for i in rng.permutation(len(rest)))]
+    first = batches.pop(max(range(len(batches)), key=lambda i: lengths[batches[i]].max()))
+    return [first, *(batches[i] for i in rng.permutation(len(batches)))]
 
 # %% ../nbs/35_ulmfit.ipynb #ulm-batches
 class TextBatches:
@@ -85,9 +83,9 @@ class TextBatches:
         if y is not None and self.y.shape != (len(self.docs),):
             raise ValueError(f"y has shape {tuple(self.y.shape)}: give one class for each of {len(docs)} documents")
         vars(self).update(bs=whole("bs", bs), pad=pad, side=side, shuffle=shuffle, seed=seed)
-        self.lengths = np.array([len(d) for d in self.docs])
+        self.lengths = np.array([d.numel() * (d.ndim == 1) for d in self.docs])
         pad_docs(self.docs[:1], pad, side)  # refuses what does not fit now, not in the middle of an epoch
-        if not self.lengths.all(): raise ValueError(f"docs[{self.lengths.argmin()}] is empty: give one token or more")
+        if not self.lengths.all(): raise ValueError(f"docs[{self.lengths.argmin()}] is empty, or no row: give (n,)")
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> "TextBatches":
@@ -125,7 +123,7 @@ def pool(
     w = out.shape[1]
     here = (torch.arange(w, device=out.device) < left[:, None])[..., None]
     last = out[torch.arange(len(out), device=out.device), (left - 1).clamp(0, w - 1)]
-    top, total = out.masked_fill(~here, -math.inf).amax(1), (out * here).sum(1)
+    top, total = out.masked_fill(~here, -torch.inf).amax(1), (out * here).sum(1)
     if before is None: return [last, top, total]
     return [torch.where(left[:, None] > 0, last, before[0]), torch.maximum(top, before[1]), total + before[2]]
 
@@ -211,7 +209,7 @@ class TextClassifier(nn.Module):
         "Reads each document from its own first token, from an empty state, and judges it."
         if self.training and len(x) < 2: raise ValueError("x holds one document: in training, BatchNorm needs two")
         pooled = self.features(x)
-        with torch.autocast(x.device.type, enabled=False): return self.head(pooled)
+        with torch.autocast(pooled.device.type, enabled=False): return self.head(pooled)
 
     def groups(self) -> list[list[nn.Parameter]]:
         "Layer groups for a `Learner`, input first: the embedding, each layer of the encoder, the head."
@@ -243,8 +241,7 @@ def move_encoder(
     "An encoder for another vocabulary. Raises ValueError where `old` is not of the encoder's size."
     other = copy.deepcopy(encoder)
     other.reset()
-    with torch.no_grad(): rows = move_rows(encoder.emb.weight, old, new)
-    other.emb = nn.Embedding.from_pretrained(rows, freeze=False)
+    other.emb = nn.Embedding.from_pretrained(move_rows(encoder.emb.weight.detach(), old, new), freeze=False)
     other.sizes = encoder.sizes | {"vocab_sz": len(new)}
     return other
 
@@ -287,9 +284,10 @@ def save_classifier(
     vocab: Vocab,  # whose numbers it reads
 ) -> None:
     "Writes a classifier, matrices as float16, and its vocabulary. Raises ValueError where they differ in size."
-    e = model.encoder
-    if len(vocab) != (n := e.emb.num_embeddings):
-        raise ValueError(f"vocab has {len(vocab)} tokens, the encoder {n}: they do not belong together")
+    e, pad = model.encoder, vocab.stoi.get(PAD)
+    if (len(vocab), pad) != (e.emb.num_embeddings, model.pad):  # else it would be loaded with another number for it
+        raise ValueError(f"vocab has {len(vocab)} tokens, and {pad} is {PAD}; the model has {e.emb.num_embeddings}, "
+                         f"and {model.pad} is {PAD}: they do not belong together")
     made = e.sizes | {name: getattr(e, name) for name in (*DROPS, "backward")}
     config = dict(encoder=made, head={k: v for k, v in model.config.items() if k != "pad"})
     state = {k: v.half() if v.ndim > 1 else v for k, v in model.state_dict().items()}
@@ -312,6 +310,7 @@ def occlusion(
     tokens, spans = list(tokens), word_spans(tokens)
     if len(spans) < 2: raise ValueError(f"tokens has {len(spans)} words: give two or more, so that one can be left out")
     found = np.asarray(score([tokens, *(tokens[:a] + tokens[b:] for a, b in spans)]), float)
+    shaped("what score gives", found, (len(spans) + 1,))
     return found[0] - found[1:]
 
 # %% ../nbs/35_ulmfit.ipynb #ulm-gradient
@@ -332,7 +331,7 @@ def input_gradient(
     model: TextClassifier,
     x: Tensor,  # (n,) int64, one document
     target: int = 1,
-) -> Tensor:  # (n,), on the CPU
+) -> Tensor:  # (n,), on the CPU; 0 where x is padding
     "Gradient of the log-odds by each token's embedding, times the embedding (Li et al. 2016)."
     read, modes = [], [(m, m.training) for m in model.modules()]
     limits, x = (model.chunk, model.reach), indices("x", x)
@@ -347,4 +346,5 @@ def input_gradient(
         hook.remove()
         model.chunk, model.reach = limits
         for m, mode in modes: m.training = mode
-    return (slope * read[0]).sum(-1)[0].detach().cpu()
+    worth = (slope * read[0]).sum(-1)[0].detach().cpu()
+    return worth.new_zeros(len(x)).masked_scatter(x.cpu() != model.pad, worth)

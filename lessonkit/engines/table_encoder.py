@@ -59,7 +59,7 @@ def _as_date(name, s: pd.Series) -> pd.DataFrame:
     except (ValueError, TypeError) as e:
         _refuse(name, "holds a text that is no date", f"correct it, or leave {name!r} out of dates ({e})")
     s = s.dt.tz_localize(None)
-    days = (s - pd.Timestamp(0)) / pd.Timedelta(days=1)
+    days = (s - pd.Timestamp("1970-01-01")) / pd.Timedelta(days=1)
     parts = {f"{name}_{p}": days if p == "days" else getattr(s.dt, p) for p in DATE_PARTS}
     return pd.DataFrame(parts).astype(float)
 
@@ -91,9 +91,13 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """Learns levels, medians and where gaps are; warns of texts that look like dates.
 
         Raises ValueError for a column it cannot take, by its name, and TypeError for what is no DataFrame."""
+        for argument, given in (("dates", self.dates), ("categories", self.categories)):
+            if given is None or isinstance(given, str): raise TypeError(f"{argument}={given!r}: give a list of names")
+        if not isinstance(self.ordered, Mapping | None):
+            raise TypeError(f"ordered={self.ordered!r}: give a dict, column → levels, lowest first")
         names, ordered, dates = self._names(table), dict(self.ordered or {}), list(self.dates)
-        if isinstance(self.categories, str): raise TypeError(f"categories={self.categories!r}: give a list of names")
         if not len(table): raise ValueError("table has no rows to learn from")
+        if not names: raise ValueError("table has no columns to learn from")
         for argument, asked in (("ordered", ordered), ("dates", dates)):
             if lacking := [c for c in asked if c not in names]:
                 raise ValueError(f"{argument} names {lacking[0]!r}, which the table does not have")
@@ -152,6 +156,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         value: float,
     ) -> str:  # for a category its level, else the number
         "A value as a person would write it."
+        self._check_fitted()
         if column not in self.levels_: return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.5g}"
         if self.gaps_apart and value == len(self.levels_[column]) + 1: return "missing"
         known = 1 <= value <= len(self.levels_[column])
@@ -184,6 +189,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     ) -> "TableEncoder":
         "A fitted encoder again. Raises ValueError, naming what is missing."
         parts = "ordered dates categories gaps_apart kinds levels medians groups".split()
+        if not isinstance(saved, Mapping): raise TypeError(f"saved is a {type(saved).__name__}: give what to_dict gave")
         if lacking := [p for p in parts if p not in saved]: raise ValueError(f"the saved mapping lacks {lacking[0]!r}")
         ordered, dates, categories, gaps_apart, kinds, levels, medians, groups = (saved[p] for p in parts)
         self = cls(ordered, dates, categories, gaps_apart)
@@ -231,8 +237,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     def _levels(name, s, order) -> list:
         own = isinstance(s.dtype, pd.CategoricalDtype)
         if order is None: return list(s.cat.categories) if own else sorted(s.dropna().unique())
+        if not isinstance(order, Sequence | np.ndarray):
+            _refuse(name, f"has the order {order!r}", "give a list of its levels, lowest first")
         if len(set(order)) < len(order): _refuse(name, f"has a level twice in ordered={list(order)}", "name each once")
-        if strange := sorted(set(s.dropna().astype(str)) - set(map(str, order))):
+        if strange := sorted(set(s.dropna().unique().tolist()) - set(order), key=str):  # 1 is not '1'
             _refuse(name, f"holds {strange[:3]}, which its order {list(order)} lacks", "add them where they belong")
         return list(order)
 

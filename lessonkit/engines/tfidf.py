@@ -22,6 +22,7 @@ def word_spans(
     tokens: Sequence[str],  # of a document
 ) -> list[tuple[int, int]]:  # (start, stop) of each word
     "Which tokens belong together: a word and the marks in front of it."
+    if isinstance(tokens, str): raise TypeError("tokens is a text: cut it into tokens first")
     spans, start = [], 0
     for i, t in enumerate(tokens):
         number_of_run = i > start and tokens[i - 1] in (REP, WREP) and t.isdecimal()
@@ -32,6 +33,16 @@ def word_spans(
 
 # %% ../../nbs/engines/tfidf.ipynb #tfidf-code
 def _ngrams(tokens): return [*tokens, *(f"{a} {b}" for a, b in zip(tokens, tokens[1:]))]
+
+
+def _documents(docs) -> list:
+    "Checked. A text in place of its tokens would be read letter by letter, without a word."
+    docs = docs if isinstance(docs, str) else list(docs)
+    for i, d in enumerate(docs):
+        if isinstance(d, str): raise TypeError(f"docs holds a text ({d[:20]!r}): cut it into tokens first")
+        if not hasattr(d, "__len__") or any(not isinstance(t, str) for t in d[:1]):
+            raise TypeError(f"docs[{i}] is {d!r:.60}: give a list of tokens, which are texts")
+    return docs
 
 
 class TfidfBaseline:
@@ -54,11 +65,12 @@ class TfidfBaseline:
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.linear_model import LogisticRegression
 
-        if any(isinstance(d, str) for d in docs): raise TypeError("docs holds a text: cut it into tokens first")
-        y, n = np.asarray(y), len(docs)
+        docs, y = _documents(docs), np.asarray(y)
+        n = len(docs)
         if y.shape != (n,): raise ValueError(f"y has shape {y.shape}: give one verdict for each of {n} documents")
         if set(np.unique(y)) != {0, 1}:
             raise ValueError("y holds one class, or others than 0 and 1: give documents of both")
+        if not any(map(len, docs)): raise ValueError("docs holds no token: give documents with words in them")
         make = TfidfVectorizer(analyzer=_ngrams, sublinear_tf=True, max_features=self.most)
         fit = LogisticRegression(C=self.C, max_iter=1000).fit(make.fit_transform(docs), y)
         self.vocab, self.idf = Vocab(make.get_feature_names_out().tolist()), make.idf_.astype(np.float32)
@@ -72,7 +84,7 @@ class TfidfBaseline:
         "What it says of documents."
         if self.vocab is None: raise ValueError("this baseline has learned nothing: fit it first")
         found = []
-        for d in docs:
+        for d in _documents(docs):
             counts = Counter(i for t in _ngrams(list(d)) if (i := self.vocab.stoi.get(t)) is not None)
             at, tf = np.array([*counts], int), 1 + np.log(np.array([*counts.values()], float))
             weights = tf * self.idf[at]
@@ -81,6 +93,7 @@ class TfidfBaseline:
 
     def save(self, path: str | Path):
         "Writes a .safetensors and a .json file."
+        if self.vocab is None: raise ValueError("this baseline has learned nothing: fit it before you save it")
         state = {"idf": torch.from_numpy(self.idf).half(), "coef": torch.from_numpy(self.coef).half()}
         save_worded(path, "TfidfBaseline", dict(C=self.C, most=self.most, bias=self.bias), state, self.vocab)
 

@@ -52,7 +52,11 @@ def load_worded(
     if _fingerprint(vocab) != about.get("vocab"):
         raise ValueError(f"{words.name} is not the vocabulary that {weights.name} was saved with: its numbers mean "
                          "other words. Take the two files that were saved together")
-    return json.loads(about["config"]), state, vocab
+    try: config = json.loads(about.get("config", ""))
+    except ValueError: config = None
+    if not isinstance(config, dict):
+        raise ValueError(f"{weights.name} does not say what its net is made from: take the file as it was saved")
+    return config, state, vocab
 
 
 def worded_paths(

@@ -185,14 +185,15 @@ class AugmentExplorer(Explorer):
         rows = np.flatnonzero(said == self.labels)[:most]
         self.x, self.labels = self.x[rows], self.labels[rows]
 
-    @T.validate("picture", "seed", "net", "rotate", "zoom", "shift", "light", "cutout")
+    @T.validate("picture", "seed", "net", "rotate", "zoom", "shift", "light", "cutout", "pointed")
     def _fits(self, proposal):
         "What does not fit is refused where it is assigned, and the state stays."
         name, value = proposal["trait"].name, proposal["value"]
         ends = {"picture": len(self.x) - 1, "seed": 99, "cutout": min(self.x.shape[2:])} | BOUNDS
         if name == "net" and value not in self.nets:
             raise ValueError(f"net={value!r}: take one of {', '.join(map(repr, self.nets))}")
-        if name in ends and not 0 <= value <= ends[name]: raise ValueError(f"{name}={value}: take 0 to {ends[name]}")
+        low, high = (-1, self.n_views) if name == "pointed" else (0, ends.get(name, np.inf))
+        if name != "net" and not low <= value <= high: raise ValueError(f"{name}={value}: take {low} to {high}")
         return value
 
     @property

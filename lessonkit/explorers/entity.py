@@ -35,7 +35,7 @@ class EntityRecord:
     place: np.ndarray  # (n, 2), its middle at 0, 0
     apart: np.ndarray  # (n, n): distances in the embedding
     away: np.ndarray  # (n, n): in the world
-    reach: tuple[float, float]  # of the embedding's axes, across and up
+    reach: tuple[float, float]  # of the embedding's axes, across and up; the same for all epochs
     curve: np.ndarray  # (n_frames,): how the two distances go together, epoch by epoch
     chance: float  # share of shuffles that do as well, now
     epoch: int
@@ -231,18 +231,19 @@ class EntityExplorer(Explorer):
         e, c, w = self.of, self.column, self.of.worlds[self.column]
         seed, frame = min(self.seed, len(e.frames[c]) - 1), self._frame()
         xy, share = e.space(c, seed)
-        reach = np.abs(xy[frame]).max(0)
-        n, apart = len(e.levels[c]), e.apart(c, seed, frame)
+        apart, reach = e.apart(c, seed, frame), tuple(np.abs(xy).max((0, 1)).tolist())
         chosen = self._row()
         nearest = lambda m: tuple(j for j in np.argsort(m[chosen], kind="stable").tolist() if j != chosen)[: self.k]
         curve = np.array([e.agreement(c, seed, f)[0] for f in range(len(e.frames[c][seed]))])
         return EntityRecord(
-            c, e.words[c], xy[frame], share, w.kind, w.unit, w.at, apart, w.away, tuple(reach.tolist()), curve,
+            c, e.words[c], xy[frame], share, w.kind, w.unit, w.at, apart, w.away, reach, curve,
             e.agreement(c, seed, frame)[1], frame, len(curve), seed, len(e.frames[c]), chosen,
-            nearest(apart) if chosen >= 0 else (), nearest(w.away) if chosen >= 0 and w.kind and n > 1 else (),
+            nearest(apart) if chosen >= 0 else (), nearest(w.away) if chosen >= 0 and w.kind else (),
             tuple(self.pointed) if len(self.pointed) == 2 else ())
 
     # ── wire ──
+
+    def recorded_values(self): return range(self.n_frames) if self.n_frames > 1 else range(1, 9)
 
     def controls(self):
         of = Choice("column", list(self.of.levels), "names")
@@ -281,15 +282,14 @@ class EntityExplorer(Explorer):
             far = np.hypot((r.away[i, j] - x) / r.away.max(), (r.apart[i, j] - y) / max(r.apart.max(), 1e-9))
             at = int(far.argmin())
             return (int(i[at]), int(j[at])) if far[at] < .06 else ()
-        xy = r.xy if id == "here" else r.place
+        xy, size = (r.xy, max(r.reach)) if id == "here" else (r.place, np.abs(r.place).max())
         far = np.hypot(*(xy - [x, y]).T)
-        return (int(far.argmin()),) if far.min() < .25 * np.abs(xy).max() else ()
+        return (int(far.argmin()),) if far.min() < .25 * size else ()
 
     def on_click(self, id, x, y):
         if id == "epochs": return self.on_drag(id, x, y)
         if id == "far":
-            r = self.record()
-            i = max(r.chosen, 0)
+            r, i = self.record(), max(self._row(), 0)
             order = [j for j in np.argsort(r.apart[i], kind="stable") if j != i]
             found = (order[int(np.clip(y, 0, len(order) - 1))],)
         else: found = self._at(id, x, y)

@@ -248,6 +248,11 @@ class WaterfallExplorer(Explorer):
 
     # ── wire ──
 
+    def recorded_values(self):
+        "Up to 40 rows, from the lowest prediction to the highest. An edited row comes first: left, it is as it was."
+        at = np.linspace(0, len(self.order) - 1, min(len(self.order), 40)).round().astype(int)
+        return sorted({*self.order[at].tolist(), self.row}, key=lambda i: (bool(self.edits) and i != self.row, i))
+
     def controls(self):
         name, ((low, high, step), last) = self.feature, (self.rows.grid(self.feature), len(self.rows.x) - 1)
         value = Slider("value", low, high, step, digits=5)

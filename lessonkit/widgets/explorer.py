@@ -82,6 +82,11 @@ class Explorer(anywidget.AnyWidget):
         self.observe(lambda change: change.new and self._act(change.new), "_moved")
         self.observe(lambda change: self._open and self.refresh(), "_width")
 
+    def __setattr__(self, name, value):  # a bool would pass for a number, and then pick a whole axis of an array
+        if isinstance(value, bool) and isinstance(getattr(type(self), name, None), (T.Int, T.Float)):
+            raise T.TraitError(f"{name}={value}: give a number")
+        super().__setattr__(name, value)
+
     def open(self):
         "Opens the line to the browser, with the first picture ready."
         if not self._open:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.testing import assert_close
@@ -437,3 +438,21 @@ def test_bad_input_is_refused_in_words(what):
 
 def test_smaller_whole_numbers_are_taken():
     assert encoder().eval()(tokens().int())[0].equal(encoder().eval()(tokens())[0])
+
+
+@pytest.mark.parametrize("config", [None, "{", "[1]"])
+def test_a_file_that_does_not_say_what_it_is_made_from_is_refused(tmp_path, config):
+    vocab = Vocab([*SPECIALS, "a"])
+    a.save_encoder(tmp_path / "enc", a.AWDLSTM(len(vocab), 4, 5, 1), vocab)
+    with safe_open(tmp_path / "enc.safetensors", "pt") as f: about = f.metadata()
+    about.pop("config")
+    more = {} if config is None else {"config": config}
+    save_file(load_file(tmp_path / "enc.safetensors"), tmp_path / "enc.safetensors", about | more)
+    with pytest.raises(ValueError, match="does not say what its net is made from"): a.load_encoder(tmp_path / "enc")
+
+
+def test_sizes_may_be_numpys_and_targets_must_lie_as_the_text_does():
+    model = a.language_model(np.int64(9), np.int32(4), np.int64(5), np.int64(2))
+    x = torch.randint(0, 9, (2, 3))
+    assert torch.isfinite(a.lm_loss(model(x), x))
+    with pytest.raises(ValueError, match=r"y has shape \(3, 2\): give \(2, 3\)"): a.lm_loss(model(x), x.T)

@@ -232,3 +232,43 @@ def test_go_together_is_spearman_and_shuffles_names():
 def test_km_on_known_ways():
     ways = {((52.52, 13.40), (48.14, 11.58)): 504, ((0, 0), (0, 180)): 20015, ((90, 0), (-90, 50)): 20015}
     for (a, b), want in ways.items(): assert km([a, b])[0, 1] == pytest.approx(want, rel=0.01)
+
+
+DAYS = ["2020-01-01", "2020-01-03"]
+APART = np.abs(np.subtract.outer(np.arange(5.0), np.arange(5.0)))
+
+
+def test_elapsed_takes_lists_and_odd_numbers_of_days():
+    assert elapsed([True, False], DAYS).to_numpy()[:, 0].tolist() == [0, 2]
+    assert last_days(DAYS, 2).tolist() == [False, True]
+    with pytest.raises(ValueError, match="hold out all"): last_days(DAYS, 10**9)
+
+
+@pytest.mark.parametrize("words, make", {
+    "dates holds what is no date": lambda: elapsed([True, False], ["2020-01-01", "2020-13-01"]),
+    "event has a gap in row 1": lambda: elapsed(pd.Series([True, None], dtype="boolean"), DAYS),
+    "guess has gaps": lambda: rmspe([np.nan], [1]),
+    "guess holds <U1": lambda: rmspe(["a"], [1]),
+    "y is empty": lambda: rmspe([], []),
+    r"places has shape \(3, 3\): give \(3, 2\)": lambda: km(np.ones((3, 3))),
+    r"a has shape \(5, 4\): give \(5, 5\)": lambda: go_together(APART[:, :4], APART),
+    "a has a gap": lambda: go_together(APART * np.nan, APART),
+    "b has one distance for all pairs": lambda: go_together(APART, np.ones((5, 5)), 9),
+    "average=0 is too small": lambda: fit_tabular(*small(40), average=0, **QUICK),
+    "bs=1 is too small": lambda: fit_tabular(*small(40), **QUICK | dict(bs=1)),
+    "valid is a DataFrame": lambda: fit_tabular(*small(40), valid=small(9)[0], **QUICK),
+    "the y of valid holds -": lambda: fit_tabular(*small(40), valid=(small(9)[0], -small(9)[1]), **QUICK),
+    "dates=None: give a list": lambda: TableEncoder(dates=None).fit(small(40)[0]),
+    "ordered=.*give a dict": lambda: TableEncoder(["town"]).fit(small(40)[0]),
+    "'town' has the order 5": lambda: TableEncoder({"town": 5}).fit(small(40)[0]),
+    "its order .'1', '2'. lacks": lambda: TableEncoder({"n": ["1", "2"]}).fit(
+        pd.DataFrame({"n": pd.Categorical([1, 2])})),
+    "no columns to learn from": lambda: TableEncoder().fit(pd.DataFrame(index=range(3)))}.items())
+def test_what_does_not_fit_is_refused_by_name(words, make):
+    with pytest.raises((ValueError, TypeError), match=words): make()
+
+
+def test_dates_reach_from_year_1_to_9999():
+    ends = pd.Series(["0001-01-01", "9999-12-31"]).astype("datetime64[s]")
+    found = TableEncoder().fit_transform(pd.DataFrame({"a": ends}))
+    assert found["a_year"].tolist() == [1, 9999] and found["a_days"].tolist() == [-719162, 2932896]

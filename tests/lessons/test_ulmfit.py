@@ -329,3 +329,33 @@ REFUSED = {
 def test_bad_input(name):
     make, words = REFUSED[name]
     with pytest.raises((ValueError, TypeError, IndexError), match=words): make()
+
+
+def test_the_baseline_reads_tokens_not_letters(tmp_path):
+    docs = [["good", "film"], ["bad", "film"]]
+    base = TfidfBaseline().fit(docs, [1, 0])
+    for bad in (["good film"], "good", [[1, 2]], [None]):
+        with pytest.raises(TypeError, match=r"docs holds a text|docs\[0\] is"): base.log_odds(bad)
+    with pytest.raises(ValueError, match="docs holds no token"): TfidfBaseline().fit([[], []], [0, 1])
+    with pytest.raises(ValueError, match="fit it before"): TfidfBaseline().save(tmp_path / "b")
+    with pytest.raises(TypeError, match="tokens is a text"): occlusion(lambda d: [0], "good film")
+
+
+def test_what_would_be_wrong_without_a_word_is_refused(tmp_path):
+    vocab = Vocab([*SPECIALS, "good", "film"])
+    model = TextClassifier(AWDLSTM(len(vocab), 4, 5, 1), 2, pad=3).eval()
+    with pytest.raises(ValueError, match="and 1 is xxpad.* and 3 is xxpad"):
+        save_classifier(tmp_path / "c", model, vocab)
+    with pytest.raises(ValueError, match=r"docs\[1\] is empty, or no row"): TextBatches([[4], [[4]]])
+    with pytest.raises(ValueError, match=r"gives has shape \(1,\): give \(3,\)"): occlusion(lambda d: [0], ["a", "b"])
+
+
+def test_lists_and_arrays_of_tokens_are_read_and_padding_is_worth_nothing():
+    torch.manual_seed(0)
+    model = TextClassifier(AWDLSTM(20, 4, 5, 1), 2).eval()
+    x = torch.tensor([[4, 1, 5], [6, 7, 8]])
+    assert_close(model(x.tolist()), model(x))
+    assert_close(model(x.numpy()), model(x))
+    worth = input_gradient(model, x[0])
+    assert worth.shape == (3,) and worth[1] == 0
+    assert_close(worth[[0, 2]], input_gradient(model, x[0, [0, 2]]))

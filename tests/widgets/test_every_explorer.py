@@ -11,6 +11,7 @@ import torch
 from ipywidgets import Widget
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from torch import nn
+from traitlets import TraitError
 
 import lessonkit.explorers
 from lessonkit import lr_finder
@@ -159,6 +160,8 @@ EDGES = {
     "bptt: many rows": lambda: BPTTExplorer("a text " * 900, bs=64, bptt=40),
     "bptt: a token without a name": lambda: BPTTExplorer(["", "x", "y"] * 60),
     "conv: huge weights": lambda: ConvExplorer(kernel=np.arange(9) * 1e9),
+    "conv: two digits and a sign in each cell": lambda: ConvExplorer(kernel=-np.arange(9) * 0.11 - 0.07),
+    "conv: one huge weight among small ones": lambda: ConvExplorer(kernel=[0.11, -2.5e8, *[-0.45] * 7]),
     "conv: a kernel of zeros": lambda: ConvExplorer(np.ones((40, 90)), kernel=np.zeros((3, 3)), pad=2),
     "conv: a small picture, a large step": lambda: ConvExplorer(np.eye(8), stride=3, n=8),
     "cam: long names": lambda: cam([f"{LONG[i:]} {i}" for i in range(9)]),
@@ -382,3 +385,18 @@ def test_every_ink_has_its_place_in_forced_colors():
     "What is no color of data is one of the system's colors there."
     system = {"CanvasText", "Canvas", "GrayText", "Highlight"}
     assert {i.forced for name, i in INKS.items() if name not in ("none", "up", "down")} == system
+
+
+# ── what is set and does not fit ──
+
+def test_a_bool_is_no_number_and_what_is_pointed_at_must_exist():
+    with pytest.raises(TraitError, match="picture=True: give a number"): views(picture=True)
+    for explorer, bad in ((views(), dict(pointed=99)), (ConvExplorer(), dict(pointed=10**9)),
+                          (cam(["a", "b"]), dict(pointed=(1,))), (cam(["a", "b"]), dict(strokes=(1,)))):
+        [(name, value)] = bad.items()
+        before = getattr(explorer, name)
+        with pytest.raises(ValueError, match=f"{name}="): setattr(explorer, name, value)
+        with pytest.raises(TraitError, match="=True: give a number"):
+            setattr(explorer, "picture" if hasattr(explorer, "picture") else "place", True)
+        assert getattr(explorer, name) == before and not explorer.error
+        explorer.close()
