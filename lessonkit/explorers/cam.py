@@ -122,7 +122,7 @@ class CAMExplorer(Explorer):
 
     # ── state ──
 
-    @T.validate("picture", "target", "versus", "layer", "threshold", "opacity", "brush", "cell", "strokes")
+    @T.validate("picture", "target", "versus", "layer", "threshold", "opacity", "brush", "cell", "pointed", "strokes")
     def _fits(self, proposal):
         "What does not exist is refused where it is assigned, and the state stays."
         name, v, n = proposal["trait"].name, proposal["value"], len(self.names)
@@ -132,8 +132,11 @@ class CAMExplorer(Explorer):
             raise ValueError(f"{name}={v} does not exist: take {ends[name][0]} to {ends[name][1]}")
         if name == "layer" and v not in self.layers:
             raise ValueError(f"layer={v!r} is none of {', '.join(k for k in self.layers if k)}, or ''")
-        if name == "cell" and v and not (len(v) == 2 and 0 <= v[0] < self.grid[0] and 0 <= v[1] < self.grid[1]):
-            raise ValueError(f"cell={v}: give (row, column) from (0, 0) to {self.grid[0] - 1, self.grid[1] - 1}")
+        if name == "strokes" and not all(np.shape(s) == (3,) and np.isfinite(s).all() for s in v):
+            raise ValueError(f"strokes={v!r:.60}: give (x, y, radius) for each, as shares of the picture")
+        last = self.grid[0] - 1, self.grid[1] - 1
+        if name in ("cell", "pointed") and v and not (len(v) == 2 and 0 <= v[0] <= last[0] and 0 <= v[1] <= last[1]):
+            raise ValueError(f"{name}={v}: give (row, column) from (0, 0) to {last}")
         return v
 
     def react(self, changed):
