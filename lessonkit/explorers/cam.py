@@ -68,7 +68,8 @@ class CAMExplorer(Explorer):
         self.eye = Eye(net, prepare, classes)
         self.net_name, self.pictures = name, []
         self.ours = name in ARCHITECTURES
-        self.labels, self.truth, self.numbers = [], [], []  # numbers: what `picture` is in code; −1: handed over
+        self.labels, self.truth = [], []
+        self.numbers = []  # what `picture` is in code; −1: handed over
         self.notes, self.thumbs = [], []
         self.left_out = []  # files that are no pictures, and why
         self.names, self.bias = list(self.eye.classes), self.eye.bias
@@ -273,6 +274,7 @@ class CAMExplorer(Explorer):
     def on_click(self, id, x, y):
         if id == "photo": self.cell = () if self.cell == self._cell_at(x, y) else self._cell_at(x, y)
         elif id == "again": self.zoomed = not self.zoomed
+        elif id == "undo": self.give_back()
         elif id == "threshold": self.on_drag(id, x, y)
         elif id.startswith("picture-"): self.picture = int(id.removeprefix("picture-"))
         elif id.startswith("class-"):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PALE', 'GRAYS', 'STRIP', 'CamRecord', 'signed', 'percent', 'sums', 'took_over', 'sentence', 'view', 'draw_photo',
-           'draw_scale', 'draw_strip', 'draw_says', 'draw_cell', 'draw_erase', 'draw_card', 'questions']
+           'draw_scale', 'draw_strip', 'draw_says', 'draw_cell', 'draw_sum', 'draw_erase', 'draw_card', 'questions']
 
 # %% ../../nbs/explorers/cam_view.ipynb #xcv-imports
 from dataclasses import dataclass
@@ -84,7 +84,7 @@ def sentence(r: CamRecord) -> str:
     "What is on screen, in plain words."
     name, top = r.names[r.target], r.names[0]
     says = f"The net says {top}: {percent(float(r.p[0]))}"
-    if r.truth: says += f" (this is: {r.truth})"
+    if r.truth: says += f" (truth: {r.truth})"
     if r.zoomed: says += f". It was shown the box alone; in the whole picture {name} had {percent(r.whole)}"
     if r.history and r.erased > 0:
         says += (f". With {percent(r.erased)} of the picture erased, the logit of {name} went from "
@@ -136,7 +136,8 @@ def draw_photo(r, s, box):
     "What the net was given, and the evidence on it."
     (h, w), (_, gh, gw) = r.shown.shape, r.cells.shape
     what = f"{r.names[r.target]}, and not {r.names[r.versus]}" if r.versus >= 0 else r.names[r.target]
-    note = "the box alone" if r.zoomed else "" if r.method == "CAM" else f"{r.method}, {r.layer or 'the last maps'}"
+    note = f"{r.method}, {r.layer or 'the last maps'}"
+    if r.method == "CAM": note = "the box alone" if r.zoomed else "dashed: most of the evidence" if r.box else ""
     p = Panel(s, "photo", box, (0, w), (h, 0), title=f"Where it sees {what}", note=note, xticks=False, yticks=False,
               frame=False, equal=True)
     p.field(r.shown, GRAYS, smooth=True)
@@ -144,7 +145,8 @@ def draw_photo(r, s, box):
     if r.box:
         x0, y0, x1, y1 = r.box[0] * w, r.box[1] * h, r.box[2] * w, r.box[3] * h
         edge = [[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]
-        p.line(edge, ink="page", width=2, dash=[6, 5], under="fg")
+        p.line(edge, ink="fg", width=1.5)
+        p.line(edge, ink="page", width=1.5, dash=[6, 5])
     i, j = r.cell
     at = (j * w / gw, i * h / gh, (j + 1) * w / gw, (i + 1) * h / gh)
     for ink, inset, thick in (("page", 1.5, 4), ("fg", 1.5, 1.5)):
@@ -174,18 +176,18 @@ def draw_strip(r, s, box):
     p.boxes([r.at], [0], [r.at + 1], [1], stroke="focus", width=3, inset=1)
     for i in range(len(r.thumbs)):
         p.zone(f"picture-{r.first + i}", (i, i + 1, 0, 1), click=True, label=f"picture {r.first + i + 1}")
-    if not r.box and not r.zoomed: return
-    words = "the whole picture" if r.zoomed else "look into the box"
+    if not r.box and not r.zoomed and not r.history: return
+    words = "undo erasing" if r.history else "the whole picture" if r.zoomed else "look into the box"
     q = Panel(s, "again", right, (0, 1), (0, 1), xticks=False, yticks=False, frame=False)
     q.boxes([0], [.12], [1], [.88], fill="panel", stroke="focus", width=1.5, radius=6)
     q.text([[.5, .5]], [words], ink="focus", max_width=right[2] - 10)
-    q.zone("again", click=True, label=words)
+    q.zone("undo" if r.history else "again", click=True, label=words)
 
 
 def draw_says(r, s, box):
     "The list of classes with their probabilities."
     n, room = len(r.names), min(130., box[2] * .36)
-    note = f"whole picture: {percent(r.whole)}" if r.zoomed else f"this is: {r.truth}" if r.truth else r.picture
+    note = f"whole picture: {percent(r.whole)}" if r.zoomed else f"truth: {r.truth}" if r.truth else r.picture
     p = Panel(s, "says", box, (0, 1), (n, 0), title="What the net says", note=note, xticks=False,
               yticks=[(i + .5, fit(name or "–", room)) for i, name in enumerate(r.names)], right=74)
     inks = ["focus" if i == r.target else "muted" for i in range(n)]
@@ -197,7 +199,8 @@ def draw_says(r, s, box):
 
 
 def draw_cell(r, s, box):
-    "What one cell adds to each class of the list."
+    "What one cell adds to each class of the list; of two classes, which mirror each other, the sum of the shown one."
+    if len(r.names) == 2: return draw_sum(r, s, box)
     n, room, (i, j) = len(r.names), min(130., box[2] * .36), r.cell
     box, line = rows(box, 1., 20., gap=3)
     Panel(s, "sum", line, (0, 1), (0, 1), xticks=False, yticks=False, frame=False).text(
@@ -213,6 +216,28 @@ def draw_cell(r, s, box):
            ids=r.listed)
     for k, v in enumerate(values.tolist()):
         p.text([[1.02, k + .5]], [signed(v)], dx=8, align="left", weight="bold" if k == r.target else "normal")
+
+
+def draw_sum(r, s, box):
+    "From the bias by way of the cell and all others to the logit: each bar begins where the one before it ends."
+    take = lambda a: float(a[r.target]) - (float(a[r.versus]) if r.versus >= 0 else 0.0)
+    start, adds, end = take(r.bias), take(r.cells[:, r.cell[0], r.cell[1]]), take(r.logits)
+    others = r.cells.shape[1] * r.cells.shape[2] - 1
+    words = ["bias", "strongest cell" if r.how == "strongest" else "this cell",
+             f"{others} other cell{'s' if others != 1 else ''}", "difference" if r.versus >= 0 else "logit"]
+    base, ends = [0.0, start, start + adds, 0.0], [start, start + adds, end, end]
+    values = [start, adds, end - start - adds, end]
+    low, high = min([0.0, *ends]), max([0.0, *ends])
+    room = .04 * (high - low) + 1e-6
+    what = f"{r.names[r.target]}, not {r.names[r.versus]}" if r.versus >= 0 else r.names[r.target]
+    p = Panel(s, "cell", box, (low - room, high + room), (4, 0), title=f"The sum for {what or '–'}", xticks=False,
+              yticks=[(k + .5, word) for k, word in enumerate(words)], right=74)
+    p.upright(0, ink="line")
+    p.bars([k + .5 for k in range(4)], ends, base, thick=.6, flat=True, key="adds", ids=words,
+           ink=["up" if v > 0 else "down" for v in values[:3]] + ["muted"])
+    for k in range(3): p.line([[ends[k], k + .5], [ends[k], k + 1.5]], ink="muted", width=1)
+    for k, v in enumerate(values):
+        p.text([[high + room, k + .5]], [signed(v)], dx=8, align="left", weight="bold" if k == 3 else "normal")
 
 
 def draw_erase(r, s, box):

@@ -94,6 +94,31 @@ def test_erasing_and_giving_back(e):
     np.testing.assert_allclose(e.seen.logits, before)
 
 
+def test_undo_is_in_sight_after_a_stroke(e):
+    keys = lambda: {h["id"] for h in e.scene().handles}
+    h, w = e.seen.shown.shape
+    assert "undo" not in keys()
+    act(e, kind="drag", id="photo", x=w * .5, y=h * .5)
+    act(e, kind="drop", id="photo", x=w * .6, y=h * .5)
+    for width in (360, 860): assert not e.scene(width).faults()
+    assert "undo" in keys() and "again" not in keys()
+    act(e, kind="click", id="undo", x=0, y=0)
+    assert e.strokes == () and "undo" not in keys()
+
+
+def test_two_classes_show_one_sum(e):
+    "Bias, cell and other cells are drawn with the numbers that add up to the logit."
+    for target, versus in ((-1, -1), (1, -1), (0, 1)):
+        e.target, e.versus = target, versus
+        for width in (360, 430, 860, 1200): assert not e.scene(width).faults()
+        r, drawn = e.record(), {t for item in e.scene().items for t in item.get("strings", ())}
+        of = lambda a, r=r: float(a[r.target]) - (float(a[r.versus]) if r.versus >= 0 else 0)
+        v, rest = of(r.cells[:, r.cell[0], r.cell[1]]), of(r.cells.sum((1, 2)))
+        np.testing.assert_allclose(of(r.bias) + rest, of(r.logits), atol=1e-5)
+        assert {signed(of(r.bias)), signed(v), signed(rest - v), signed(of(r.logits)), "35 other cells"} <= drawn
+    e.target = e.versus = -1
+
+
 def test_a_second_look(e):
     e.picture = 10
     whole, box = e.seen, e.record().box
@@ -173,7 +198,7 @@ def test_pictures_come_in_many_ways(tmp_path):
     (tmp_path / "day" / "b.jpg").write_text("no picture")
     own = CAMExplorer(pictures=tmp_path)
     assert own.truth == ["day", "night"] and own.left_out[0][0] == "b.jpg" and "no picture" in own.left_out[0][1]
-    assert "this is: day" in own.narration
+    assert "truth: day" in own.narration
     own.close()
     for bad, word in ((tmp_path / "none", "no folder"), ([], "no picture"), ([np.zeros((3, 3))], "uint8"),
                       ([tmp_path / "day" / "b.jpg"], "none of the files")):
@@ -307,7 +332,7 @@ def test_a_friend_opens_the_page(browser, saved, screen):
     page.goto(saved.as_uri())
     said = lambda: page.locator(".lk-narration").inner_text()
     page.wait_for_function("document.querySelector('.lk-narration')?.textContent")
-    assert "this is: a palace" in said()
+    assert "truth: a palace" in said()
     hand = lambda name, data: page.locator("input[type=file]").set_input_files(
         dict(name=name, mimeType="image/jpeg", buffer=data))
     picture = Image.fromarray(PALACE[100:300, 200:460])
