@@ -72,18 +72,19 @@ def draw_kernel(r, s, box):
     p = Panel(s, "kernel", box, (0, 3), (3, 0), title="Kernel", note=r.name * (box[3] > 140),
               xticks=False, yticks=False, equal=True)
     weights, most = np.array(r.kernel).reshape(3, 3), max(1.0, max(abs(v) for v in r.kernel))
-    p.heat(weights, -most, most, "signed", fitting(p, 13, weights), size=13)
+    size = 11 if max([len(number(float(v), 2)) for row in weights for v in row]) > 4 else 13
+    p.heat(weights, -most, most, "signed", fitting(p, size, weights, (2, 1)), size=size)
     x, y = r.cell % 3, r.cell // 3
     p.boxes([x], [y], [x + 1], [y + 1], stroke="focus", width=3, key="cell")
     p.zone("kernel", click=True, cells=(3, 3), label="the weight to change",
            value=f"row {y + 1}, column {x + 1}: {number(r.kernel[r.cell], 2)}")
 
 
-def fitting(p, size, *factors) -> list[list[str]] | None:
+def fitting(p, size, values, most_digits) -> list[list[str]] | None:
     "A word for each of nine cells, with as many digits as all cells have room for; None where they have none."
-    for digits in (2, 1):
-        words = [" × ".join(number(float(v), digits) for v in both) for both in zip(*(f.flat for f in factors))]
-        if max(text_width(w, size) for w in words) < p.box[2] / 3 - 3: return [words[i : i + 3] for i in (0, 3, 6)]
+    for digits in most_digits:
+        words = [[number(float(v), digits) for v in row] for row in values]
+        if max([text_width(w, size) for row in words for w in row]) < p.box[2] / 3 - 3: return words
     return None
 
 
@@ -94,7 +95,7 @@ def draw_sum(r, s, box):
               xticks=False, yticks=False)
     products = np.array(r.kernel).reshape(3, 3) * r.under
     most = max(1.0, max(abs(v) for v in r.kernel))
-    p.heat(products, -most, most, "signed", fitting(p, 12, products), size=12)
+    p.heat(products, -most, most, "signed", fitting(p, 12, products, (3, 2, 1)), size=12)
     p.text([[1.5, 3]], f"adds up to {number(r.total)}", dy=16, size=14, weight="bold")
 
 
