@@ -98,7 +98,7 @@ register("ulmfit/pool", pool, _outs,
              (_parts(_last, _top, lambda o, m: o[m].sum(0) / len(o)),
               "The sum is divided by all steps. Divide by the number of its own."),
              (_parts(_top, _last, _mean), "The order is last, maximum, mean."),
-             (_parts(_mean, _top, _last), "The order is last, maximum, mean."),
+             (_parts(_mean, _top, _last), "The mean comes at the end, and the last step first."),
          ])
 
 # %% ../../nbs/exercises/ulmfit.ipynb #rates
