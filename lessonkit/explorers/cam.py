@@ -132,7 +132,8 @@ class CAMExplorer(Explorer):
             raise ValueError(f"{name}={v} does not exist: take {ends[name][0]} to {ends[name][1]}")
         if name == "layer" and v not in self.layers:
             raise ValueError(f"layer={v!r} is none of {', '.join(k for k in self.layers if k)}, or ''")
-        if name == "strokes" and not all(len(s) == 3 and max(abs(u) for u in s) < 1e9 for s in v):
+        stroke = lambda s: isinstance(s, (tuple, list)) and len(s) == 3 and max([abs(u) for u in s]) < 1e9
+        if name == "strokes" and not all([stroke(s) for s in v]):
             raise ValueError(f"strokes={v!r:.60}: give (x, y, radius) for each, as shares of the picture")
         last = self.grid[0] - 1, self.grid[1] - 1
         if name in ("cell", "pointed") and v and not (len(v) == 2 and 0 <= v[0] <= last[0] and 0 <= v[1] <= last[1]):

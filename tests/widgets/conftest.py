@@ -1,2 +1,2 @@
 """Chromium for the tests of this folder, once for all of them."""
-from tests.browser.conftest import browser  # noqa: F401  (a fixture)
+from tests.browser.conftest import browser, measured  # noqa: F401  (fixtures)

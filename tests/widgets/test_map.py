@@ -236,13 +236,6 @@ def test_a_frame_is_quick(opened, measured, n, budget):
     assert median <= budget and size < 1_000_000
 
 
-@pytest.fixture
-def measured(request):
-    from tests.browser.conftest import MEASURED
-
-    return request.config.stash.setdefault(MEASURED, []).append
-
-
 def test_three_dimensions_come_when_asked_for(opened):
     "Plotly's library is in the page only from the first wish on, once, and the figure goes when it is not wanted."
     p = opened(explorer_of(240))
