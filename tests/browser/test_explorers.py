@@ -144,7 +144,7 @@ def test_anyone_can_use_it(explorer, row):
 def test_values_stay_as_code_sets_them(explorer):
     "Three values off the grid for each trait that holds a number, set in the kernel; the browser writes none back."
     n = int(explorer.ask("\n".join(map(inspect.getsource, (numeric, off_grid, accepts))) + TABLE))
-    assert n > 5
+    assert n >= 4  # three values and the way back, for one trait at least
     for i in range(n + 1):
         assert not (said := explorer.ask(f"step({i})")), said
         explorer.page.wait_for_timeout(80)  # a browser that writes back has done so by then
