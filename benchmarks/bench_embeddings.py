@@ -6,6 +6,8 @@ from sklearn.neighbors import NearestNeighbors
 
 from lessonkit.embeddings import neighbours, pca
 
+PEERS = ["scikit-learn"]
+
 
 def run():
     "A table's rows: 10,000 rows of 50 numbers."
