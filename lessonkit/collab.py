@@ -280,7 +280,7 @@ def align(
 # %% ../nbs/20_collab.ipynb #cf-new
 @dataclass(frozen=True, eq=False)
 class NewUser:
-    "Somebody whom the model has not been trained on."
+    "A person the model has not been trained on."
 
     bias: float  # stars
     factors: np.ndarray  # (n_factors,)

@@ -56,7 +56,7 @@ class Loop:
         loss_fn: Callable,  # (pred, y) → one number
         metrics: list,
         backend,  # where it runs
-        events: Events,  # whom it calls
+        events: Events,  # what it calls
     ):
         vars(self).update(state=state, dls=dls, loss_fn=loss_fn, metrics=metrics, backend=backend, events=events)
         self.epoch = self.n_epoch = 0  # epoch of n_epoch

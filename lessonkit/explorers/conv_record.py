@@ -155,7 +155,8 @@ def strongest(r: ConvRecord, i: int) -> str:
     at = int(r.maps[i].argmax())
     down, along = at // w / max(h - 1, 1), at % w / max(w - 1, 1)
     words = ["at the top", "in the middle", "at the bottom"][min(int(3 * down), 2)]
-    return f"{words}, {['on the left', 'halfway', 'on the right'][min(int(3 * along), 2)]}"
+    across = ["on the left", "in the center", "on the right"][min(int(3 * along), 2)]
+    return across if words == "in the middle" and across == "in the center" else f"{words}, {across}"
 
 
 def edges_found(r: ConvRecord) -> str:

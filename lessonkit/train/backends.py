@@ -258,7 +258,7 @@ def find_backend(
     device=None,  # None: the GPU if there is one, else the CPU
     precision: str | None = None,  # 'bf16', 'fp16'; None: as launched, else that of the weights
 ) -> LocalBackend | DistributedBackend:
-    "The backend for this process. Raises ValueError for a device or a precision that is not to be had."
+    "The backend for this process. Raises ValueError for a device or a precision that is not there."
     precision, (rank, world), device = check_precision(precision), join(), check_device(device)
     local = (CudaBackend if device.type == "cuda" else LocalBackend)(device, precision)
     return DistributedBackend(local, rank, world) if world > 1 else local
