@@ -6,6 +6,7 @@ READY  := $(VENV)/.ready
 NB     ?= nbs/[0-9]*.ipynb nbs/*/*.ipynb
 LESSON ?= 32_bptt
 TWO    := -n 2 --dist worksteal
+THREE  := -n 3
 
 .PHONY: help lab edit test export clean readme outputs unit browser bench gpu
 help:            ## this list
@@ -23,18 +24,18 @@ lab: $(READY)    ## play: JupyterLab on your own copy of the lessons, in lessons
 edit: $(READY)   ## work on the notebooks themselves
 	$(BIN)/jupyter lab nbs
 
-# two notebooks at a time, then two tests, a core each; two browsers, but one where milliseconds are compared
+# two notebooks at a time, then two tests, a core each; three browsers, which often wait, but one where milliseconds are compared
 test: export OMP_NUM_THREADS = 1
 test: $(READY)   ## everything CI runs: notebooks, sync and clean checks, unit, wheel and browser tests
 	$(BIN)/nbdev_test --n_workers 2 --timing
 	$(BIN)/python -m pytest tests --ignore tests/browser $(TWO)
-	$(BIN)/python -m pytest tests/browser -n 2
+	$(BIN)/python -m pytest tests/browser $(THREE)
 
 unit: $(READY)   ## the tests that need no browser and build no wheel
 	$(BIN)/python -m pytest tests --ignore tests/browser --ignore tests/test_wheel.py $(TWO)
 
 browser: $(READY) ## the real-browser tests alone; screenshots in tests/browser/shots
-	$(BIN)/python -m pytest tests/browser -n 2
+	$(BIN)/python -m pytest tests/browser $(THREE)
 
 export: $(READY) ## write lessonkit/ from nbs/
 	$(BIN)/nbdev_export

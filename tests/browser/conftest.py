@@ -1,7 +1,7 @@
 """Chromium, a Jupyter server of our own, and a summary of what was measured."""
 import os
 import shutil
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -39,18 +39,51 @@ class RowByRow(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config, log): return RowByRow(config, log)
 
 
+class Turns:
+    """Several processes run tests side by side. Each test holds the lock of its process; one that compares
+    milliseconds holds them all while it does."""
+
+    def __init__(self, config):
+        folder, n = config._tmp_path_factory.getbasetemp().parent, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0))
+        self.locks = [FileLock(folder / f"browser-{i}.lock") for i in range(n)]
+        self.mine = self.locks[int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))] if n else None
+        self.next = FileLock(folder / "browser-next.lock")  # who waits for the others keeps new tests from starting
+
+    def take(self):
+        if self.mine:
+            with self.next: self.mine.acquire()
+
+    def leave(self):
+        if self.mine: self.mine.release()
+
+    @contextmanager
+    def alone(self):
+        "The machine to itself: the other processes end the test that they are at, and wait."
+        self.leave()
+        try:
+            with ExitStack() as held:
+                with self.next:
+                    for lock in self.locks: held.enter_context(lock)
+                yield
+        finally: self.take()
+
+
+TURNS = pytest.StashKey[Turns]()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
-    "With `-n 2`, a test marked `timed` has the machine to itself: the other process waits until it is over."
-    n = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0))
-    if not n: return (yield)
-    locks = item.config._tmp_path_factory.getbasetemp().parent / "browser-{}.lock"
-    lock = lambda name: FileLock(str(locks).format(name))
-    mine = [os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")]
-    with ExitStack() as held:
-        with lock("next"):  # who waits for all the others keeps new ones from starting
-            for i in map(str, range(n)) if item.get_closest_marker("timed") else mine: held.enter_context(lock(i))
-        return (yield)
+    if TURNS not in item.config.stash: item.config.stash[TURNS] = Turns(item.config)
+    turns = item.config.stash[TURNS]
+    turns.take()
+    try: return (yield)
+    finally: turns.leave()
+
+
+@pytest.fixture
+def alone(pytestconfig):
+    "`with alone():` around what compares milliseconds: no other test runs meanwhile."
+    return pytestconfig.stash[TURNS].alone
 
 
 def find_chromium(playwright) -> str | None:

@@ -187,7 +187,7 @@ class ExplorerPage(NotebookPage):
         self.settle()
         self.open_bytes = self.sent - before
 
-    def wait(self, condition, what: str, seconds: float = 10):
+    def wait(self, condition, what: str, seconds: float = 30):
         "Waits until `condition()` holds; fails with `what` if it never does, or with the explorer's own error."
         end = time.monotonic() + seconds
         while not condition():
@@ -265,7 +265,8 @@ class ExplorerPage(NotebookPage):
         self.page.keyboard.press(key)
         ms = self.page.evaluate("() => probe.elapsed")
         assert ms is not None, f"{self.name}: 5 s after {key}, the picture or the sentence was still the old one"
-        self.page.wait_for_timeout(60)  # until the kernel is idle again
+        self.wait_kernel()  # it has still to say that it is idle again
+        self.page.wait_for_timeout(20)
         return ms
 
     def walk(self) -> tuple[set[str], list[str], list[str]]:

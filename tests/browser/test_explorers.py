@@ -82,9 +82,8 @@ def test_the_mouse_moves_it(explorer, row):
         assert explorer.height == height, "the page jumped"
 
 
-@pytest.mark.timed
-def test_it_is_as_quick_as_a_slider(explorer, row, measured):
-    latency = explorer.latency(row.control, row.keys)
+def test_it_is_as_quick_as_a_slider(explorer, row, measured, alone):
+    with alone(): latency = explorer.latency(row.control, row.keys)
     measured(f"{explorer.name}: {latency}")
     latency.assert_in_budget()
 

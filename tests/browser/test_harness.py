@@ -44,8 +44,7 @@ ipywidgets.VBox([slider, canvas]).add_class('lk-explorer')
 '''
 
 
-@pytest.mark.timed
-def test_a_good_widget_passes(open_page):
+def test_a_good_widget_passes(open_page, alone):
     page = open_page("good", WIDGET % False)
     assert_opening(page)
     assert page.narration == "The bar is 0 steps long."
@@ -53,16 +52,16 @@ def test_a_good_widget_passes(open_page):
     page.press("step", "ArrowRight")
     assert page.narration == "The bar is 1 steps long."
     assert np.argwhere(pixels(page.canvas) != before)[:, 1].min() == 20  # the bar grew from there
-    page.latency("step", ("ArrowRight", "ArrowLeft"), n=8).assert_in_budget()
+    with alone(): latency = page.latency("step", ("ArrowRight", "ArrowLeft"), n=8)
+    latency.assert_in_budget()
     assert_keyboard(page)
     page.assert_quiet()
 
 
-@pytest.mark.timed
-def test_a_broken_widget_is_caught(open_page):
+def test_a_broken_widget_is_caught(open_page, alone):
     page = open_page("broken", WIDGET % True)
     with pytest.raises(AssertionError, match="a broken widget"): page.assert_quiet()
-    latency = page.latency("step", ("ArrowRight", "ArrowLeft"), n=4)
+    with alone(): latency = page.latency("step", ("ArrowRight", "ArrowLeft"), n=4)
     with pytest.raises(AssertionError, match="too slow"): latency.assert_in_budget()
     latency.explorer = latency.bare
     with pytest.raises(AssertionError, match="too much sent"): latency.assert_in_budget()

@@ -1,5 +1,5 @@
-"""Each notebook that is committed with outputs, opened without being run, trusted and untrusted: no error text, and a
-picture of each explorer. The others have nothing to show; they are looked at without a browser."""
+"""Each notebook that is committed with outputs, opened without being run, untrusted and then trusted: no error text,
+and a picture of each explorer. The others have nothing to show; they are looked at without a browser."""
 import ast
 from pathlib import Path
 
@@ -53,27 +53,34 @@ def shown_explorers(nb) -> list[int]:
     return shown
 
 
-def assert_unrun(lab, nb, path: str, trusted: bool):
-    lab.server.put(path, nb, trusted)
+def assert_unrun(lab, nb, path: str, signed: bool = False):
+    "Opened as it is, then trusted by hand (a signed one is at once), it says nothing wrong and shows its explorers."
+    lab.server.put(path, nb, signed)
     panel = lab.show(path)
-    lab.page.wait_for_timeout(300)  # the widget manager has asked the kernel for models by then
     try:
-        assert not trusted or lab.page.evaluate("probe.trusted()"), f"{path} was signed but is not trusted"
-        outputs = panel.locator(".jp-OutputArea").all_inner_texts()
-        assert not (said := [w for w in WRONG for text in outputs if w in text]), f"{path} says {said} before it is run"
-        for i in shown_explorers(nb):
-            pictures = panel.locator(".jp-Cell").nth(i).locator(".jp-OutputArea img[src^='data:image/png']")
-            assert pictures.count(), f"{path}: cell {i} shows an explorer, but no picture of it"
+        for trusted in (True,) if signed else (False, True):
+            if trusted and not signed: lab.page.evaluate("probe.trust()")
+            lab.page.wait_for_timeout(300)  # the widget manager has asked the kernel for models by then
+            assert not trusted or lab.page.evaluate("probe.trusted()"), f"{path} should be trusted, and is not"
+            outputs = panel.locator(".jp-OutputArea").all_inner_texts()
+            found = [w for w in WRONG for text in outputs if w in text]
+            assert not found, f"{path} says {found} before it is run, trusted: {trusted}"
+            for i in shown_explorers(nb):
+                pictures = panel.locator(".jp-Cell").nth(i).locator(".jp-OutputArea img[src^='data:image/png']")
+                assert pictures.count(), f"{path}: cell {i} shows an explorer, but no picture of it"
         lab.assert_quiet()
     finally:
         lab.page.evaluate("jupyterapp.shell.currentWidget.dispose()")  # closed unsaved and unasked
 
 
-@pytest.mark.parametrize("trusted", [True, False], ids=["trusted", "untrusted"])
 @pytest.mark.parametrize("notebook", WITH_OUTPUTS, ids=lambda p: p.relative_to(NBS).as_posix())
-def test_unrun(lab, notebook, trusted):
-    folder = "trusted" if trusted else "untrusted"
-    assert_unrun(lab, ALL[notebook], f"{folder}/{notebook.relative_to(NBS).as_posix()}", trusted)
+def test_unrun(lab, notebook):
+    assert_unrun(lab, ALL[notebook], notebook.relative_to(NBS).as_posix())
+
+
+def test_a_signed_notebook_is_trusted_as_it_opens(lab):
+    first = WITH_OUTPUTS[0]
+    assert_unrun(lab, ALL[first], f"signed/{first.name}", signed=True)
 
 
 def test_a_notebook_without_outputs_shows_no_explorer():
@@ -86,8 +93,8 @@ def test_saved_widget_state_and_a_missing_picture_are_caught(lab):
     "What the tests above would say of a notebook that was saved with its widgets."
     cell = nbformat.v4.new_code_cell("w = SomeExplorer()\nw")
     nb = nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": KERNEL})
-    with pytest.raises(AssertionError, match="no picture"): assert_unrun(lab, nb, "no-picture.ipynb", True)
+    with pytest.raises(AssertionError, match="no picture"): assert_unrun(lab, nb, "no-picture.ipynb")
     view = {"application/vnd.jupyter.widget-view+json": {"model_id": "0" * 32, "version_major": 2, "version_minor": 0}}
     cell.outputs = [nbformat.v4.new_output("display_data", data=view)]
     with pytest.raises(AssertionError, match="Loading widget|model not found"):
-        assert_unrun(lab, nb, "widget.ipynb", True)
+        assert_unrun(lab, nb, "widget.ipynb", signed=True)
