@@ -134,9 +134,10 @@ def differences(a, b, at="", tolerance=1e-6):
 
 def random_act(e, rng) -> dict:
     "Something that a reader might do now."
-    kind, scene = rng.choice(["set", "set", "hold", "hold", "hold", "key", "chip", "width"]), e.scene()
+    kind, scene = rng.choice(["set", "set", "hold", "hold", "hold", "key", "question", "chip", "width"]), e.scene()
     if kind == "width": return dict(width=int(rng.choice([340, 390, 620, 860, 960])))
     if kind == "chip": return dict(kind="chip", value=int(rng.integers(-1, len(e._questions))))
+    if kind == "question": return dict(kind="question", value=int(rng.integers(len(e._questions))))
     if kind == "key": return dict(kind="key", key=str(rng.choice(e._keys)), shift=bool(rng.integers(2)))
     if kind == "hold" and scene.handles:
         h = scene.handles[rng.integers(len(scene.handles))]

@@ -85,8 +85,10 @@ def test_every_control_handle_chip_and_key_answers(offline, name):
     page.mouse.up()
     now = changed(page, now)
     page.locator(".lk-chip").nth(1).click()
-    now = changed(page, now)
+    assert page.locator(".lk-ask").inner_text().startswith(e._questions[1].question)
+    assert sentence(page) == now and not page.locator(".lk-answer").count(), "the answer came with the question"
     page.get_by_role("button", name="Show the answer").click()
+    now = changed(page, now)
     assert e.__class__.__name__ + "(" in page.locator(".lk-code").inner_text()
     page.locator(".lk-stage").focus()
     page.keyboard.press("Home"), page.keyboard.press("PageDown")
