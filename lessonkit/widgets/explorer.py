@@ -285,15 +285,15 @@ class Explorer(anywidget.AnyWidget):
         self._error = ""
         with self.hold_sync():
             try:
-                self._make(state)
+                self._set_traits(state)
                 if self._error: raise ValueError(self._error.removesuffix(STAYS))
                 answer = chip.answer(self.record()) if callable(chip.answer) else chip.answer
             except Exception:
-                self._make(before)
+                self._set_traits(before)
                 raise
             self._asked = dict(i=i, question=chip.question, answer=answer, code=self.code_of(**state))
 
-    def _make(self, state):
+    def _set_traits(self, state):
         with self.at_once():
             for name, value in state.items(): self.set_trait(name, value)
 
@@ -388,7 +388,7 @@ class Explorer(anywidget.AnyWidget):
         state = {name: getattr(self, name) for name in self.watch}
         try: text = page(self, values, max_bytes)
         finally:  # what goes along with `along` is put back too
-            self._make(state)
+            self._set_traits(state)
         if path is None: return text
         Path(path).write_text(text, encoding="utf-8")
         return Path(path)
