@@ -1,4 +1,4 @@
-// What translated Python rests on (widgets/inpage): operators, calls with keywords, and as much of NumPy as pictures
+// What translated Python rests on (widgets/translate): operators, calls with keywords, and as much of NumPy as pictures
 // need. Numbers, strings, true, false and null are JavaScript's; tuples and lists are arrays, dicts Maps, sets Sets;
 // NumPy's arrays are `ND`.
 
@@ -895,7 +895,7 @@ NDM.tobytes = (a) => {
   return bytesOf.get(a.data);
 };
 
-// What Python wrote down of its values (inpage.packed).
+// What Python wrote down of its values (packing.packed).
 const SPECIAL = {
   f: (v) => ({ nan: NaN, inf: Infinity, "-inf": -Infinity })[v],
   map: (v) => new Map(v.map(([a, b]) => [revive(a), revive(b)])), set: (v) => new Set(v.map(revive)),
