@@ -21,7 +21,7 @@ def packed(
     value,
     engine: Collection[str] = (),  # names that stand for themselves
 ):
-    "A value as JSON that python.js's `revive` understands. Raises Untranslatable for what it does not know."
+    "A value as JSON that wake.js's `revive` understands. Raises Untranslatable for what it does not know."
     match value:
         case None | bool() | str(): return value
         case int() | np.integer(): return int(value)
