@@ -1,5 +1,6 @@
-// Paints a scene (a display list made in Python, widgets/scene) and turns pointer, touch and keys into acts in the data's numbers.
-// It needs nothing of the page it stands in: any front end that runs anywidget will do, and so does a stub model.
+// Paints a scene (a display list made in Python, widgets/scene) and turns pointer, touch and keys into acts in the
+// data's numbers. It needs nothing of the page it stands in: any front end that runs anywidget will do, and so does a
+// stub model.
 
 const f32 = (v) => new Float32Array(v.buffer.slice(v.byteOffset, v.byteOffset + v.byteLength));
 const u8 = (v) => new Uint8Array(v.buffer, v.byteOffset, v.byteLength);
@@ -24,7 +25,10 @@ function toData(panel, px, py) {
 function toPx(panel, x, y) {
   if (!panel) return [x, y];
   const [l, t, w, h] = panel.box, [fx] = axis(panel.xlog), [fy] = axis(panel.ylog);
-  return [l + (w * (fx(x) - fx(panel.x[0]))) / (fx(panel.x[1]) - fx(panel.x[0])), t + h * (1 - (fy(y) - fy(panel.y[0])) / (fy(panel.y[1]) - fy(panel.y[0])))];
+  return [
+    l + (w * (fx(x) - fx(panel.x[0]))) / (fx(panel.x[1]) - fx(panel.x[0])),
+    t + h * (1 - (fy(y) - fy(panel.y[0])) / (fy(panel.y[1]) - fy(panel.y[0]))),
+  ];
 }
 
 // ── painters: (context, item, its geometry, ink by number, dark, device pixels a pixel) ──
@@ -41,13 +45,42 @@ const trace = (g, p, close) => {
 const SHAPE = {
   dot: (g, x, y, r) => g.arc(x, y, r, 0, 7),
   square: (g, x, y, r) => g.rect(x - r, y - r, 2 * r, 2 * r),
-  diamond: (g, x, y, r) => { g.moveTo(x, y - r); g.lineTo(x + r, y); g.lineTo(x, y + r); g.lineTo(x - r, y); g.closePath(); },
-  up: (g, x, y, r) => { g.moveTo(x, y - r); g.lineTo(x + r, y + r); g.lineTo(x - r, y + r); g.closePath(); },
-  plus: (g, x, y, r) => { const t = r / 3; g.rect(x - r, y - t, 2 * r, 2 * t); g.rect(x - t, y - r, 2 * t, 2 * r); },
-  cross: (g, x, y, r) => { const t = r / 4; for (const s of [1, -1]) { g.moveTo(x - r, y - s * (r - t)); g.lineTo(x - r + t, y - s * r); g.lineTo(x + r, y + s * (r - t)); g.lineTo(x + r - t, y + s * r); g.closePath(); } },
+  diamond: (g, x, y, r) => {
+    g.moveTo(x, y - r);
+    g.lineTo(x + r, y);
+    g.lineTo(x, y + r);
+    g.lineTo(x - r, y);
+    g.closePath();
+  },
+  up: (g, x, y, r) => {
+    g.moveTo(x, y - r);
+    g.lineTo(x + r, y + r);
+    g.lineTo(x - r, y + r);
+    g.closePath();
+  },
+  plus: (g, x, y, r) => {
+    const t = r / 3;
+    g.rect(x - r, y - t, 2 * r, 2 * t);
+    g.rect(x - t, y - r, 2 * t, 2 * r);
+  },
+  cross: (g, x, y, r) => {
+    const t = r / 4;
+    for (const s of [1, -1]) {
+      g.moveTo(x - r, y - s * (r - t));
+      g.lineTo(x - r + t, y - s * r);
+      g.lineTo(x + r, y + s * (r - t));
+      g.lineTo(x + r - t, y + s * r);
+      g.closePath();
+    }
+  },
 };
 const rgba = (color) => { // '#rrggbb' as the bytes of a pixel; a system color is painted to find out
-  if (!color.startsWith("#")) { const g = new OffscreenCanvas(1, 1).getContext("2d"); g.fillStyle = color; g.fillRect(0, 0, 1, 1); return new Uint32Array(g.getImageData(0, 0, 1, 1).data.buffer)[0]; }
+  if (!color.startsWith("#")) {
+    const g = new OffscreenCanvas(1, 1).getContext("2d");
+    g.fillStyle = color;
+    g.fillRect(0, 0, 1, 1);
+    return new Uint32Array(g.getImageData(0, 0, 1, 1).data.buffer)[0];
+  }
   const n = parseInt(color.slice(1, 7), 16);
   return ((255 << 24) | ((n & 255) << 16) | (n & 0xff00) | (n >> 16)) >>> 0;
 };
@@ -122,13 +155,16 @@ function bitmap(it, data, dark) {
 // Many points: squares, written into a buffer of pixels.
 function cloud(g, it, p, ink, size, fill, dpr) {
   const [l, t, w, h] = it.clip ?? [0, 0, g.canvas.width / dpr, g.canvas.height / dpr];
-  const W = Math.max(1, Math.round(w * dpr)), H = Math.max(1, Math.round(h * dpr)), img = new ImageData(W, H), px = new Uint32Array(img.data.buffer);
+  const W = Math.max(1, Math.round(w * dpr)), H = Math.max(1, Math.round(h * dpr)), img = new ImageData(W, H),
+    px = new Uint32Array(img.data.buffer);
   const colors = new Map();
   for (let i = 0; i < fill.length; i++) {
     let c = colors.get(fill[i]);
     if (c === undefined) colors.set(fill[i], (c = rgba(ink(fill[i]) ?? "#000000")));
-    const side = Math.max(1, Math.round((size ? size[i] : it.size) * dpr)), x0 = Math.round((p[2 * i] - l) * dpr - side / 2), y0 = Math.round((p[2 * i + 1] - t) * dpr - side / 2);
-    for (let y = Math.max(0, y0); y < Math.min(H, y0 + side); y++) for (let x = Math.max(0, x0); x < Math.min(W, x0 + side); x++) px[y * W + x] = c;
+    const side = Math.max(1, Math.round((size ? size[i] : it.size) * dpr)),
+      x0 = Math.round((p[2 * i] - l) * dpr - side / 2), y0 = Math.round((p[2 * i + 1] - t) * dpr - side / 2);
+    for (let y = Math.max(0, y0); y < Math.min(H, y0 + side); y++)
+      for (let x = Math.max(0, x0); x < Math.min(W, x0 + side); x++) px[y * W + x] = c;
   }
   const off = new OffscreenCanvas(W, H);
   off.getContext("2d").putImageData(img, 0, 0);
@@ -141,7 +177,10 @@ function departure(was, it, target, k) {
   if (it.ids) {
     if (!was.ids) return null;
     const from = target.slice(), place = new Map(was.ids.map((id, i) => [id, i]));
-    it.ids.forEach((id, i) => { const j = place.get(id); if (j !== undefined) from.set(was.shown.subarray(k * j, k * j + k), k * i); });
+    it.ids.forEach((id, i) => {
+      const j = place.get(id);
+      if (j !== undefined) from.set(was.shown.subarray(k * j, k * j + k), k * i);
+    });
     return from;
   }
   const n = was.shown.length;
@@ -162,7 +201,8 @@ function picture(model, stage, act, life) {
   const layer = make("div", "lk-handles", stage), frameMark = make("div", "lk-hover", layer);
   frameMark.hidden = true;
   const g = canvas.getContext("2d");
-  let scene = null, scale = 1, frames = 0, queued = 0, held = null, look = null, cost = 0, bitmaps = new Map(), shown = new Map(), moving = null, arrived = -1e9, handles = new Map(), over = null, done = false;
+  let scene = null, scale = 1, frames = 0, queued = 0, held = null, look = null, cost = 0, bitmaps = new Map(),
+    shown = new Map(), moving = null, arrived = -1e9, handles = new Map(), over = null, done = false;
 
   const calm = () => held || media("prefers-reduced-motion: reduce").matches;
   function take() {
@@ -186,12 +226,16 @@ function picture(model, stage, act, life) {
       it.target = f32(it[name]);
       if (!it.key) continue;
       const from = same && !quick && !calm() ? departure(before.get(it.key), it, it.target, k) : null;
-      if (from && cost < EASY_MS) { it.from = from.slice(); moving = now - EASE_MS / 8; } // the first frame has already set out
+      if (from && cost < EASY_MS) { // the first frame has already set out
+        it.from = from.slice();
+        moving = now - EASE_MS / 8;
+      }
       shown.set(it.key, { kind: it.kind, ids: it.ids, shown: it.target });
     }
     for (const guest of own) guest.take(scene);
     place();
-    if (quick) ask(); else paint(); // at once, unless they come in floods
+    if (quick) ask();
+    else paint(); // at once, unless they come in floods
   }
 
   function paint() {
@@ -200,57 +244,98 @@ function picture(model, stage, act, life) {
     const began = performance.now();
     if (!scene || done) return;
     const room = look.room, width = Math.min(scene.w, room || scene.w), dpr = window.devicePixelRatio || 1;
-    if (Math.abs(width / scene.w - scale) > 1e-4) { scale = width / scene.w; place(); }
+    if (Math.abs(width / scene.w - scale) > 1e-4) {
+      scale = width / scene.w;
+      place();
+    }
     const pw = Math.round(width * dpr), ph = Math.round(scene.h * scale * dpr);
     canvas.style.width = `${width}px`;
     canvas.style.height = `${scene.h * scale}px`;
-    if (canvas.width !== pw || canvas.height !== ph) { canvas.width = pw; canvas.height = ph; }
+    if (canvas.width !== pw || canvas.height !== ph) {
+      canvas.width = pw;
+      canvas.height = ph;
+    }
     const t = moving === null ? 1 : Math.min(1, (performance.now() - moving) / EASE_MS), u = 1 - (1 - t) ** 3;
     g.setTransform(1, 0, 0, 1, 0, 0);
     g.clearRect(0, 0, pw, ph);
     g.setTransform(scale * dpr, 0, 0, scale * dpr, 0, 0);
     const { dark, forced } = look;
-    const ink = (i) => { const [light, night, system] = scene.inks[i], c = forced && system ? system : dark ? night : light; return c.endsWith("00") && c.length === 9 ? null : c; };
+    const ink = (i) => {
+      const [light, night, system] = scene.inks[i], c = forced && system ? system : dark ? night : light;
+      return c.endsWith("00") && c.length === 9 ? null : c;
+    };
     const images = model.get("_images") ?? {};
     for (const it of scene.items) {
       let p = it.target;
       if (it.from && t < 1) {
         p = it.target.slice();
-        for (let i = 0; i < p.length; i++) { const v = it.from[i] + u * (p[i] - it.from[i]); if (v === v) p[i] = v; }
+        for (let i = 0; i < p.length; i++) {
+          const v = it.from[i] + u * (p[i] - it.from[i]);
+          if (v === v) p[i] = v;
+        }
       }
       if (it.key && shown.has(it.key)) shown.get(it.key).shown = p;
-      if (it.clip) { g.save(); g.beginPath(); g.rect(...it.clip); g.clip(); }
-      (painters[it.kind] ?? own.find((o) => o.kind === it.kind).paint)(g, it, it.kind === "image" ? images : p, ink, dark, scale * dpr);
+      if (it.clip) {
+        g.save();
+        g.beginPath();
+        g.rect(...it.clip);
+        g.clip();
+      }
+      (painters[it.kind] ?? own.find((o) => o.kind === it.kind).paint)(
+        g, it, it.kind === "image" ? images : p, ink, dark, scale * dpr,
+      );
       if (it.clip) g.restore();
     }
     canvas.dataset.theme = dark ? "dark" : "light";
     canvas.dataset.frame = ++frames;
     cost += 0.3 * (performance.now() - began - cost);
-    if (t < 1) ask(); else moving = null;
+    if (t < 1) ask();
+    else moving = null;
   }
   // What the page says of theme and width is asked when it changes, not for each frame.
-  const regard = () => { look = { room: stage.clientWidth, dark: isDark(stage), forced: media("forced-colors: active").matches }; ask(); };
+  const regard = () => {
+    look = { room: stage.clientWidth, dark: isDark(stage), forced: media("forced-colors: active").matches };
+    ask();
+  };
   const ask = () => { queued ||= requestAnimationFrame(paint); };
 
-  // What the page may still do with a finger that lands here: it scrolls wherever the handle does not need that direction.
-  const touch = (h) => (h.drag && h.at && h.step[1] ? (h.step[0] ? "none" : "pan-x") : h.zoom || h.drag ? "pan-y" : "auto");
+  // What the page may still do with a finger that lands here: it scrolls wherever the handle does not need that
+  // direction.
+  const touch = (h) =>
+    h.drag && h.at && h.step[1] ? (h.step[0] ? "none" : "pan-x")
+    : h.zoom || h.drag ? "pan-y"
+    : "auto";
 
-  // ── handles: real elements over the canvas, so that cursor, Tab, focus ring, name and size of the target are the browser's ──
-  const within = (from, size, all) => Math.max(0, Math.min(from, all * scale - size)); // a ring at the edge would be cut off
+  // ── handles: real elements over the canvas, so that cursor, Tab, focus ring, name and target are the browser's ──
+  // a ring at the edge would be cut off
+  const within = (from, size, all) => Math.max(0, Math.min(from, all * scale - size));
+  const boxed = (l, t, w, h) => `left:${l}px;top:${t}px;width:${w}px;height:${h}px`;
   function place() {
     const kept = new Map(), wanted = new Set(scene.handles.map((h) => h.id));
     for (const [id, e] of handles) if (!wanted.has(id)) e.remove();
     let next = layer.firstElementChild;
     for (const h of scene.handles) {
-      const e = handles.get(h.id) ?? make("div", "lk-handle", null, { "data-id": h.id }), [l, t, w, hh] = h.box.map((v) => v * scale);
-      const grow = h.drag || h.click ? Math.max(0, TARGET - w) / 2 : 0, tall = h.drag || h.click ? Math.max(0, TARGET - hh) / 2 : 0;
-      const css = `left:${within(l - grow, w + 2 * grow, scene.w)}px;top:${within(t - tall, hh + 2 * tall, scene.h)}px;width:${w + 2 * grow}px;height:${hh + 2 * tall}px;cursor:${h.cursor};touch-action:${touch(h)}`;
+      const e = handles.get(h.id) ?? make("div", "lk-handle", null, { "data-id": h.id }),
+        [l, t, w, hh] = h.box.map((v) => v * scale);
+      const grow = h.drag || h.click ? Math.max(0, TARGET - w) / 2 : 0,
+        tall = h.drag || h.click ? Math.max(0, TARGET - hh) / 2 : 0;
+      const wide = w + 2 * grow, high = hh + 2 * tall;
+      const spot = boxed(within(l - grow, wide, scene.w), within(t - tall, high, scene.h), wide, high);
+      const css = `${spot};cursor:${h.cursor};touch-action:${touch(h)}`;
       if (e.css !== css) e.style.cssText = e.css = css;
       e.handle = h;
-      if (next === e) next = e.nextElementSibling; // later ones lie on top; one that stays is not touched, or it would lose the focus
+      if (next === e)
+        next = e.nextElementSibling; // later ones lie on top; one that stays is not touched, or it would lose the focus
       else layer.insertBefore(e, next);
-      const names = h.label ? { tabindex: 0, "aria-label": h.label, role: h.drag && h.at ? "slider" : "button" } : { "aria-hidden": "true" };
-      if (h.label && h.drag && h.at) Object.assign(names, { "aria-valuenow": h.step[0] ? h.at[0] : h.at[1], "aria-valuetext": h.value || h.at.map((v) => +v.toPrecision(3)).join(", ") });
+      const names =
+        h.label ?
+          { tabindex: 0, "aria-label": h.label, role: h.drag && h.at ? "slider" : "button" }
+        : { "aria-hidden": "true" };
+      if (h.label && h.drag && h.at)
+        Object.assign(names, {
+          "aria-valuenow": h.step[0] ? h.at[0] : h.at[1],
+          "aria-valuetext": h.value || h.at.map((v) => +v.toPrecision(3)).join(", "),
+        });
       for (const [k, v] of Object.entries(names)) if (e.getAttribute(k) !== String(v)) e.setAttribute(k, v);
       kept.set(h.id, e);
     }
@@ -258,30 +343,47 @@ function picture(model, stage, act, life) {
     for (const guest of own) guest.place();
   }
 
-  const at = (e) => { const box = canvas.getBoundingClientRect(); return [(e.clientX - box.left) / scale, (e.clientY - box.top) / scale]; };
+  const at = (e) => {
+    const box = canvas.getBoundingClientRect();
+    return [(e.clientX - box.left) / scale, (e.clientY - box.top) / scale];
+  };
   const panelOf = (h) => (h.panel === null || h.panel === undefined ? null : scene.panels[h.panel]);
   const finger = new Map(); // pointers that are down
-  const tell = (kind, h, panel, x, y, loud) => { const [dx, dy] = toData(panel, x, y); (loud ? act.send : act.move)({ kind, id: h.id, x: dx, y: dy }); };
+  const tell = (kind, h, panel, x, y, loud) => {
+    const [dx, dy] = toData(panel, x, y);
+    (loud ? act.send : act.move)({ kind, id: h.id, x: dx, y: dy });
+  };
 
   life.listen(layer, "pointerdown", (e) => {
     const el = e.target.closest?.("[data-id]"), h = el?.handle;
     if (!h || e.button) return;
     const [x, y] = at(e), panel = panelOf(h), grip = h.at ? toPx(panel, ...h.at) : null;
     finger.set(e.pointerId, [x, y]);
-    if (h.label) el.focus({ preventScroll: true }); else stage.focus({ preventScroll: true });
+    if (h.label) el.focus({ preventScroll: true });
+    else stage.focus({ preventScroll: true });
     e.preventDefault();
     if (finger.size === 2) { // a pinch: what is under its middle comes closer
       const two = spread(), far = scene.handles.findLast((o) => o.zoom && inside(o, ...two.mid));
-      if (far) { finish(); held = { h: far, panel: panelOf(far), pinch: two, zoom: true }; return; }
+      if (far) {
+        finish();
+        held = { h: far, panel: panelOf(far), pinch: two, zoom: true };
+        return;
+      }
     }
     if (held) return; // a second finger changes nothing
     held = { h, panel, id: e.pointerId, start: [x, y], by: grip ? [grip[0] - x, grip[1] - y] : [0, 0], moved: false };
     try { el.setPointerCapture(e.pointerId); } catch { /* a pointer that is gone, or was never real */ }
     el.classList.add("lk-held");
     frameMark.hidden = true;
-    if (h.drag && !grip && !h.click && e.pointerType !== "touch") { held.moved = true; tell("drag", h, panel, x, y); } // a finger may want to scroll
+    if (h.drag && !grip && !h.click && e.pointerType !== "touch") { // a finger may want to scroll
+      held.moved = true;
+      tell("drag", h, panel, x, y);
+    }
   });
-  const spread = () => { const [a, b] = [...finger.values()]; return { d: Math.hypot(a[0] - b[0], a[1] - b[1]) || 1, mid: [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2] }; };
+  const spread = () => {
+    const [a, b] = [...finger.values()];
+    return { d: Math.hypot(a[0] - b[0], a[1] - b[1]) || 1, mid: [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2] };
+  };
   // A mouse drags from the third pixel on. A finger that the page may scroll by must first go the other way.
   const begins = (e, dx, dy) => {
     const way = e.pointerType === "touch" ? touch(held.h) : "none";
@@ -293,7 +395,11 @@ function picture(model, stage, act, life) {
     if (held?.zoom) {
       if (finger.size !== 2) return;
       const now = spread(), factor = now.d / held.pinch.d;
-      if (Math.abs(factor - 1) > 0.03) { const [dx, dy] = toData(held.panel, ...now.mid); act.send({ kind: "zoom", id: held.h.id, x: dx, y: dy, factor }); held.pinch = now; }
+      if (Math.abs(factor - 1) > 0.03) {
+        const [dx, dy] = toData(held.panel, ...now.mid);
+        act.send({ kind: "zoom", id: held.h.id, x: dx, y: dy, factor });
+        held.pinch = now;
+      }
     } else if (held?.id === e.pointerId) {
       if (!held.moved && !begins(e, Math.abs(x - held.start[0]), Math.abs(y - held.start[1]))) return;
       held.moved = true;
@@ -307,10 +413,12 @@ function picture(model, stage, act, life) {
     if (!h) return leave();
     let key = `${h.id}:${Math.round(x)}:${Math.round(y)}`;
     if (h.cells) {
-      const [cols, rows] = h.cells, cw = h.box[2] / cols, ch = h.box[3] / rows, c = Math.floor((x - h.box[0]) / cw), r = Math.floor((y - h.box[1]) / ch);
+      const [cols, rows] = h.cells, cw = h.box[2] / cols, ch = h.box[3] / rows, c = Math.floor((x - h.box[0]) / cw),
+        r = Math.floor((y - h.box[1]) / ch);
       key = `${h.id}:${c}:${r}`;
       frameMark.hidden = false;
-      frameMark.style.cssText = `left:${(h.box[0] + c * cw) * scale}px;top:${(h.box[1] + r * ch) * scale}px;width:${cw * scale}px;height:${ch * scale}px`;
+      const cell = [h.box[0] + c * cw, h.box[1] + r * ch, cw, ch];
+      frameMark.style.cssText = boxed(...cell.map((v) => v * scale));
       [x, y] = [h.box[0] + (c + 0.5) * cw, h.box[1] + (r + 0.5) * ch];
     } else frameMark.hidden = true;
     if (key === over?.key) return;
@@ -323,8 +431,12 @@ function picture(model, stage, act, life) {
     if (over) act.move({ kind: "hover", id: over.h.id, x: null, y: null });
     over = null;
   }
-  life.listen(stage, "pointerleave", (e) => { if (e.pointerType !== "touch") leave(); }); // a finger that was lifted has not left
-  const finish = () => { if (held?.last && held.h.drag) tell("drop", held.h, held.panel, ...held.last, true); }; // a drag that something else ended
+  life.listen(stage, "pointerleave", (e) => { // a finger that was lifted has not left
+    if (e.pointerType !== "touch") leave();
+  });
+  const finish = () => { // a drag that something else ended
+    if (held?.last && held.h.drag) tell("drop", held.h, held.panel, ...held.last, true);
+  };
   const release = (e) => {
     finger.delete(e.pointerId);
     const was = held;
@@ -335,19 +447,25 @@ function picture(model, stage, act, life) {
     if (was.zoom || e.type === "pointercancel") return;
     const [x, y] = at(e);
     const tap = e.pointerType === "touch" && !was.moved;
-    if (was.h.drag && (was.moved || (tap && !was.h.at && !was.h.click))) tell("drop", was.h, was.panel, x + was.by[0], y + was.by[1], true);
+    if (was.h.drag && (was.moved || (tap && !was.h.at && !was.h.click)))
+      tell("drop", was.h, was.panel, x + was.by[0], y + was.by[1], true);
     else if (was.h.click) tell("click", was.h, was.panel, x, y, true);
     else if (tap) hover(x, y);
   };
   life.listen(window, "pointerup", release); // wherever the finger is by then
   life.listen(window, "pointercancel", release);
-  life.listen(layer, "wheel", (e) => {
-    const h = scene?.handles.findLast((o) => o.zoom && inside(o, ...at(e)));
-    if (!h || !e.ctrlKey) return;
-    e.preventDefault();
-    const [x, y] = toData(panelOf(h), ...at(e));
-    act.send({ kind: "zoom", id: h.id, x, y, factor: Math.exp(-e.deltaY / 200) });
-  }, { passive: false });
+  life.listen(
+    layer,
+    "wheel",
+    (e) => {
+      const h = scene?.handles.findLast((o) => o.zoom && inside(o, ...at(e)));
+      if (!h || !e.ctrlKey) return;
+      e.preventDefault();
+      const [x, y] = toData(panelOf(h), ...at(e));
+      act.send({ kind: "zoom", id: h.id, x, y, factor: Math.exp(-e.deltaY / 200) });
+    },
+    { passive: false },
+  );
 
   const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
   life.listen(stage, "keydown", (e) => {
@@ -356,10 +474,12 @@ function picture(model, stage, act, life) {
     frameMark.hidden = true;
     let what = null;
     if (h?.drag && h.at && go && (h.step[0] || h.step[1])) {
-      const by = e.shiftKey ? 5 : 1, next = h.at.map((v, i) => {
-        const d = go[i] || (h.step[i] && !h.step[1 - i] ? go[1 - i] : 0), log = panel && (i ? panel.ylog : panel.xlog);
-        return log ? v * 10 ** (d * by * h.step[i]) : v + d * by * h.step[i];
-      });
+      const by = e.shiftKey ? 5 : 1,
+        next = h.at.map((v, i) => {
+          const d = go[i] || (h.step[i] && !h.step[1 - i] ? go[1 - i] : 0),
+            log = panel && (i ? panel.ylog : panel.xlog);
+          return log ? v * 10 ** (d * by * h.step[i]) : v + d * by * h.step[i];
+        });
       what = { kind: "drag", id: h.id, x: next[0], y: next[1] };
       h.at = next; // a second press before the answer goes on from here
     } else if (h?.click && (e.key === "Enter" || e.key === " ")) {
@@ -377,7 +497,10 @@ function picture(model, stage, act, life) {
   life.hear(model, "change:_alt", describe);
   life.hear(model, "change:_scene", take);
   follow(life, stage, regard, () => act.width(stage.clientWidth));
-  life.defer(() => { done = true; cancelAnimationFrame(queued); });
+  life.defer(() => {
+    done = true;
+    cancelAnimationFrame(queued);
+  });
   describe();
   regard();
   take();

@@ -1,5 +1,6 @@
-// The controls of an explorer: a few native inputs, each with a name, a value in words and room for a finger. A slider counts stops,
-// 0 to n; what a stop means is known to the kernel, which hands out the words. So no value is ever written back by the browser.
+// The controls of an explorer: a few native inputs, each with a name, a value in words and room for a finger. A slider
+// counts stops, 0 to n; what a stop means is known to the kernel, which hands out the words. So no value is ever
+// written back by the browser.
 
 const words = (spec, i) => {
   const v = spec.log ? 10 ** (spec.lo + spec.step * i) : spec.lo + spec.step * i;
@@ -10,7 +11,11 @@ const words = (spec, i) => {
 const LARGEST = 8e6, LONGEST = 2048;
 async function smaller(file) {
   const whole = await createImageBitmap(file), by = Math.min(1, LONGEST / Math.max(whole.width, whole.height));
-  const off = new OffscreenCanvas(Math.max(1, Math.round(whole.width * by)), Math.max(1, Math.round(whole.height * by))), g = off.getContext("2d");
+  const off = new OffscreenCanvas(
+      Math.max(1, Math.round(whole.width * by)),
+      Math.max(1, Math.round(whole.height * by)),
+    ),
+    g = off.getContext("2d");
   g.imageSmoothingQuality = "high";
   g.fillStyle = "#fff"; // beneath what is transparent
   g.fillRect(0, 0, off.width, off.height);
@@ -23,10 +28,16 @@ async function smaller(file) {
 const builders = {
   slider(spec, box, act, life) {
     make("span", "lk-name", box).textContent = spec.label;
-    const input = make("input", "", box, { type: "range", min: 0, max: spec.n, step: 1, "aria-label": spec.label }), out = make("output", "lk-value", box);
+    const input = make("input", "", box, { type: "range", min: 0, max: spec.n, step: 1, "aria-label": spec.label }),
+      out = make("output", "lk-value", box);
     let mine = 0; // until then, what the reader does counts more than what the kernel says
     const say = (text) => { out.textContent = text; input.setAttribute("aria-valuetext", text); };
-    const go = (i) => { input.value = i; mine = performance.now() + 350; say(words(spec, i)); act.move({ kind: "set", name: spec.name, value: +input.value }); };
+    const go = (i) => {
+      input.value = i;
+      mine = performance.now() + 350;
+      say(words(spec, i));
+      act.move({ kind: "set", name: spec.name, value: +input.value });
+    };
     life.listen(input, "input", () => go(+input.value));
     life.listen(input, "change", () => { mine = 0; }); // the last "input" has told the value
     return {
@@ -40,15 +51,27 @@ const builders = {
     };
   },
   player(spec, box, act, life, seen) {
-    const button = (text, label) => Object.assign(make("button", "lk-button lk-icon", box, { type: "button", "aria-label": label, title: label }), { textContent: text });
+    const button = (text, label) =>
+      Object.assign(make("button", "lk-button lk-icon", box, { type: "button", "aria-label": label, title: label }), {
+        textContent: text,
+      });
     const back = button("◂", "one step back"), play = button("▶", "play"), on = button("▸", "one step on");
     const slider = builders.slider(spec, box, act, life);
     let timer = 0, shown = -1;
     const at = () => +slider.input.value;
-    const stop = () => { clearTimeout(timer); timer = 0; play.textContent = "▶"; play.setAttribute("aria-label", "play"); play.title = "play"; };
+    const stop = () => {
+      clearTimeout(timer);
+      timer = 0;
+      play.textContent = "▶";
+      play.setAttribute("aria-label", "play");
+      play.title = "play";
+    };
     const tick = (waited = 0) => {
       if (at() >= spec.n) return stop();
-      if (seen() === shown && waited < 20) { timer = setTimeout(tick, 50, waited + 1); return; } // a slow page skips no step
+      if (seen() === shown && waited < 20) { // a slow page skips no step
+        timer = setTimeout(tick, 50, waited + 1);
+        return;
+      }
       shown = seen();
       slider.go(at() + 1);
       timer = setTimeout(tick, spec.interval);
@@ -82,18 +105,27 @@ const builders = {
   },
   field(spec, box, act, life) {
     make("span", "lk-name", box).textContent = spec.label;
-    const input = make("input", "", box, { type: "number", min: spec.lo, max: spec.hi, step: spec.step, "aria-label": spec.label });
-    life.listen(input, "change", () => { if (input.value !== "" && input.checkValidity()) act.send({ kind: "set", name: spec.name, value: +input.value }); });
+    const input = make("input", "", box, {
+      type: "number", min: spec.lo, max: spec.hi, step: spec.step, "aria-label": spec.label,
+    });
+    life.listen(input, "change", () => {
+      if (input.value !== "" && input.checkValidity()) act.send({ kind: "set", name: spec.name, value: +input.value });
+    });
     return { show([v]) { if (document.activeElement !== input || +input.value !== v) input.value = v; } };
   },
   words(spec, box, act, life) {
     make("span", "lk-name", box).textContent = spec.label;
-    const input = make("input", "", box, { type: "text", maxlength: spec.most, spellcheck: "false", autocomplete: "off", "aria-label": spec.label });
+    const input = make("input", "", box, {
+      type: "text", maxlength: spec.most, spellcheck: "false", autocomplete: "off", "aria-label": spec.label,
+    });
     life.listen(input, "change", () => act.send({ kind: "set", name: spec.name, value: input.value }));
     return { show([v]) { if (document.activeElement !== input) input.value = v; } };
   },
   upload(spec, box, act, life) { // by the button, dropped anywhere on the explorer, or pasted while it has the focus
-    const button = make("button", "lk-button", box, { type: "button" }), input = make("input", "", box, { type: "file", accept: spec.accept, hidden: "", tabindex: -1, "aria-hidden": "true" });
+    const button = make("button", "lk-button", box, { type: "button" }),
+      input = make("input", "", box, {
+        type: "file", accept: spec.accept, hidden: "", tabindex: -1, "aria-hidden": "true",
+      });
     button.textContent = spec.label;
     const hand = async (files) => {
       const file = files?.[0];
@@ -103,10 +135,22 @@ const builders = {
     };
     life.listen(button, "click", () => input.click());
     life.listen(input, "change", () => { hand([...input.files]); input.value = ""; });
-    const whole = box.closest(".lk-explorer") ?? box, over = (e) => { if (e.dataTransfer?.types.includes("Files")) { e.preventDefault(); e.stopPropagation(); return true; } };
+    const whole = box.closest(".lk-explorer") ?? box,
+      over = (e) => {
+        if (e.dataTransfer?.types.includes("Files")) {
+          e.preventDefault();
+          e.stopPropagation();
+          return true;
+        }
+      };
     life.listen(whole, "dragover", over);
     life.listen(whole, "drop", (e) => { if (over(e)) hand(e.dataTransfer.files); });
-    life.listen(whole, "paste", (e) => { if (e.clipboardData?.files.length) { e.preventDefault(); hand(e.clipboardData.files); } });
+    life.listen(whole, "paste", (e) => {
+      if (e.clipboardData?.files.length) {
+        e.preventDefault();
+        hand(e.clipboardData.files);
+      }
+    });
     return { show() {} };
   },
   button(spec, box, act, life) {
@@ -117,8 +161,8 @@ const builders = {
   },
 };
 
-// All controls of the model in `host`, three in sight and the rest under “more”. `seen` counts the pictures that have arrived.
-// Returns { playing, stop() }: whether a player runs, and a way to end that.
+// All controls of the model in `host`, three in sight and the rest under “more”. `seen` counts the pictures that have
+// arrived. Returns { playing, stop() }: whether a player runs, and a way to end that.
 function controls(model, host, act, life, seen) {
   let own = scope(), built = new Map(), open = false;
   function build() {
@@ -136,7 +180,13 @@ function controls(model, host, act, life, seen) {
         more = make("div", "lk-row", fold);
       }
       const box = make("div", `lk-control lk-${spec.kind === "button" ? "press" : spec.kind}`, more ?? row);
-      built.set(spec.name, Object.defineProperties(builders[spec.kind](spec, box, act, own, seen), { box: { value: box }, spec: { value: spec } }));
+      built.set(
+        spec.name,
+        Object.defineProperties(builders[spec.kind](spec, box, act, own, seen), {
+          box: { value: box },
+          spec: { value: spec },
+        }),
+      );
     });
     host.hidden = !specs.length;
     show();
@@ -153,12 +203,14 @@ function controls(model, host, act, life, seen) {
   // Other ends of the same controls: they stay, and with them the one in the reader's hand.
   function again() {
     const now = model.get("_controls") ?? [], old = [...built.values()];
-    const same = (a, b) => ["kind", "name", "label"].every((k) => a[k] === b[k]) && String(a.options) === String(b.options);
+    const same = (a, b) =>
+      ["kind", "name", "label"].every((k) => a[k] === b[k]) && String(a.options) === String(b.options);
     if (now.length !== old.length || !old.every((c, i) => same(c.spec, now[i]))) return build();
     old.forEach((c, i) => {
       Object.assign(c.spec, now[i]);
       for (const e of c.box.querySelectorAll("input[type=range]")) e.max = c.spec.n;
-      for (const e of c.box.querySelectorAll("input[type=number]")) Object.assign(e, { min: c.spec.lo, max: c.spec.hi, step: c.spec.step });
+      for (const e of c.box.querySelectorAll("input[type=number]"))
+        Object.assign(e, { min: c.spec.lo, max: c.spec.hi, step: c.spec.step });
     });
     show();
   }
@@ -167,5 +219,8 @@ function controls(model, host, act, life, seen) {
   life.hear(model, "change:_off", show);
   life.defer(() => own.end());
   build();
-  return { get playing() { return [...built.values()].some((c) => c.playing); }, stop() { for (const c of built.values()) c.stop?.(); } };
+  return {
+    get playing() { return [...built.values()].some((c) => c.playing); },
+    stop() { for (const c of built.values()) c.stop?.(); },
+  };
 }

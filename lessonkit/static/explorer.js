@@ -1,4 +1,5 @@
-// The shell of an explorer: what to try, the picture, a few controls, the sentence. `draw` (canvas.js or figure.js) fills the picture in.
+// The shell of an explorer: what to try, the picture, a few controls, the sentence. `draw` (canvas.js or figure.js)
+// fills the picture in.
 
 // The parts of a sentence that were not said before: what a screen reader is told.
 function changed(before, now) {
@@ -12,11 +13,15 @@ function shell(model, el) {
   el.classList.add("lk-explorer");
   const band = make("div", "lk-band", el, { role: "alert" });
   band.hidden = true;
-  const tries = make("div", "lk-try", el, { role: "group", "aria-label": "questions to try" }), asked = make("div", "lk-ask", el);
-  const stage = make("div", "lk-stage", el, { tabindex: 0, role: "application", "aria-label": model.get("_name") || "picture" });
+  const tries = make("div", "lk-try", el, { role: "group", "aria-label": "questions to try" });
+  const asking = make("div", "lk-ask", el, { role: "group", "aria-label": "question and answer" });
+  const stage = make("div", "lk-stage", el, {
+    tabindex: 0, role: "application", "aria-label": model.get("_name") || "picture",
+  });
   const hint = make("div", "lk-hint", stage);
   const host = make("div", "lk-controls", el), said = make("div", "lk-narration", el);
-  const live = make("div", "lk-said", el, { role: "status", "aria-live": "polite" }), error = make("div", "lk-error", el, { role: "alert" });
+  const live = make("div", "lk-said", el, { role: "status", "aria-live": "polite" }),
+    error = make("div", "lk-error", el, { role: "alert" });
 
   let pictures = 0;
   life.hear(model, "change:_scene", () => { pictures++; el.classList.remove("lk-working"); });
@@ -24,46 +29,88 @@ function shell(model, el) {
   const surface = draw(model, stage, act, life), panel = controls(model, host, act, life, () => pictures);
 
   // ── the sentence; a screen reader hears what changed, at most once a second ──
-  let spoken = model.get("_text") ?? "", speaking = 0;
-  const speak = () => { speaking = 0; const now = model.get("_text") ?? "", news = changed(spoken, now); if (news) live.textContent = news; spoken = now; };
-  const tell = () => {
-    said.textContent = model.get("_text") ?? "";
-    if (!speaking) speaking = setTimeout(speak, panel.playing || surface.busy ? 1000 : 400);
+  let spoken = model.get("_text") ?? "", speaking = 0, first = ""; // what is heard before the news
+  const speak = () => {
+    const now = model.get("_text") ?? "", news = [first, changed(spoken, now)].filter(Boolean).join(" ");
+    [speaking, first, spoken] = [0, "", now];
+    if (news) live.textContent = news;
   };
-  const fail = () => { error.textContent = model.get("_error") ?? ""; error.hidden = !error.textContent; el.classList.remove("lk-working"); };
+  const soon = () => { speaking ||= setTimeout(speak, panel.playing || surface.busy ? 1000 : 400); };
+  const say = (text) => { first = text; soon(); };
+  const tell = () => { said.textContent = model.get("_text") ?? ""; soon(); };
+  const fail = () => {
+    error.textContent = model.get("_error") ?? "";
+    error.hidden = !error.textContent;
+    el.classList.remove("lk-working");
+  };
   life.hear(model, "change:_text", tell);
   life.hear(model, "change:_error", fail);
   said.textContent = spoken;
   fail();
   life.defer(() => clearTimeout(speaking));
 
-  // ── what to try: the question first, then the answer ──
+  // ── what to try ──
+  // The first press asks, while the picture still shows what it showed; the second makes the state and gives the
+  // answer; the third puts it away. What else the reader does goes on meanwhile.
+  const asked = () => model.get("_asked") ?? {};
+  function press(i) {
+    const { i: open, answer } = asked();
+    use();
+    if (open !== i) return act.send({ kind: "question", value: i });
+    if (answer === undefined) panel.stop(); // it sets a state: nothing may move it on
+    act.send({ kind: "chip", value: answer === undefined ? i : -1 });
+  }
+  let there = null;
   function chips() {
-    const list = model.get("_chips") ?? [], now = model.get("_asked") ?? {};
+    const list = model.get("_chips") ?? [];
     tries.hidden = !list.length;
-    if (tries.childElementCount !== list.length + 1) {
-      tries.replaceChildren();
-      make("span", "lk-name", tries).textContent = "Try";
-      list.forEach((text, i) => {
-        const b = make("button", "lk-chip", tries, { type: "button" });
-        b.textContent = text;
-        b.onclick = () => { use(); panel.stop(); act.send({ kind: "chip", value: (model.get("_asked") ?? {}).i === i ? -1 : i }); };
-      });
+    if (String(list) === String(there)) return question(); // the one that has the focus stays
+    there = list;
+    tries.replaceChildren();
+    make("span", "lk-name", tries).textContent = "Try";
+    list.forEach((text, i) => {
+      const chip = make("button", "lk-chip", tries, { type: "button" });
+      chip.textContent = text;
+      chip.onclick = () => press(i);
+    });
+    question();
+  }
+  let before = asked(); // what was there when the page opened is not told
+  function question() {
+    const now = asked(), chip = [...tries.querySelectorAll("button")];
+    const focused = () => asking.contains(el.getRootNode().activeElement), inside = focused();
+    chip.forEach((b, i) => b.setAttribute("aria-pressed", String(now.i === i)));
+    asking.replaceChildren();
+    asking.hidden = !now.question;
+    if (now.question) {
+      make("span", "lk-question", asking).textContent = now.question;
+      if (now.answer === undefined) {
+        const guess = make("span", "lk-guess", asking);
+        guess.textContent = "Make a guess, then ";
+        const show = make("button", "lk-button", guess, { type: "button" });
+        show.textContent = "Show the answer";
+        show.onclick = () => { if (asked().answer === undefined) press(now.i); };
+      } else {
+        const rest = make("div", "lk-answer", asking);
+        make("span", "", rest).textContent = now.answer;
+        const name = "the line of code that makes this state";
+        if (now.code) make("code", "lk-code", rest, { tabindex: 0, "aria-label": name }).textContent = now.code;
+      }
     }
-    [...tries.querySelectorAll("button")].forEach((b, i) => b.setAttribute("aria-pressed", String(now.i === i)));
-    asked.replaceChildren();
-    asked.hidden = !now.question;
-    if (!now.question) return;
-    make("span", "lk-question", asked).textContent = now.question;
-    const show = make("button", "lk-button", asked, { type: "button" }), rest = make("div", "lk-answer", asked);
-    show.textContent = "Show the answer";
-    rest.hidden = true;
-    make("span", "", rest).textContent = now.answer;
-    if (now.code) make("code", "lk-code", rest, { tabindex: 0, "aria-label": "the line of code that makes this state" }).textContent = now.code;
-    show.onclick = () => { rest.hidden = false; show.remove(); live.textContent = now.answer; };
+    if (inside && !focused()) chip[now.i ?? before.i]?.focus({ preventScroll: true });
+    if (now.answer !== undefined && now.answer !== before.answer) say(now.answer);
+    else if (now.question && now.i !== before.i) say(`${now.question} Make a guess, then press again for the answer.`);
+    before = now;
   }
   life.hear(model, "change:_chips", chips);
-  life.hear(model, "change:_asked", chips);
+  life.hear(model, "change:_asked", question);
+  for (const part of [tries, asking]) {
+    life.listen(part, "keydown", (e) => {
+      if (e.key !== "Escape" || !asked().question) return;
+      e.stopPropagation();
+      act.send({ kind: "chip", value: -1 });
+    });
+  }
   chips();
 
   // ── the hint stands on the picture until it is used ──
@@ -71,7 +118,8 @@ function shell(model, el) {
   const use = () => { used = true; hint.hidden = true; };
   const advise = () => { // it stands in the panel whose handle it speaks of
     hint.textContent = model.get("_hint") ?? "";
-    const scene = used ? null : sceneOf(model), h = scene?.handles?.find((o) => o.label && o.drag) ?? scene?.handles?.[0];
+    const scene = used ? null : sceneOf(model),
+      h = scene?.handles?.find((o) => o.label && o.drag) ?? scene?.handles?.[0];
     hint.hidden = used || !hint.textContent || (scene?.w && !h);
     const box = scene?.panels?.[h?.panel]?.box;
     if (!box || hint.hidden) return;
@@ -79,9 +127,19 @@ function shell(model, el) {
     const tall = hint.offsetHeight / scale, wide = hint.offsetWidth / scale;
     const within = (v) => Math.min(Math.max(v * scale, half), Math.max(half, scene.w * scale - half)) / scale;
     const small = (o) => o === h || (o.box[2] < 60 && o.box[3] < 60);
-    const covers = ([x, y]) => scene.handles.filter((o) => o.at && small(o) && Math.abs(o.box[0] + o.box[2] / 2 - x) < (o.box[2] + wide) / 2 && y < o.box[1] + o.box[3] && o.box[1] < y + tall).length;
-    const xs = [box[2] / 2, box[2] - wide / 2 - 4, wide / 2 + 4].map((v) => within(box[0] + v)), ys = [8, box[3] - tall - 8, (box[3] - tall) / 2].map((v) => box[1] + v);
-    const [[x, y]] = xs.flatMap((x) => ys.map((y) => [x, y])).sort((a, b) => covers(a) - covers(b)); // where it covers least, in the middle if it can
+    const covers = ([x, y]) =>
+      scene.handles.filter(
+        (o) =>
+          o.at &&
+          small(o) &&
+          Math.abs(o.box[0] + o.box[2] / 2 - x) < (o.box[2] + wide) / 2 &&
+          y < o.box[1] + o.box[3] &&
+          o.box[1] < y + tall,
+      ).length;
+    const xs = [box[2] / 2, box[2] - wide / 2 - 4, wide / 2 + 4].map((v) => within(box[0] + v)),
+      ys = [8, box[3] - tall - 8, (box[3] - tall) / 2].map((v) => box[1] + v);
+    // where it covers least, in the middle if it can
+    const [[x, y]] = xs.flatMap((x) => ys.map((y) => [x, y])).sort((a, b) => covers(a) - covers(b));
     hint.style.left = `${x * scale}px`;
     hint.style.top = `${y * scale}px`;
   };
@@ -100,7 +158,12 @@ function shell(model, el) {
     band.textContent = lost ? "The kernel has gone: run this cell again to move the picture." : "";
     if (lost) el.classList.remove("lk-working");
   };
-  const heard = () => { answered = performance.now(); silent = 0; el.classList.remove("lk-working"); if (lost) tint(false); };
+  const heard = () => {
+    answered = performance.now();
+    silent = 0;
+    el.classList.remove("lk-working");
+    if (lost) tint(false);
+  };
   life.hear(model, "change:_drawn", heard);
   life.hear(model, "change:_error", heard);
   life.hear(model, "msg:custom", heard);
@@ -117,10 +180,14 @@ function shell(model, el) {
   life.defer(() => clearInterval(watch));
   life.hear(model, "comm_live_update", () => act.send({ kind: "there?" }));
 
-  // What is typed into an explorer is the explorer's: Jupyter would cut a cell at "x", and Notebook 7 keeps the arrow keys
-  // from every slider. Its rule is an attribute on the focused element itself, set here before it looks.
+  // What is typed into an explorer is the explorer's: Jupyter would cut a cell at "x", and Notebook 7 keeps the arrow
+  // keys from every slider. Its rule is an attribute on the focused element itself, set here before it looks.
   life.listen(window, "keydown", (e) => {
-    if (el.contains(e.target)) e.target.toggleAttribute?.("data-lm-suppress-shortcuts", !(e.ctrlKey || e.metaKey || e.altKey || (e.shiftKey && e.key === "Enter")));
+    if (el.contains(e.target))
+      e.target.toggleAttribute?.(
+        "data-lm-suppress-shortcuts",
+        !(e.ctrlKey || e.metaKey || e.altKey || (e.shiftKey && e.key === "Enter")),
+      );
   }, true);
   return () => life.end();
 }

@@ -1,57 +1,9 @@
-// What translated Python rests on (widgets/inpage): operators, calls with keywords, and as much of NumPy as pictures need.
-// Numbers, strings, true, false and null are JavaScript's; tuples and lists are arrays, dicts Maps, sets Sets; NumPy's arrays are `ND`.
+// What translated Python rests on (widgets/translate): operators, built-in functions and methods, calls with keywords.
+// Numbers, strings, true, false and null are JavaScript's; tuples and lists are arrays, dicts Maps, sets Sets; NumPy's
+// arrays are `ND` (numpy.js, which stands in front).
 
 class PyError extends Error { constructor(kind, text) { super(text); this.kind = kind; } }
 const fail = (kind) => Object.assign((text = "") => new PyError(kind, String(text)), { kind });
-
-class ND { // float64 throughout; `type` says what a number of it is: f, i, B (a byte) or b (true or false)
-  constructor(data, shape, type = "f") { this.data = data; this.shape = shape; this.type = type; }
-  get size() { return this.data.length; }
-  get ndim() { return this.shape.length; }
-  get T() { const [n, m] = this.shape; return this.ndim < 2 ? this : new ND(Float64Array.from(this.data, (_, i) => this.data[(i % n) * m + Math.floor(i / n)]), [m, n], this.type); }
-  get dtype() { return { B: np.uint8, f: np.float64, i: np.int64, b: py.bool }[this.type]; }
-  get iloc() { return this; }
-  item(i) { return this.type === "b" ? this.data[i] !== 0 : this.data[i]; }
-  row(i) { const n = this.data.length / this.shape[0]; return this.ndim === 1 ? this.item(i) : new ND(this.data.subarray(i * n, i * n + n), this.shape.slice(1), this.type); }
-  *[Symbol.iterator]() { for (let i = 0; i < this.shape[0]; i++) yield this.row(i); }
-}
-const isND = (v) => v instanceof ND, count = (shape) => shape.reduce((a, b) => a * b, 1);
-const isNum = (v) => typeof v === "number" || typeof v === "boolean";
-function array(v, type) {
-  if (isND(v)) return type && type !== v.type ? new ND(type === "i" || type === "B" ? v.data.map(Math.trunc) : v.data.slice(), v.shape, type) : v;
-  if (isNum(v)) return new ND(Float64Array.of(v), [], type ?? (typeof v === "boolean" ? "b" : "f"));
-  const parts = [...v].map((u) => (u instanceof Object ? array(u) : u));
-  if (!parts.length) return new ND(new Float64Array(0), [0], type);
-  if (isND(parts[0])) return np.stack(parts, 0, type);
-  return new ND(Float64Array.from(parts), [parts.length], type ?? (typeof parts[0] === "boolean" ? "b" : "f"));
-}
-const plain = (a) => (a.ndim ? a : a.item(0)); // an array without axes is a number
-function shapes(...all) {
-  const n = Math.max(...all.map((s) => s.length)), out = [];
-  for (let k = 1; k <= n; k++) {
-    const sides = all.map((s) => s[s.length - k] ?? 1), side = sides.find((v) => v !== 1) ?? 1;
-    if (sides.some((v) => v !== 1 && v !== side)) throw new PyError("ValueError", `shapes ${all.map((s) => `(${s})`).join(" and ")} do not fit`);
-    out.unshift(side);
-  }
-  return out;
-}
-function spread(a, shape) {
-  if (a.ndim === shape.length && a.shape.every((v, i) => v === shape[i])) return a;
-  const out = new Float64Array(count(shape)), steps = shape.map((_, i) => { const k = i - (shape.length - a.ndim); return k < 0 || a.shape[k] === 1 ? 0 : count(a.shape.slice(k + 1)); });
-  for (let i = 0; i < out.length; i++) { let at = 0, rest = i; for (let k = shape.length - 1; k >= 0; k--) { at += (rest % shape[k]) * steps[k]; rest = Math.floor(rest / shape[k]); } out[i] = a.data[at]; }
-  return new ND(out, shape, a.type);
-}
-function zipWith(f, a, b, type) {
-  if (isNum(a) && isNum(b)) return type === "b" ? !!f(+a, +b) : f(+a, +b);
-  if (isNum(b) && isND(a)) return plain(new ND(a.data.map((v) => f(v, +b)), a.shape, type ?? "f"));
-  if (isNum(a) && isND(b)) return plain(new ND(b.data.map((v) => f(+a, v)), b.shape, type ?? "f"));
-  [a, b] = [array(a), array(b)];
-  if (a.ndim === b.ndim && a.shape.every((v, i) => v === b.shape[i])) return plain(new ND(a.data.map((v, i) => f(v, b.data[i])), a.shape, type ?? "f"));
-  const shape = shapes(a.shape, b.shape), x = spread(a, shape), y = spread(b, shape);
-  return plain(new ND(x.data.map((v, i) => f(v, y.data[i])), shape, type ?? "f"));
-}
-const mapWith = (f, type) => (a) => { if (isNum(a)) return type === "b" ? !!f(+a) : f(+a); a = array(a); return plain(new ND(a.data.map((v) => +f(v)), a.shape, type ?? "f")); };
-const even = (v) => { const f = Math.floor(v), d = v - f; return d < 0.5 ? f : d > 0.5 ? f + 1 : f % 2 ? f + 1 : f; }; // rounds halves to even
 
 // ── numbers as text, as Python writes them: ties are those of the exact number, and go to the even digit ──
 function digitsOf(v, d) { // d significant digits of v > 0, and the power of ten
@@ -67,7 +19,8 @@ function fixed(v, d) {
   const power = v === 0 ? 0 : Math.floor(Math.log10(v)), places = power + d + 1;
   if (v >= 1e21) return BigInt(v) + (d ? `.${"0".repeat(d)}` : "");
   if (v === 0) return v.toFixed(d);
-  const t = v.toFixed(Math.min(100, d + 60)), cut = t.indexOf(".") + d + (d ? 1 : 0), tail = t.slice(cut).replace(".", "");
+  const t = v.toFixed(Math.min(100, d + 60)), cut = t.indexOf(".") + d + (d ? 1 : 0),
+    tail = t.slice(cut).replace(".", "");
   if (places < -5 || !/^50*$/.test(tail)) return v.toFixed(d);
   const head = t.slice(0, cut); // a tie
   return +head.at(-1) % 2 ? v.toFixed(d) : head;
@@ -76,8 +29,14 @@ function general(v, d) {
   if (v === 0) return "0";
   const [text, power] = digitsOf(v, Math.max(d, 1));
   const bare = (s) => (s.includes(".") ? s.replace(/\.?0+$/, "") : s);
-  if (power < -4 || power >= Math.max(d, 1)) return bare(`${text[0]}.${text.slice(1)}`).replace(/\.$/, "") + `e${power < 0 ? "-" : "+"}${String(Math.abs(power)).padStart(2, "0")}`;
-  return bare(power < 0 ? `0.${"0".repeat(-power - 1)}${text}` : `${text.slice(0, power + 1)}.${text.slice(power + 1)}`).replace(/\.$/, "");
+  if (power < -4 || power >= Math.max(d, 1))
+    return (
+      bare(`${text[0]}.${text.slice(1)}`).replace(/\.$/, "") +
+      `e${power < 0 ? "-" : "+"}${String(Math.abs(power)).padStart(2, "0")}`
+    );
+  return bare(
+    power < 0 ? `0.${"0".repeat(-power - 1)}${text}` : `${text.slice(0, power + 1)}.${text.slice(power + 1)}`,
+  ).replace(/\.$/, "");
 }
 function text(v) {
   if (v === null || v === undefined) return "None";
@@ -97,15 +56,19 @@ function format(v, spec, asRepr) {
   if (isND(v) && !v.ndim) v = v.item(0);
   if (!spec) return asRepr ? repr(v) : text(v);
   if (typeof v === "boolean") v = +v;
-  const [, sign, comma, dot, kind] = spec.match(/^([+ ]?)(,?)(?:\.(\d+))?([a-z%]?)$/) ?? (() => { throw new PyError("ValueError", `format '${spec}' is not in the page`); })();
+  const [, sign, comma, dot, kind] =
+    spec.match(/^([+ ]?)(,?)(?:\.(\d+))?([a-z%]?)$/) ??
+    (() => { throw new PyError("ValueError", `format '${spec}' is not in the page`); })();
   if (typeof v === "string") return v;
   let a = Math.abs(kind === "%" ? 100 * v : v), out;
   const minus = v < 0 || Object.is(v, -0);
   if (!Number.isFinite(a)) out = Number.isNaN(a) ? "nan" : "inf";
   else if (kind === "f" || kind === "%") out = fixed(a, +(dot ?? 6));
   else if (kind === "g") out = general(a, +(dot ?? 6));
-  else if (kind === "e") { const [t, p] = a ? digitsOf(a, +(dot ?? 6) + 1) : ["0".repeat(+(dot ?? 6) + 1), 0]; out = `${t[0]}.${t.slice(1)}e${p < 0 ? "-" : "+"}${String(Math.abs(p)).padStart(2, "0")}`; }
-  else out = text(a);
+  else if (kind === "e") {
+    const [t, p] = a ? digitsOf(a, +(dot ?? 6) + 1) : ["0".repeat(+(dot ?? 6) + 1), 0];
+    out = `${t[0]}.${t.slice(1)}e${p < 0 ? "-" : "+"}${String(Math.abs(p)).padStart(2, "0")}`;
+  } else out = text(a);
   if (comma) out = out.replace(/^\d+/, (n) => n.replace(/\B(?=(\d{3})+$)/g, ","));
   return (minus ? "-" : sign) + out + (kind === "%" ? "%" : "");
 }
@@ -118,21 +81,40 @@ function round(v, n) {
 }
 
 // ── truth, equality, order ──
-const truth = (v) => (v === null || v === undefined ? false : isNum(v) ? v !== 0 && v !== false : typeof v === "string" || Array.isArray(v) ? v.length > 0
-  : v instanceof Map || v instanceof Set ? v.size > 0 : isND(v) ? (v.size === 1 ? v.data[0] !== 0 : (() => { throw new PyError("ValueError", "the truth of an array is not clear"); })()) : true);
+function truthOf(a) {
+  if (a.size !== 1) throw new PyError("ValueError", "the truth of an array is not clear");
+  return a.data[0] !== 0;
+}
+const truth = (v) =>
+  v === null || v === undefined ? false
+  : isNum(v) ? v !== 0 && v !== false
+  : typeof v === "string" || Array.isArray(v) ? v.length > 0
+  : v instanceof Map || v instanceof Set ? v.size > 0
+  : isND(v) ? truthOf(v)
+  : true;
 function same(a, b) {
   if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((v, i) => same(v, b[i]));
-  if (a instanceof Map && b instanceof Map) return a.size === b.size && [...a].every(([k, v]) => b.has(k) && same(v, b.get(k)));
+  if (a instanceof Map && b instanceof Map)
+    return a.size === b.size && [...a].every(([k, v]) => b.has(k) && same(v, b.get(k)));
   if (a instanceof Set && b instanceof Set) return a.size === b.size && [...a].every((v) => b.has(v));
   if (isND(a) && isND(b)) return same(a.shape, b.shape) && a.data.every((v, i) => v === b.data[i]);
   if (isNum(a) && isNum(b)) return +a === +b;
   return a === b;
 }
 const order = (a, b) => {
-  if (Array.isArray(a)) { for (let i = 0; i < Math.min(a.length, b.length); i++) { const c = order(a[i], b[i]); if (c) return c; } return a.length - b.length; }
+  if (Array.isArray(a)) {
+    for (let i = 0; i < Math.min(a.length, b.length); i++) {
+      const c = order(a[i], b[i]);
+      if (c) return c;
+    }
+    return a.length - b.length;
+  }
   return a < b ? -1 : a > b ? 1 : 0;
 };
-const compare = (f, g) => (a, b) => (isND(a) || isND(b) ? zipWith(f, a, b, "b") : isNum(a) && isNum(b) ? !!f(+a, +b) : g(a, b));
+const compare = (f, g) => (a, b) =>
+  isND(a) || isND(b) ? zipWith(f, a, b, "b")
+  : isNum(a) && isNum(b) ? !!f(+a, +b)
+  : g(a, b);
 const sets = (a, b, f) => new Set([...a].filter(f).concat(b ?? []));
 const asSet = (v) => v instanceof Set || v instanceof Map;
 
@@ -141,7 +123,11 @@ class Slice {
   constructor(a, b, c) { Object.assign(this, { a, b, c }); }
   get all() { return this.a === null && this.b === null && this.c === null; }
   of(n) {
-    const c = this.c ?? 1, fit = (v, other) => (v === null || v === undefined ? other : Math.min(Math.max(v < 0 ? v + n : v, c < 0 ? -1 : 0), c < 0 ? n - 1 : n));
+    const c = this.c ?? 1,
+      fit = (v, other) =>
+        v === null || v === undefined ?
+          other
+        : Math.min(Math.max(v < 0 ? v + n : v, c < 0 ? -1 : 0), c < 0 ? n - 1 : n);
     const a = fit(this.a, c < 0 ? n - 1 : 0), b = fit(this.b, c < 0 ? -1 : n), out = [];
     for (let i = a; c < 0 ? i > b : i < b; i += c) out.push(i);
     return out;
@@ -150,9 +136,16 @@ class Slice {
 class At extends Array {} // several indices at once
 function places(a, index) { // [flat places, shape] of what an index takes from an array
   const list = index instanceof At ? [...index] : [index], axes = [];
-  if (list.length === 1 && isND(list[0]) && list[0].type === "b" && list[0].ndim === a.ndim) { const out = []; list[0].data.forEach((v, i) => v && out.push(i)); return [out, [out.length]]; }
+  if (list.length === 1 && isND(list[0]) && list[0].type === "b" && list[0].ndim === a.ndim) {
+    const out = [];
+    list[0].data.forEach((v, i) => v && out.push(i));
+    return [out, [out.length]];
+  }
   let k = 0;
-  const whole = (v) => (isND(v) || Array.isArray(v) ? ((u) => (u.type === "b" ? [...np.flatnonzero(u).data] : [...u.data]))(array(v)) : null);
+  const whole = (v) =>
+    isND(v) || Array.isArray(v) ?
+      ((u) => (u.type === "b" ? [...np.flatnonzero(u).data] : [...u.data]))(array(v))
+    : null;
   const many = list.map(whole), paired = many.filter(Boolean).length > 1;
   for (let j = 0; j < list.length; j++) {
     const v = list[j];
@@ -161,11 +154,20 @@ function places(a, index) { // [flat places, shape] of what an index takes from 
     k++;
     if (v instanceof Slice) axes.push({ at: v.of(n), step, keep: true });
     else if (many[j]) axes.push({ at: many[j].map((i) => (i < 0 ? i + n : i)), step, keep: true, pair: paired });
-    else { if (v >= n || v < -n) throw new PyError("IndexError", `index ${v} is out of range`); axes.push({ at: [v < 0 ? v + n : v], step, keep: false }); }
+    else {
+      if (v >= n || v < -n) throw new PyError("IndexError", `index ${v} is out of range`);
+      axes.push({ at: [v < 0 ? v + n : v], step, keep: false });
+    }
   }
-  for (; k < a.ndim; k++) axes.push({ at: [...Array(a.shape[k]).keys()], step: count(a.shape.slice(k + 1)), keep: true });
+  for (; k < a.ndim; k++)
+    axes.push({ at: [...Array(a.shape[k]).keys()], step: count(a.shape.slice(k + 1)), keep: true });
   const joined = axes.filter((x) => x.pair);
-  if (joined.length) { const at = joined[0].at.map((_, i) => joined.reduce((s, x) => s + x.at[i] * x.step, 0)), first = axes.indexOf(joined[0]); axes.splice(first, 1, { at, step: 1, keep: true }); for (const x of joined.slice(1)) axes.splice(axes.indexOf(x), 1); }
+  if (joined.length) {
+    const at = joined[0].at.map((_, i) => joined.reduce((s, x) => s + x.at[i] * x.step, 0)),
+      first = axes.indexOf(joined[0]);
+    axes.splice(first, 1, { at, step: 1, keep: true });
+    for (const x of joined.slice(1)) axes.splice(axes.indexOf(x), 1);
+  }
   let flat = [0];
   for (const x of axes) flat = flat.flatMap((s) => x.at.map((i) => s + i * x.step));
   return [flat, axes.filter((x) => x.keep).map((x) => x.at.length)];
@@ -173,21 +175,42 @@ function places(a, index) { // [flat places, shape] of what an index takes from 
 function get(o, i) {
   if (o instanceof Map) { if (!o.has(i)) throw new PyError("KeyError", repr(i)); return o.get(i); }
   if (typeof o === "string" || Array.isArray(o)) {
-    if (i instanceof Slice) { const at = i.of(o.length).map((k) => o[k]); return typeof o === "string" ? at.join("") : at; }
+    if (i instanceof Slice) {
+      const at = i.of(o.length).map((k) => o[k]);
+      return typeof o === "string" ? at.join("") : at;
+    }
     const k = +i < 0 ? +i + o.length : +i;
     if (!(k in Object(o))) throw new PyError("IndexError", `index ${i} is out of range`);
     return o[k];
   }
-  if (typeof i === "number" && o.ndim === 1) { const v = o.data[i < 0 ? i + o.size : i]; if (v === undefined) throw new PyError("IndexError", `index ${i} is out of range`); return o.type === "b" ? v !== 0 : v; }
-  if (i instanceof Slice && (i.c ?? 1) === 1) { const at = i.of(o.shape[0]), n = o.size / (o.shape[0] || 1); return new ND(o.data.subarray((at[0] ?? 0) * n, (at[0] ?? 0) * n + at.length * n), [at.length, ...o.shape.slice(1)], o.type); }
-  if (i instanceof At && i.length === 2 && o.ndim === 2 && i[0] instanceof Slice && i[0].all && typeof i[1] === "number") { const [n, m] = o.shape, out = new Float64Array(n); for (let k = 0, j = i[1] < 0 ? i[1] + m : i[1]; k < n; k++, j += m) out[k] = o.data[j]; return new ND(out, [n], o.type); }
+  if (typeof i === "number" && o.ndim === 1) {
+    const v = o.data[i < 0 ? i + o.size : i];
+    if (v === undefined) throw new PyError("IndexError", `index ${i} is out of range`);
+    return o.type === "b" ? v !== 0 : v;
+  }
+  if (i instanceof Slice && (i.c ?? 1) === 1) {
+    const at = i.of(o.shape[0]), n = o.size / (o.shape[0] || 1);
+    return new ND(
+      o.data.subarray((at[0] ?? 0) * n, (at[0] ?? 0) * n + at.length * n), [at.length, ...o.shape.slice(1)], o.type,
+    );
+  }
+  if (
+    i instanceof At && i.length === 2 && o.ndim === 2 && i[0] instanceof Slice && i[0].all && typeof i[1] === "number"
+  ) {
+    const [n, m] = o.shape, out = new Float64Array(n);
+    for (let k = 0, j = i[1] < 0 ? i[1] + m : i[1]; k < n; k++, j += m) out[k] = o.data[j];
+    return new ND(out, [n], o.type);
+  }
   const [at, shape] = places(o, i);
   return plain(new ND(Float64Array.from(at, (k) => o.data[k]), shape, o.type));
 }
 function put(o, i, v) {
   if (o instanceof Map) o.set(i, v);
   else if (Array.isArray(o)) o[i < 0 ? i + o.length : i] = v;
-  else { const [at, shape] = places(o, i), from = isNum(v) ? null : spread(array(v), shape).data; at.forEach((k, j) => { o.data[k] = from ? from[j] : v; }); }
+  else {
+    const [at, shape] = places(o, i), from = isNum(v) ? null : spread(array(v), shape).data;
+    at.forEach((k, j) => { o.data[k] = from ? from[j] : v; });
+  }
 }
 
 // ── calls, classes, attributes ──
@@ -197,7 +220,16 @@ function fn(spec, body) {
   const f = (...args) => {
     const named = args.at(-1) instanceof Kw ? { ...args.pop().of } : null;
     if (!named && args.length === n && !r && !w && !k.length) return body(...args);
-    const out = args.slice(0, n), take = (name) => { if (named && name in named) { const v = named[name]; delete named[name]; return v; } if (name in d) return d[name](); throw new PyError("TypeError", `${name} is missing`); };
+    const out = args.slice(0, n),
+      take = (name) => {
+        if (named && name in named) {
+          const v = named[name];
+          delete named[name];
+          return v;
+        }
+        if (name in d) return d[name]();
+        throw new PyError("TypeError", `${name} is missing`);
+      };
     if (args.length > n && !r) throw new PyError("TypeError", `takes ${n} arguments, ${args.length} given`);
     for (let i = out.length; i < n; i++) out.push(take(p[i]));
     if (r) out.push(args.slice(n));
@@ -208,7 +240,14 @@ function fn(spec, body) {
   };
   return f;
 }
-const cached = (f) => { const known = new Map(); return (...args) => { const key = args.join(" "); if (!known.has(key)) known.set(key, f(...args)); return known.get(key); }; };
+const cached = (f) => {
+  const known = new Map();
+  return (...args) => {
+    const key = args.join(" ");
+    if (!known.has(key)) known.set(key, f(...args));
+    return known.get(key);
+  };
+};
 function cls(name, base, fields, parts) {
   const proto = Object.create(base ? base.prototype : Object.prototype), known = [...(base?.fields ?? []), ...fields];
   const make = (...args) => {
@@ -225,25 +264,49 @@ function cls(name, base, fields, parts) {
   Object.defineProperty(proto, "constructor", { value: Object.assign(make, { __name__: name }) });
   proto.$valid = [...(proto.$valid ?? [])];
   for (const [kind, key, value] of parts) {
-    if (kind === "get") Object.defineProperty(proto, key, { get() { return value(this); }, set(v) { Object.defineProperty(this, key, { value: v, writable: true, configurable: true }); }, configurable: true });
+    if (kind === "get")
+      Object.defineProperty(proto, key, {
+        get() { return value(this); },
+        set(v) { Object.defineProperty(this, key, { value: v, writable: true, configurable: true }); },
+        configurable: true,
+      });
     else if (kind === "valid") proto.$valid.push([value, proto[key]]);
     else if (kind === "same") proto[key] = proto[value];
     else proto[key] = kind === "static" ? Object.assign((...a) => value(...a), { alone: true }) : value;
   }
   return make;
 }
-const method = (o, name) => { const f = o[name]; return typeof f !== "function" ? undefined : Object.hasOwn(o, name) || f.alone ? f : (...a) => f(o, ...a); };
-const family = (o) => (typeof o === "string" ? STR : Array.isArray(o) ? LIST : o instanceof Map ? DICT : o instanceof Set ? SET : isND(o) ? NDM : typeof o === "number" || typeof o === "boolean" ? NUM : null);
+const method = (o, name) => {
+  const f = o[name];
+  return typeof f !== "function" ? undefined : Object.hasOwn(o, name) || f.alone ? f : (...a) => f(o, ...a);
+};
+const family = (o) =>
+  typeof o === "string" ? STR
+  : Array.isArray(o) ? LIST
+  : o instanceof Map ? DICT
+  : o instanceof Set ? SET
+  : isND(o) ? NDM
+  : typeof o === "number" || typeof o === "boolean" ? NUM
+  : null;
 function call(o, name, ...args) {
   const kind = family(o);
-  if (kind) { if (!kind[name]) throw new PyError("AttributeError", `${name} is not in the page`); return kind[name](o, ...args); }
-  if (o === np || typeof o === "function") { if (!o[name]) throw new PyError("AttributeError", `${name} is not in the page`); return o[name](...args); }
+  if (kind) {
+    if (!kind[name]) throw new PyError("AttributeError", `${name} is not in the page`);
+    return kind[name](o, ...args);
+  }
+  if (o === np || typeof o === "function") {
+    if (!o[name]) throw new PyError("AttributeError", `${name} is not in the page`);
+    return o[name](...args);
+  }
   const f = method(o, name);
   if (!f) throw new PyError("AttributeError", `${o?.constructor?.__name__}.${name} is not in the page`);
   return f(...args);
 }
 function attr(o, name) {
-  if (o instanceof Map || o instanceof Set || typeof o === "string" || Array.isArray(o)) { if (name === "shape") return [o.length]; return (...a) => call(o, name, ...a); }
+  if (o instanceof Map || o instanceof Set || typeof o === "string" || Array.isArray(o)) {
+    if (name === "shape") return [o.length];
+    return (...a) => call(o, name, ...a);
+  }
   if (isND(o) && !(name in o)) return (...a) => call(o, name, ...a);
   if (typeof o === "number") return { size: 1, ndim: 0, shape: [], real: o }[name];
   const v = o[name];
@@ -254,110 +317,222 @@ const iter = (v) => (v instanceof Map ? v.keys() : v);
 const opts = (args) => (args.at(-1) instanceof Kw ? args.pop().of : {});
 
 const STR = {
-  join: (s, v) => [...v].join(s), replace: (s, a, b, n) => (n === undefined ? s.replaceAll(a, b) : s.replace(a, () => b)), upper: (s) => s.toUpperCase(), lower: (s) => s.toLowerCase(),
-  startswith: (s, a) => s.startsWith(a), endswith: (s, a) => s.endsWith(a), strip: (s) => s.trim(), rstrip: (s, c) => (c ? s.replace(new RegExp(`[${c}]+$`), "") : s.trimEnd()), lstrip: (s) => s.trimStart(),
-  partition: (s, a) => { const i = s.indexOf(a); return i < 0 ? [s, "", ""] : [s.slice(0, i), a, s.slice(i + a.length)]; }, split: (s, a) => s.split(a ?? /\s+/), format: (s, ...v) => s.replace(/\{(?::([^}]*))?\}/g, (_, spec) => format(v.shift(), spec ?? "")),
-  translate: (s, m) => [...s].map((c) => { const to = m.get(c.codePointAt(0)); return to === undefined ? c : typeof to === "number" ? String.fromCodePoint(to) : to; }).join(""), removeprefix: (s, a) => (s.startsWith(a) ? s.slice(a.length) : s), count: (s, a) => s.split(a).length - 1, isdigit: (s) => /^\d+$/.test(s),
+  join: (s, v) => [...v].join(s),
+  replace: (s, a, b, n) => (n === undefined ? s.replaceAll(a, b) : s.replace(a, () => b)),
+  upper: (s) => s.toUpperCase(),
+  lower: (s) => s.toLowerCase(),
+  startswith: (s, a) => s.startsWith(a),
+  endswith: (s, a) => s.endsWith(a),
+  strip: (s) => s.trim(),
+  rstrip: (s, c) => (c ? s.replace(new RegExp(`[${c}]+$`), "") : s.trimEnd()),
+  lstrip: (s) => s.trimStart(),
+  partition: (s, a) => {
+    const i = s.indexOf(a);
+    return i < 0 ? [s, "", ""] : [s.slice(0, i), a, s.slice(i + a.length)];
+  },
+  split: (s, a) => s.split(a ?? /\s+/),
+  format: (s, ...v) => s.replace(/\{(?::([^}]*))?\}/g, (_, spec) => format(v.shift(), spec ?? "")),
+  translate: (s, m) =>
+    [...s]
+      .map((c) => {
+        const to = m.get(c.codePointAt(0));
+        return to === undefined ? c : typeof to === "number" ? String.fromCodePoint(to) : to;
+      })
+      .join(""),
+  removeprefix: (s, a) => (s.startsWith(a) ? s.slice(a.length) : s),
+  count: (s, a) => s.split(a).length - 1,
+  isdigit: (s) => /^\d+$/.test(s),
 };
 const LIST = {
-  append: (a, v) => { a.push(v); return null; }, extend: (a, v) => { a.push(...v); return null; }, index: (a, v) => { const i = a.findIndex((u) => same(u, v)); if (i < 0) throw new PyError("ValueError", `${repr(v)} is not there`); return i; }, count: (a, v) => a.filter((u) => same(u, v)).length, copy: (a) => [...a],
-  pop: (a, i) => (i === undefined ? a.pop() : a.splice(i, 1)[0]), any: (a) => a.some(truth), all: (a) => a.every(truth), insert: (a, i, v) => { a.splice(i, 0, v); return null; }, reverse: (a) => { a.reverse(); return null; }, sort: (a, ...k) => { a.splice(0, a.length, ...py.sorted(a, ...k)); return null; },
+  append: (a, v) => { a.push(v); return null; },
+  extend: (a, v) => { a.push(...v); return null; },
+  index: (a, v) => {
+    const i = a.findIndex((u) => same(u, v));
+    if (i < 0) throw new PyError("ValueError", `${repr(v)} is not there`);
+    return i;
+  },
+  count: (a, v) => a.filter((u) => same(u, v)).length,
+  copy: (a) => [...a],
+  pop: (a, i) => (i === undefined ? a.pop() : a.splice(i, 1)[0]),
+  any: (a) => a.some(truth),
+  all: (a) => a.every(truth),
+  insert: (a, i, v) => { a.splice(i, 0, v); return null; },
+  reverse: (a) => { a.reverse(); return null; },
+  sort: (a, ...k) => { a.splice(0, a.length, ...py.sorted(a, ...k)); return null; },
 };
 const DICT = {
-  get: (m, k, other = null) => (m.has(k) ? m.get(k) : other), items: (m) => [...m], keys: (m) => [...m.keys()], values: (m) => [...m.values()], copy: (m) => new Map(m), clear: (m) => { m.clear(); return null; },
-  setdefault: (m, k, v) => { if (Array.isArray(k)) k = [...m.keys()].find((u) => same(u, k)) ?? k; if (!m.has(k)) m.set(k, v); return m.get(k); }, pop: (m, k, other) => { const v = m.has(k) ? m.get(k) : other; m.delete(k); return v; }, update: (m, o) => { for (const [k, v] of o) m.set(k, v); return null; },
-};
-const SET = { add: (s, v) => { s.add(v); return null; }, discard: (s, v) => { s.delete(v); return null; }, clear: (s) => { s.clear(); return null; } };
-const NUM = { item: (v) => v, tolist: (v) => v, astype: (v) => v, max: (v) => v, min: (v) => v, sum: (v) => v, all: (v) => v, any: (v) => v, is_integer: (v) => Number.isInteger(v), clip: (v, a, b) => np.clip(v, a, b) };
-function folded(f, first, type) { // a fold over all numbers, or along an axis
-  return (a, ...args) => {
-    const { axis = args[0], initial } = { ...opts(args) };
-    a = array(a);
-    const start = initial ?? first, end = (list) => { if (!list.length && start === undefined) throw new PyError("ValueError", "an empty array has none"); const v = f(list, start); return type === "b" ? !!v : v; };
-    if (axis === undefined || axis === null) return end(a.data);
-    const k = axis < 0 ? axis + a.ndim : axis, n = a.shape[k], step = count(a.shape.slice(k + 1)), shape = a.shape.filter((_, i) => i !== k), out = new Float64Array(count(shape));
-    for (let i = 0; i < out.length; i++) { const from = Math.floor(i / step) * step * n + (i % step); out[i] = end(Array.from({ length: n }, (_, j) => a.data[from + j * step])); }
-    return plain(new ND(out, shape, type ?? a.type));
-  };
-}
-const total = (list) => { let s = 0; for (const v of list) s += v; return s; };
-const folds = {
-  min: folded((l, s) => l.reduce((a, b) => (a < b || a !== a ? a : b), s ?? l[0])), max: folded((l, s) => l.reduce((a, b) => (a > b || a !== a ? a : b), s ?? l[0])), sum: folded(total, 0), mean: folded((l) => total(l) / l.length, 0),
-  all: folded((l) => l.every(Boolean), true, "b"), any: folded((l) => l.some(Boolean), false, "b"), prod: folded((l) => l.reduce((a, b) => a * b, 1), 1),
-};
-const NDM = {
-  ...folds, tolist: (a) => (a.ndim === 1 ? [...a] : a.ndim ? [...a].map((r) => NDM.tolist(r)) : a.item(0)), ravel: (a) => new ND(a.data, [a.size], a.type), copy: (a) => new ND(a.data.slice(), a.shape, a.type), item: (a) => a.item(0), to_numpy: (a) => a,
-  reshape: (a, ...to) => { const s = Array.isArray(to[0]) ? [...to[0]] : to, open = s.indexOf(-1); if (open >= 0) s[open] = a.size / -count(s); return new ND(a.data, s, a.type); },
-  astype: (a, t) => array(a, np.kindOf(t)), clip: (a, lo, hi) => np.clip(a, lo, hi), argmax: (a) => a.data.indexOf(Math.max(...a.data)), argmin: (a) => a.data.indexOf(Math.min(...a.data)), round: (a, n) => round(a, n), tobytes: (a) => a,
-};
-
-const made = (v) => (...args) => { const o = opts(args), shape = isNum(args[0]) ? [args[0]] : [...args[0]], n = count(shape); return new ND(new Float64Array(n).fill(v), shape, np.kindOf(o.dtype ?? args[1])); };
-const like = (v) => (a) => new ND(new Float64Array(array(a).size).fill(v), array(a).shape, array(a).type);
-const np = {
-  inf: Infinity, nan: NaN, pi: Math.PI, uint8: { kind: "B" }, float32: { kind: "f", single: true }, float64: { kind: "f" }, int64: { kind: "i" }, integer: { kind: "i" }, floating: { kind: "f" }, ndarray: ND, kindOf: (t) => (t === undefined || t === null ? undefined : t.kind),
-  array: (v, ...a) => { const t = np.kindOf(opts(a).dtype ?? a[0]), out = array(v, t); return out === v ? NDM.copy(out) : out; }, asarray: (v, ...a) => { const t = opts(a).dtype ?? a[0], out = array(v, np.kindOf(t)); return t?.single ? new ND(out.data.map(Math.fround), out.shape, "f") : out; }, ascontiguousarray: (v) => array(v), fromiter: (v, t) => array([...v], np.kindOf(t)),
-  zeros: made(0), ones: made(1), empty: made(0), zeros_like: like(0), ones_like: like(1), empty_like: like(0), full: (shape, v, t) => NDM.copy(spread(array(v, np.kindOf(t)), isNum(shape) ? [shape] : [...shape])),
-  full_like: (a, v) => like(v)(a), arange: (a, b, c = 1) => { if (b === undefined) [a, b] = [0, a]; return new ND(Float64Array.from({ length: Math.max(0, Math.ceil((b - a) / c)) }, (_, i) => a + i * c), [Math.max(0, Math.ceil((b - a) / c))], "i"); },
-  linspace: (a, b, n = 50) => new ND(Float64Array.from({ length: n }, (_, i) => (i === n - 1 && n > 1 ? b : a + (n > 1 ? i * ((b - a) / (n - 1)) : 0))), [n]),
-  stack: (list, ax, type) => {
-    const all = [...list].map((v) => array(v)), axis = ax instanceof Kw ? ax.of.axis : ax ?? 0, s = all[0].shape, k = axis < 0 ? axis + s.length + 1 : axis, step = count(s.slice(k)), out = new Float64Array(all.length * all[0].size);
-    all.forEach((a, j) => { if (!same(a.shape, s)) throw new PyError("ValueError", "arrays of different shapes"); for (let i = 0; i < a.size; i++) out[Math.floor(i / step) * step * all.length + j * step + (i % step)] = a.data[i]; });
-    return new ND(out, [...s.slice(0, k), all.length, ...s.slice(k)], type ?? all[0].type);
+  get: (m, k, other = null) => (m.has(k) ? m.get(k) : other),
+  items: (m) => [...m],
+  keys: (m) => [...m.keys()],
+  values: (m) => [...m.values()],
+  copy: (m) => new Map(m),
+  clear: (m) => { m.clear(); return null; },
+  setdefault: (m, k, v) => {
+    if (Array.isArray(k)) k = [...m.keys()].find((u) => same(u, k)) ?? k;
+    if (!m.has(k)) m.set(k, v);
+    return m.get(k);
   },
-  concatenate: (list, ax) => {
-    const all = [...list].map((v) => array(v)), axis = ax instanceof Kw ? ax.of.axis : ax ?? 0;
-    const bits = all.filter((a) => a.size || all.length === 1), first = (bits[0] ?? all[0]), s = [...first.shape], outer = count(s.slice(0, axis)), out = [];
-    s[axis] = total(bits.map((a) => a.shape[axis]));
-    for (let i = 0; i < outer; i++) for (const a of bits) { const n = a.size / outer; for (let j = 0; j < n; j++) out.push(a.data[i * n + j]); }
-    return new ND(Float64Array.from(out), s, first.type);
+  pop: (m, k, other) => {
+    const v = m.has(k) ? m.get(k) : other;
+    m.delete(k);
+    return v;
   },
-  append: (a, b) => { a = array(a); b = array(b); return new ND(Float64Array.of(...a.data, ...b.data), [a.size + b.size], a.type); },
-  where: (c, a, b) => { [c, a, b] = [array(c), array(a), array(b)]; const s = shapes(c.shape, a.shape, b.shape), [x, y, z] = [spread(c, s), spread(a, s), spread(b, s)]; return plain(new ND(x.data.map((v, i) => (v ? y : z).data[i]), s, a.type)); },
-  clip: (v, lo, hi) => { const low = lo === null ? v : zipWith((a, b) => (a < b ? b : a), v, lo), out = hi === null ? low : zipWith((a, b) => (a > b ? b : a), low, hi); if (isND(out) && isND(v)) out.type = v.type; return out; },
-  maximum: (a, b) => zipWith((x, y) => (x !== x || y !== y ? NaN : Math.max(x, y)), a, b), minimum: (a, b) => zipWith((x, y) => (x !== x || y !== y ? NaN : Math.min(x, y)), a, b),
-  argsort: (a) => { a = array(a); const at = [...a.data.keys()].sort((i, j) => a.data[i] - a.data[j] || i - j); return array(at, "i"); }, sort: (a) => new ND(array(a).data.slice().sort(), array(a).shape, array(a).type), unique: (a) => array([...new Set(np.sort(a).data)]),
-  flatnonzero: (a) => { const out = []; array(a).data.forEach((v, i) => v && out.push(i)); return array(out, "i"); }, nonzero: (a) => { a = array(a); const at = [...np.flatnonzero(a).data]; return a.shape.map((n, k) => array(at.map((i) => Math.floor(i / count(a.shape.slice(k + 1))) % n), "i")); },
-  searchsorted: (a, v, side) => { a = array(a).data; const right = (side instanceof Kw ? side.of.side : side) === "right"; return mapWith((u) => { let n = 0; while (n < a.length && (right ? a[n] <= u : a[n] < u)) n++; return n; }, "i")(v); },
-  broadcast_to: (v, s) => spread(array(v), isNum(s) ? [s] : [...s]), broadcast_arrays: (...all) => { const a = all.map((v) => array(v)), s = shapes(...a.map((v) => v.shape)); return a.map((v) => spread(v, s)); },
-  diff: (a, ...k) => { a = array(a); const { axis = -1, prepend } = opts(k); if (prepend !== undefined) a = np.append(prepend, a); const x = axis < 0 ? axis + a.ndim : axis, n = a.shape[x], at = (s) => get(a, At.from([...Array(x).fill(new Slice(null, null)), s])); return n < 1 ? a : py.sub(at(new Slice(1, null)), at(new Slice(0, n - 1))); },
-  cumsum: (a) => { let s = 0; a = array(a); return new ND(a.data.map((v) => (s += v)), a.shape, a.type); }, dot: (a, b) => total(array(a).data.map((v, i) => v * array(b).data[i])), ptp: (a) => folds.max(a) - folds.min(a), ndim: (a) => (isNum(a) || typeof a === "string" ? 0 : array(a).ndim), size: (a) => array(a).size,
-  isfinite: mapWith(Number.isFinite, "b"), isnan: mapWith(Number.isNaN, "b"), isclose: (a, b, ...k) => { const { rtol = 1e-5, atol = 1e-8 } = opts(k); return zipWith((x, y) => x === y || Math.abs(x - y) <= atol + rtol * Math.abs(y), a, b, "b"); },
-  nan_to_num: (a, ...k) => { const o = opts(k); return mapWith((v) => (v !== v ? o.nan ?? 0 : v === Infinity ? o.posinf ?? Number.MAX_VALUE : v === -Infinity ? o.neginf ?? -Number.MAX_VALUE : v))(a); }, errstate: () => ({}), allclose: (a, b) => truth(folds.all(np.isclose(a, b))),
-  nanmin: (a, ...k) => folds.min(array(array(a).data.filter((v) => v === v)), ...k), nanmax: (a, ...k) => folds.max(array(array(a).data.filter((v) => v === v)), ...k), rint: mapWith(even), around: round, array_equal: (a, b) => same(array(a), array(b)),
-  ...folds, ...Object.fromEntries(["log10", "sqrt", "exp", "log", "floor", "ceil", "abs", "sign", "cos", "sin", "tanh", "log1p", "log2"].map((n) => [n, mapWith(Math[n])])),
+  update: (m, o) => { for (const [k, v] of o) m.set(k, v); return null; },
 };
-
+const SET = {
+  add: (s, v) => { s.add(v); return null; }, discard: (s, v) => { s.delete(v); return null; },
+  clear: (s) => { s.clear(); return null; },
+};
+const NUM = {
+  item: (v) => v, tolist: (v) => v, astype: (v) => v, max: (v) => v,
+  min: (v) => v, sum: (v) => v, all: (v) => v, any: (v) => v,
+  is_integer: (v) => Number.isInteger(v), clip: (v, a, b) => np.clip(v, a, b),
+};
 const slope = (f) => (a, b) => (isNum(a) && isNum(b) ? f(+a, +b) : zipWith(f, a, b));
 const py = {
   PyError, ND, fn, cached, cls, call, attr, get, put, truth, format, round, iter, array, same, STR, fail,
-  kw: (...parts) => new Kw(Object.assign({}, ...parts.map((m) => (m instanceof Map ? Object.fromEntries(m) : m)))), at: (list) => At.from(list), slice: (a, b, c) => new Slice(a, b, c),
-  missing: (why) => () => { throw new PyError("TypeError", why); }, above: (owner, self, name, ...args) => Object.getPrototypeOf(owner.prototype)[name](self, ...args),
-  unpack: (v, n, star, f) => { let u = [...iter(v)]; if (star >= 0) u = [...u.slice(0, star), u.slice(star, u.length - (n - star - 1)), ...u.slice(u.length - (n - star - 1))]; if (u.length !== n) throw new PyError("ValueError", `${u.length} values for ${n} names`); f(u); return v; },
-  enter: (w) => { w.enter?.(); return w; }, leave: (w) => w.leave?.(), caught: (e, kinds) => !kinds.length || kinds.includes("Exception") || kinds.includes(e.kind ?? e.name),
+  kw: (...parts) => new Kw(Object.assign({}, ...parts.map((m) => (m instanceof Map ? Object.fromEntries(m) : m)))),
+  at: (list) => At.from(list),
+  slice: (a, b, c) => new Slice(a, b, c),
+  missing: (why) => () => { throw new PyError("TypeError", why); },
+  above: (owner, self, name, ...args) => Object.getPrototypeOf(owner.prototype)[name](self, ...args),
+  unpack: (v, n, star, f) => {
+    let u = [...iter(v)];
+    if (star >= 0)
+      u = [...u.slice(0, star), u.slice(star, u.length - (n - star - 1)), ...u.slice(u.length - (n - star - 1))];
+    if (u.length !== n) throw new PyError("ValueError", `${u.length} values for ${n} names`);
+    f(u);
+    return v;
+  },
+  enter: (w) => { w.enter?.(); return w; },
+  leave: (w) => w.leave?.(),
+  caught: (e, kinds) => !kinds.length || kinds.includes("Exception") || kinds.includes(e.kind ?? e.name),
   // operators
-  add: (a, b) => (typeof a === "number" && typeof b === "number") || typeof a === "string" ? a + b : Array.isArray(a) && Array.isArray(b) ? [...a, ...b] : slope((x, y) => x + y)(a, b),
-  mul: (a, b) => typeof a === "string" ? a.repeat(Math.max(0, +b)) : Array.isArray(a) && isNum(b) ? Array(Math.max(0, +b)).fill(a).flat() : slope((x, y) => x * y)(a, b),
-  sub: (a, b) => (a instanceof Set ? sets(a, null, (v) => !b.has(v)) : slope((x, y) => x - y)(a, b)), mod: slope((x, y) => x - y * Math.floor(x / y)), floordiv: slope((x, y) => Math.floor(x / y)),
-  div: (a, b) => { if (isNum(a) && b === 0) throw new PyError("ZeroDivisionError", "division by zero"); return slope((x, y) => x / y)(a, b); }, pow: slope((x, y) => x ** y),
-  and: (a, b) => (asSet(a) ? sets(a, null, (v) => (Array.isArray(b) ? b.includes(v) : b.has(v))) : typeof a === "number" && typeof b === "number" ? a & b : zipWith((x, y) => x && y, a, b, "b")),
-  or: (a, b) => (a instanceof Map ? new Map([...a, ...b]) : asSet(a) ? new Set([...a, ...b]) : typeof a === "number" && typeof b === "number" ? a | b : zipWith((x, y) => x || y, a, b, "b")),
-  xor: (a, b) => (asSet(a) ? new Set([...sets(a, null, (v) => !b.has(v)), ...sets(b, null, (v) => !a.has(v))]) : zipWith((x, y) => x !== y, a, b, "b")),
-  neg: (a) => (isNum(a) ? -a : mapWith((v) => -v)(a)), pos: (a) => a, inv: (a) => mapWith((v) => !v, "b")(a), both: (a, b) => (truth(a) ? b() : a), either: (a, b) => (truth(a) ? a : b()),
-  eq: compare((a, b) => a === b, same), ne: compare((a, b) => a !== b, (a, b) => !same(a, b)), lt: compare((a, b) => a < b, (a, b) => (asSet(a) ? [...a].every((v) => b.has(v)) && a.size < b.size : order(a, b) < 0)), gt: compare((a, b) => a > b, (a, b) => order(a, b) > 0),
-  le: compare((a, b) => a <= b, (a, b) => (asSet(a) ? [...a].every((v) => b.has(v)) : order(a, b) <= 0)), ge: compare((a, b) => a >= b, (a, b) => (asSet(a) ? [...b].every((v) => a.has(v)) : order(a, b) >= 0)),
-  has: (a, o) => (o instanceof Map || o instanceof Set ? o.has(a) : typeof o === "string" ? o.includes(a) : [...o].some((v) => same(a, v))), lacks: (a, o) => !py.has(a, o), is: (a, b) => a === b || (a === undefined && b === null), isnt: (a, b) => !py.is(a, b),
+  add: (a, b) =>
+    (typeof a === "number" && typeof b === "number") || typeof a === "string" ? a + b
+    : Array.isArray(a) && Array.isArray(b) ? [...a, ...b]
+    : slope((x, y) => x + y)(a, b),
+  mul: (a, b) =>
+    typeof a === "string" ? a.repeat(Math.max(0, +b))
+    : Array.isArray(a) && isNum(b) ? Array(Math.max(0, +b)).fill(a).flat()
+    : slope((x, y) => x * y)(a, b),
+  sub: (a, b) => (a instanceof Set ? sets(a, null, (v) => !b.has(v)) : slope((x, y) => x - y)(a, b)),
+  mod: slope((x, y) => x - y * Math.floor(x / y)),
+  floordiv: slope((x, y) => Math.floor(x / y)),
+  div: (a, b) => {
+    if (isNum(a) && b === 0) throw new PyError("ZeroDivisionError", "division by zero");
+    return slope((x, y) => x / y)(a, b);
+  },
+  pow: slope((x, y) => x ** y),
+  and: (a, b) =>
+    asSet(a) ? sets(a, null, (v) => (Array.isArray(b) ? b.includes(v) : b.has(v)))
+    : typeof a === "number" && typeof b === "number" ? a & b
+    : zipWith((x, y) => x && y, a, b, "b"),
+  or: (a, b) =>
+    a instanceof Map ? new Map([...a, ...b])
+    : asSet(a) ? new Set([...a, ...b])
+    : typeof a === "number" && typeof b === "number" ? a | b
+    : zipWith((x, y) => x || y, a, b, "b"),
+  xor: (a, b) =>
+    asSet(a) ?
+      new Set([...sets(a, null, (v) => !b.has(v)), ...sets(b, null, (v) => !a.has(v))])
+    : zipWith((x, y) => x !== y, a, b, "b"),
+  neg: (a) => (isNum(a) ? -a : mapWith((v) => -v)(a)),
+  pos: (a) => a,
+  inv: (a) => mapWith((v) => !v, "b")(a),
+  both: (a, b) => (truth(a) ? b() : a),
+  either: (a, b) => (truth(a) ? a : b()),
+  eq: compare((a, b) => a === b, same),
+  ne: compare((a, b) => a !== b, (a, b) => !same(a, b)),
+  lt: compare(
+    (a, b) => a < b,
+    (a, b) => (asSet(a) ? [...a].every((v) => b.has(v)) && a.size < b.size : order(a, b) < 0),
+  ),
+  gt: compare((a, b) => a > b, (a, b) => order(a, b) > 0),
+  le: compare((a, b) => a <= b, (a, b) => (asSet(a) ? [...a].every((v) => b.has(v)) : order(a, b) <= 0)),
+  ge: compare((a, b) => a >= b, (a, b) => (asSet(a) ? [...b].every((v) => a.has(v)) : order(a, b) >= 0)),
+  has: (a, o) =>
+    o instanceof Map || o instanceof Set ? o.has(a)
+    : typeof o === "string" ? o.includes(a)
+    : [...o].some((v) => same(a, v)),
+  lacks: (a, o) => !py.has(a, o),
+  is: (a, b) => a === b || (a === undefined && b === null),
+  isnt: (a, b) => !py.is(a, b),
   // built-in functions
-  len: (v) => v.size !== undefined && !isND(v) ? v.size : isND(v) ? v.shape[0] : v.length, range: (a, b, c = 1) => [...np.arange(a, b, c).data], enumerate: (v, from = 0) => [...iter(v)].map((u, i) => [i + (from instanceof Kw ? from.of.start : from), u]),
-  zip: (...all) => { opts(all); const lists = all.map((v) => [...iter(v)]); return Array.from({ length: Math.min(...lists.map((l) => l.length)) }, (_, i) => lists.map((l) => l[i])); },
-  sum: (v, start = 0) => [...iter(v)].reduce((a, b) => py.add(a, b), start), map: (f, ...lists) => py.zip(...lists).map((a) => f(...a)), list: (v = []) => [...iter(v)], tuple: (v = []) => [...iter(v)], set: (v = []) => new Set(iter(v)), reversed: (v) => [...iter(v)].reverse(),
-  dict: (...args) => { const o = opts(args); return new Map([...(args[0] ?? []), ...Object.entries(o)]); }, str: Object.assign((v = "") => text(v), { is: (v) => typeof v === "string" }), repr, bool: Object.assign((v) => truth(v), { is: (v) => typeof v === "boolean", kind: "b" }),
-  int: Object.assign((v) => Math.trunc(typeof v === "string" ? parseInt(v) : isND(v) ? v.item(0) : +v), { is: (v) => Number.isInteger(v) || typeof v === "boolean", kind: "i" }), float: Object.assign((v) => { const out = v === "nan" ? NaN : isND(v) ? v.item(0) : +v; if (out !== out && typeof v === "string" && v !== "nan") throw new PyError("ValueError", `${v} is no number`); return out; }, { is: (v) => typeof v === "number", kind: "f" }),
-  abs: (v) => np.abs(v), any: (v) => [...iter(v)].some(truth), all: (v) => [...iter(v)].every(truth), ord: (c) => c.codePointAt(0), callable: (v) => typeof v === "function", type: (v) => v?.constructor?.__name__ ? v.constructor : { __name__: v?.kind ?? v?.name ?? "object" },
-  next: (v, other) => { for (const u of v) return u; if (other === undefined) throw new PyError("StopIteration", ""); return other; }, getattr: (o, name, other) => { if (isNum(o) || o === null) return other; const v = o[name]; if (v === undefined && other !== undefined) return other; return attr(o, name); },
-  hasattr: (o, name) => o !== null && o !== undefined && o[name] !== undefined, setattr: (o, name, v) => { o[name] = v; return null; }, ValueError: Object.assign(fail("ValueError"), { is: (e) => e?.kind === "ValueError" }), TypeError: fail("TypeError"),
-  isinstance: (v, t) => (Array.isArray(t) ? t.some((u) => py.isinstance(v, u)) : t === ND ? isND(v) : t === np.integer ? Number.isInteger(v) : t === np.floating ? typeof v === "number" : t === py.list || t === py.tuple ? Array.isArray(v) : t === py.dict ? v instanceof Map : t === py.set ? v instanceof Set : t.is ? t.is(v) : v instanceof Object && typeof t === "function" && v instanceof t),
-  sorted: (v, ...k) => { const o = opts(k), f = o.key ?? ((u) => u), list = [...iter(v)].map((u) => [f(u), u]).sort((a, b) => (o.reverse ? -1 : 1) * order(a[0], b[0])); return list.map((p) => p[1]); },
-  min: (...args) => extreme(args, -1), max: (...args) => extreme(args, 1),
+  len: (v) =>
+    v.size !== undefined && !isND(v) ? v.size
+    : isND(v) ? v.shape[0]
+    : v.length,
+  range: (a, b, c = 1) => [...np.arange(a, b, c).data],
+  enumerate: (v, from = 0) => [...iter(v)].map((u, i) => [i + (from instanceof Kw ? from.of.start : from), u]),
+  zip: (...all) => {
+    opts(all);
+    const lists = all.map((v) => [...iter(v)]);
+    return Array.from({ length: Math.min(...lists.map((l) => l.length)) }, (_, i) => lists.map((l) => l[i]));
+  },
+  sum: (v, start = 0) => [...iter(v)].reduce((a, b) => py.add(a, b), start),
+  map: (f, ...lists) => py.zip(...lists).map((a) => f(...a)),
+  list: (v = []) => [...iter(v)],
+  tuple: (v = []) => [...iter(v)],
+  set: (v = []) => new Set(iter(v)),
+  reversed: (v) => [...iter(v)].reverse(),
+  dict: (...args) => { const o = opts(args); return new Map([...(args[0] ?? []), ...Object.entries(o)]); },
+  str: Object.assign((v = "") => text(v), { is: (v) => typeof v === "string" }),
+  repr,
+  bool: Object.assign((v) => truth(v), { is: (v) => typeof v === "boolean", kind: "b" }),
+  int: Object.assign(
+    (v) => Math.trunc(typeof v === "string" ? parseInt(v) : isND(v) ? v.item(0) : +v),
+    { is: (v) => Number.isInteger(v) || typeof v === "boolean", kind: "i" },
+  ),
+  float: Object.assign(
+    (v) => {
+      const out =
+        v === "nan" ? NaN
+        : isND(v) ? v.item(0)
+        : +v;
+      if (out !== out && typeof v === "string" && v !== "nan") throw new PyError("ValueError", `${v} is no number`);
+      return out;
+    },
+    { is: (v) => typeof v === "number", kind: "f" },
+  ),
+  abs: (v) => np.abs(v),
+  any: (v) => [...iter(v)].some(truth),
+  all: (v) => [...iter(v)].every(truth),
+  ord: (c) => c.codePointAt(0),
+  callable: (v) => typeof v === "function",
+  type: (v) => (v?.constructor?.__name__ ? v.constructor : { __name__: v?.kind ?? v?.name ?? "object" }),
+  next: (v, other) => {
+    for (const u of v) return u;
+    if (other === undefined) throw new PyError("StopIteration", "");
+    return other;
+  },
+  getattr: (o, name, other) => {
+    if (isNum(o) || o === null) return other;
+    const v = o[name];
+    if (v === undefined && other !== undefined) return other;
+    return attr(o, name);
+  },
+  hasattr: (o, name) => o !== null && o !== undefined && o[name] !== undefined,
+  setattr: (o, name, v) => { o[name] = v; return null; },
+  ValueError: Object.assign(fail("ValueError"), { is: (e) => e?.kind === "ValueError" }),
+  TypeError: fail("TypeError"),
+  isinstance: (v, t) =>
+    Array.isArray(t) ? t.some((u) => py.isinstance(v, u))
+    : t === ND ? isND(v)
+    : t === np.integer ? Number.isInteger(v)
+    : t === np.floating ? typeof v === "number"
+    : t === py.list || t === py.tuple ? Array.isArray(v)
+    : t === py.dict ? v instanceof Map
+    : t === py.set ? v instanceof Set
+    : t.is ? t.is(v)
+    : v instanceof Object && typeof t === "function" && v instanceof t,
+  sorted: (v, ...k) => {
+    const o = opts(k), f = o.key ?? ((u) => u),
+      list = [...iter(v)].map((u) => [f(u), u]).sort((a, b) => (o.reverse ? -1 : 1) * order(a[0], b[0]));
+    return list.map((p) => p[1]);
+  },
+  min: (...args) => extreme(args, -1),
+  max: (...args) => extreme(args, 1),
 };
 function extreme(args, way) {
   const o = opts(args), list = args.length === 1 ? [...iter(args[0])] : args, f = o.key ?? ((u) => u);
@@ -365,94 +540,4 @@ function extreme(args, way) {
   let best = list[0];
   for (const v of list.slice(1)) if (way * order(f(v), f(best)) > 0) best = v;
   return best;
-}
-
-// ── what the kit takes from tables and fonts: the page brings them ──
-const brought = { inks: {}, cividis: [], signed: [], advances: [{}, {}] };
-const rgb = (code) => [1, 3, 5].map((i) => parseInt(code.slice(i, i + 2), 16) / 255), hex = (c) => "#" + c.map((v) => Math.round(255 * Math.min(Math.max(v, 0), 1)).toString(16).padStart(2, "0")).join("");
-const light = (code) => { const c = rgb(code).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)); return 0.2126 * c[0] + 0.7152 * c[1] + 0.0722 * c[2] + 0.05; };
-const away = (a, b) => Math.max(a, b) / Math.min(a, b);
-py.ink = (name) => {
-  const known = brought.inks[name.replace(/^class(\d+)/, (_, n) => `class${n % 8}`)];
-  if (known) return known;
-  if (name.startsWith("on:")) { const under = py.ink(name.slice(3)); return [...under.slice(0, 2).map((c) => (away(1.05, light(c.slice(0, 7))) >= away(0.05, light(c.slice(0, 7))) ? "#ffffff" : "#000000")), ""]; }
-  const m = name.match(/^(cividis|signed):(-?[\d.]+)$/);
-  if (!m) throw new PyError("ValueError", `ink=${name} does not exist`);
-  return [...brought[m[1]][Math.min(Math.max(even(255 * (m[1] === "cividis" ? +m[2] : (+m[2] + 1) / 2)), 0), 255)], ""];
-};
-const ramps = new Map();
-py.ramp = (name, n = 256, strength = 1) => {
-  const key = `${name} ${n} ${strength}`, mix = (c, page) => hex(rgb(c).map((v, i) => strength * v + (1 - strength) * rgb(page)[i]));
-  if (!ramps.has(key)) ramps.set(key, Array.from({ length: n }, (_, i) => brought[name][Math.min(255, Math.floor((256 * i) / Math.max(1, n - 1)))].map((c, k) => mix(c, k ? "#111418" : "#ffffff"))));
-  return ramps.get(key);
-};
-py._advance = (letter, bold) => brought.advances[+bold][letter] ?? 0.7;
-const named = new WeakMap();
-py._name_of = (codes) => { if (!named.has(codes.data)) named.set(codes.data, `image ${Math.random()}`); return named.get(codes.data); };
-const bytesOf = new WeakMap();
-NDM.tobytes = (a) => { if (!bytesOf.has(a.data)) bytesOf.set(a.data, new DataView((a.type === "B" ? Uint8Array : Float32Array).from(a.data).buffer)); return bytesOf.get(a.data); };
-
-// What Python wrote down of its values (inpage.packed).
-const SPECIAL = { f: (v) => ({ nan: NaN, inf: Infinity, "-inf": -Infinity })[v], map: (v) => new Map(v.map(([a, b]) => [revive(a), revive(b)])), set: (v) => new Set(v.map(revive)), obj: (v) => Object.fromEntries(Object.entries(v).map(([k, u]) => [k, revive(u)])), engine: (v) => engine[v] };
-SPECIAL.nd = ({ b64, shape, type, sent }) => {
-  const raw = Uint8Array.from(atob(b64), (c) => c.charCodeAt(0)), sorts = { uint8: Uint8Array, float32: Float32Array, float64: Float64Array };
-  return new ND(Float64Array.from(new sorts[sent](raw.buffer)), shape, type);
-};
-SPECIAL.frame = (v) => { const columns = revive(v), n = Object.values(columns)[0].size; return Object.assign(columns, { length: n }); };
-function revive(v) {
-  if (Array.isArray(v)) return v.map(revive);
-  if (v === null || typeof v !== "object") return v;
-  const [[kind, of]] = Object.entries(v);
-  return SPECIAL[kind.slice(1)](of);
-}
-py.revive = revive;
-const bare = (v) => (v instanceof Map ? Object.fromEntries([...v].map(([k, u]) => [k, bare(u)])) : Array.isArray(v) ? v.map(bare) : v);
-
-// An explorer in the page: its class as it was translated, the state it was saved with, `tell` for what the browser is to know.
-const short = (v) => +format(v, ".4g");
-function wake(make, data, tell) {
-  Object.assign(brought, data.tables);
-  const e = Object.create(make.prototype), values = revive(data.traits), watched = new Set(data.watch), told = {};
-  const does = (name, ...args) => call(e, name, ...args);
-  let open = false;
-  Object.assign(e, revive(data.state), { kit: revive(data.kit), comm: null, _batching: 0, _due: new Set(), _drawn: 0, _asked: new Map(), _images: new Map(), _error: "", _width: 0, _open: true });
-  const natives = {
-    set_trait: (name, v) => { e[name] = v; return null; }, has_trait: (name) => name in values, hold_sync: () => ({}), send: () => null,
-    work: (job) => make.prototype.work(e, job), due: () => true, // there are no threads here
-    at_once: () => ({ enter() { e._batching++; }, leave() { if (!--e._batching && e._due.size) does("_settle"); } }),
-  };
-  for (const [name, f] of Object.entries({ ...natives, ...(engine.methods?.(e, () => tell(news())) ?? {}) })) Object.defineProperty(e, name, { value: f });
-  for (const name in values) {
-    Object.defineProperty(e, name, {
-      get: () => values[name],
-      set(v) {
-        if (data.whole.includes(name) && !Number.isInteger(v)) throw new PyError("TraitError", `${name}=${text(v)} must be a whole number`);
-        for (const [names, check] of make.prototype.$valid) if (names.includes(name)) v = check(e, new Map([["trait", { name }], ["value", v]]));
-        if (same(values[name], v)) return;
-        values[name] = v;
-        if (open && watched.has(name)) does("_changed", new Map([["name", name]]));
-      },
-    });
-  }
-  // JavaScript has no 1.0: which values are floats in Python is known of the traits
-  const code = (v, real) => (Array.isArray(v) ? `(${v.map((u) => code(u, real)).join(", ")}${v.length === 1 ? "," : ""})` : typeof v !== "number" ? repr(v) : real && Number.isInteger(short(v)) ? `${short(v)}.0` : text(real ? short(v) : v));
-  let base = make.prototype;
-  while (!Object.hasOwn(base, "code_of") || Object.getPrototypeOf(base).code_of) base = Object.getPrototypeOf(base);
-  base.code_of = (self, kw) => `${make.prototype.constructor.__name__}(${Object.entries(kw?.of ?? {}).map(([k, v]) => `${k}=${code(v, data.real.includes(k))}`).join(", ")})`;
-  does("react", new Set(watched));
-  e._list = new Map([...does("controls")].map((c) => [c.name, c]));
-  [e._actions, e._questions] = [does("key_map"), [...does("chips")]];
-  e._controls = [...e._list.values()].map((c) => call(c, "spec"));
-  Object.assign(e, { _keys: [...new Set([...e._actions.keys()].map((k) => k.replace(/^Shift\+/, "")))].sort(), _chips: e._questions.map((c) => c.short), _hint: e.hint, _alt: e.title, _name: data.name });
-  open = true;
-  const news = () => {
-    const now = {};
-    for (const name of ["_scene", "_images", "_values", "_asked", "_controls", "_off", "_chips", "_keys", "_text", "_error", "_alt", "_name", "_hint", "_drawn"]) if (told[name] !== e[name]) { told[name] = e[name]; now[name] = bare(e[name]); }
-    return now;
-  };
-  return {
-    explorer: e,
-    resize(width) { e._width = width; if (width) does("refresh"); tell(news()); },
-    act(what) { does("_act", new Map(Object.entries(what))); tell(news()); },
-  };
 }

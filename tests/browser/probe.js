@@ -21,7 +21,7 @@ window.probe = {
   },
 
   // Arms a stopwatch: it starts at the next keydown and stops in the first animation frame after all of `nodes` changed
-  // (a canvas or a figure changes when its data-frame does). `elapsed` is the time in ms, or null if that took over 5 s.
+  // (a canvas or a figure changes when its data-frame does). `elapsed` is the time in ms, or null: it took over 5 s.
   arm(...nodes) {
     this.elapsed = new Promise(resolve => {
       let start = null;
@@ -63,7 +63,8 @@ window.probe = {
   // Contrast (WCAG, 1 to 21) between an element's text and the first opaque background behind it.
   contrast(element) {
     const rgba = css => { const n = css.match(/[\d.]+/g).map(Number); return n.length < 4 ? [...n, 1] : n; };
-    const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+    const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+      .map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
       .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
     let behind = element;
     while (behind.parentElement && rgba(getComputedStyle(behind).backgroundColor)[3] < 1) behind = behind.parentElement;
@@ -73,7 +74,8 @@ window.probe = {
 
   // Controls of `root` that a keyboard must reach, numbered so that two walks can be compared.
   controls(root) {
-    const all = root.querySelectorAll('input, select, textarea, button, a[href], [role=slider], canvas[tabindex], .lk-figure[tabindex], .lk-stage[tabindex], .lk-handle[tabindex], summary');
+    const all = root.querySelectorAll('input, select, textarea, button, a[href], summary, [role=slider], '
+      + 'canvas[tabindex], .lk-figure[tabindex], .lk-stage[tabindex], .lk-handle[tabindex]');
     return [...all].filter(e => !e.disabled && e.type !== 'hidden' && e.checkVisibility())
       .map((e, i) => { e.dataset.probe ??= i; return this.name(e); });
   },
@@ -97,12 +99,14 @@ window.probe = {
       if (!name) found.push(`${what} has no name`);
       const box = (e.type === 'checkbox' ? e.labels[0] : e).getBoundingClientRect();
       const inline = e.matches('p a'); // a link in a sentence is as high as its line
-      if (!inline && !e.matches('code') && Math.min(box.width, box.height) < 23.5) found.push(`${what} is ${box.width} × ${box.height} px`);
+      const small = !inline && !e.matches('code') && Math.min(box.width, box.height) < 23.5;
+      if (small) found.push(`${what} is ${box.width} × ${box.height} px`);
       e.focus({preventScroll: true, focusVisible: true});
       const style = getComputedStyle(e), own = e.getBoundingClientRect(), wide = parseFloat(style.outlineWidth);
       if (style.outlineStyle === 'none' || wide < 2) { found.push(`${what} shows no focus`); continue; }
       const out = wide + parseFloat(style.outlineOffset);
-      for (let p = e.parentElement; p && !p.matches('.jp-OutputArea, .jp-OutputArea-child, body'); p = p.parentElement) {
+      const outside = '.jp-OutputArea, .jp-OutputArea-child, body';
+      for (let p = e.parentElement; p && !p.matches(outside); p = p.parentElement) {
         const {overflowX, overflowY} = getComputedStyle(p), b = p.getBoundingClientRect();
         const cut = (overflowX !== 'visible' && (own.left - out < b.left - .5 || own.right + out > b.right + .5))
           || (overflowY !== 'visible' && (own.top - out < b.top - .5 || own.bottom + out > b.bottom + .5));

@@ -140,6 +140,25 @@ def test_anyone_can_use_it(explorer, row):
     page.emulate_media(forced_colors="none", reduced_motion="no-preference")
 
 
+def test_a_question_comes_before_its_answer(explorer):
+    "The first press asks, and the picture stays; the second makes the state. Both can be used by anyone."
+    page, chip, box = explorer.page, explorer.root.locator(".lk-chip").first, explorer.root.locator(".lk-ask")
+    said, seen = explorer.narration, explorer.pixels()
+    chip.click()
+    box.locator(".lk-question").wait_for()
+    explorer.settle()
+    assert explorer.narration == said and np.array_equal(explorer.pixels(), seen) and not box.locator("code").count()
+    assert not (found := audit(page)), found
+    assert not (found := page.evaluate("root => probe.unfit(root)", explorer.root.element_handle())), found
+    page.get_by_role("button", name="Show the answer").click()
+    box.locator("code").wait_for(timeout=60_000)
+    assert chip.evaluate("e => e === document.activeElement"), "the focus went with the button"
+    assert not (found := audit(page)), found
+    page.keyboard.press("Escape")
+    box.wait_for(state="hidden")
+    explorer.settle()
+
+
 def test_values_stay_as_code_sets_them(explorer):
     "Three values off the grid for each trait that holds a number, set in the kernel; the browser writes none back."
     n = int(explorer.ask("\n".join(map(inspect.getsource, (numeric, off_grid, accepts))) + TABLE))

@@ -315,6 +315,23 @@ def test_a_fifth_rule(monkeypatch):
     explorer.close()
 
 
+def test_every_question_comes_before_its_answer(explorer):
+    "Asked, it changes nothing of the picture, and tells nothing of the answer; answered, it is one and the same."
+    for i, chip in enumerate(explorer._questions):
+        explorer._act({"kind": "chip", "value": -1})
+        state = {name: getattr(explorer, name) for name in explorer.watch}
+        drawn, said = explorer._drawn, explorer.narration
+        explorer._act({"kind": "question", "value": i})
+        assert explorer._asked == {"i": i, "question": chip.question} and not explorer.error
+        assert (explorer._drawn, explorer.narration) == (drawn, said)
+        assert all(getattr(explorer, name) is value for name, value in state.items())
+        explorer._act({"kind": "chip", "value": i})
+        asked = explorer._asked
+        assert (asked["i"], asked["question"]) == (i, chip.question) and asked["answer"] and asked["code"]
+    explorer._act({"kind": "chip", "value": -1})
+    assert explorer._asked == {}
+
+
 def test_no_state_of_a_row_overlaps(explorer): assert_tidy(explorer)
 
 

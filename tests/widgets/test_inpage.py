@@ -19,8 +19,8 @@ from lessonkit.explorers.schedule import ScheduleExplorer
 from lessonkit.explorers.sgd import SGDExplorer
 from lessonkit.explorers.softmax import SoftmaxExplorer
 from lessonkit.finetune import InvertedResidual, SameConv
-from lessonkit.widgets.canvas import STATIC
-from lessonkit.widgets.inpage import Translator, script, state
+from lessonkit.widgets.canvas import module
+from lessonkit.widgets.inpage import RUNTIME, Translator, script, state
 from lessonkit.widgets.panel import clip_line, ticks
 from lessonkit.widgets.scene import number
 
@@ -134,9 +134,10 @@ def differences(a, b, at="", tolerance=1e-6):
 
 def random_act(e, rng) -> dict:
     "Something that a reader might do now."
-    kind, scene = rng.choice(["set", "set", "hold", "hold", "hold", "key", "chip", "width"]), e.scene()
+    kind, scene = rng.choice(["set", "set", "hold", "hold", "hold", "key", "question", "chip", "width"]), e.scene()
     if kind == "width": return dict(width=int(rng.choice([340, 390, 620, 860, 960])))
     if kind == "chip": return dict(kind="chip", value=int(rng.integers(-1, len(e._questions))))
+    if kind == "question": return dict(kind="question", value=int(rng.integers(len(e._questions))))
     if kind == "key": return dict(kind="key", key=str(rng.choice(e._keys)), shift=bool(rng.integers(2)))
     if kind == "hold" and scene.handles:
         h = scene.handles[rng.integers(len(scene.handles))]
@@ -181,10 +182,10 @@ def test_the_page_does_what_python_does(browser, row):
 
 @pytest.fixture
 def run(browser):
-    "Runs JavaScript with python.js, and with kit functions translated, in scope."
+    "Runs JavaScript with the runtime, and with kit functions translated, in scope."
     page, t = browser.new_page(), Translator()
     names = {f: t.definition(f.__module__, f.__name__) for f in (number, ticks, clip_line)}
-    text = "\n".join([(STATIC / "python.js").read_text(encoding="utf-8"), "const engine = {};", *t.out,
+    text = "\n".join([module(*RUNTIME), "const engine = {};", *t.out,
                       "globalThis.run = (body, ...args) => eval(body)(...args);",
                       *(f"globalThis.{f.__name__} = {js};" for f, js in names.items()),
                       "Object.assign(globalThis, { py, np, listed: (v) => (v instanceof ND ? [...v.data] : v) });"])

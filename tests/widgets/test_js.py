@@ -154,12 +154,108 @@ def test_a_slider_tells_its_stop_once(page):
     assert [(a["name"], a["value"]) for a in told] == [("step", 1)]
 
 
-def test_a_question_ends_the_play(page):
-    "A question sets a state: the player moves nothing after it, and its slider goes to the new state at once."
+def told(page): return [(a["kind"], a["value"]) for a in acts(page) if a["kind"] in ("question", "chip", "set")]
+
+
+def passed_on(page):
+    "Hands the explorer what the page has sent, and the page what the explorer says to it."
+    for act in acts(page): page.explorer._act(act)
+    page.evaluate("text => stub.put(text)", sent(page.explorer))
+
+
+def test_the_question_comes_before_the_answer(page):
+    "By mouse: the first press of a chip asks, and nothing moves; the second makes the state and gives the answer."
+    e, chip, box = page.explorer, page.locator(".lk-chip").nth(1), page.locator(".lk-ask")
+    page.wait_for_timeout(300)
+    first, said = pixels(page), page.locator(".lk-narration").inner_text()
+    state = {name: getattr(e, name) for name in e.watch}
+    acts(page)
+    chip.click()
+    passed_on(page)
+    assert box.inner_text().startswith(e._questions[1].question) and chip.get_attribute("aria-pressed") == "true"
+    assert not box.locator(".lk-answer, .lk-code").count() and "answer" not in e._asked
+    page.wait_for_timeout(300)
+    assert pixels(page) == first and page.locator(".lk-narration").inner_text() == said
+    assert {name: getattr(e, name) for name in e.watch} == state
+    box.get_by_role("button", name="Show the answer").click()
+    passed_on(page)
+    assert e._asked["answer"] in box.inner_text() and box.locator("code").inner_text() == e._asked["code"]
+    page.wait_for_timeout(300)
+    assert pixels(page) != first and page.locator(".lk-narration").inner_text() == e.narration != said
+    chip.click()
+    passed_on(page)
+    assert not box.is_visible() and chip.get_attribute("aria-pressed") == "false" and e._asked == {}
+
+
+def test_a_question_by_keyboard_and_ear(page):
+    "Enter asks, Enter shows; the focus stays; a screen reader hears the question, then the answer and what changed."
+    e, chip, live = page.explorer, page.locator(".lk-chip").first, page.locator(".lk-said")
+    focused = "e => e === document.activeElement"
+    acts(page)
+    chip.focus()
+    page.keyboard.press("Enter")
+    passed_on(page)
+    page.wait_for_timeout(500)
+    assert live.inner_text().startswith(e._questions[0].question) and e._asked["question"] in live.inner_text()
+    page.keyboard.press("Enter")
+    assert [a["kind"] for a in page.evaluate("stub.acts")] == ["chip"]
+    passed_on(page)
+    page.wait_for_timeout(500)
+    assert live.inner_text().startswith(e._asked["answer"]) and len(live.inner_text()) > len(e._asked["answer"]) + 20
+    assert chip.evaluate(focused)
+    page.keyboard.press("Escape")
+    passed_on(page)
+    assert e._asked == {} and chip.evaluate(focused) and not page.locator(".lk-ask").is_visible()
+    page.keyboard.press("Enter")
+    passed_on(page)
+    page.keyboard.press("Tab"), page.keyboard.press("Tab"), page.keyboard.press("Tab")
+    show = page.get_by_role("button", name="Show the answer")
+    assert show.evaluate(focused)
+    page.keyboard.press("Enter")
+    passed_on(page)
+    assert "answer" in e._asked and chip.evaluate(focused), "the focus went with the button"
+
+
+def test_an_open_question_keeps_nothing_waiting(page):
+    "The reader plays, drags and sets while a question is open; the state that its answer makes is whole all the same."
+    e = page.explorer
+    acts(page)
+    page.locator(".lk-chip").first.click()
+    passed_on(page)
+    page.locator(".lk-player input[type=range]").first.press("ArrowRight")
+    handle = page.locator(".lk-handle[role=slider]").first
+    handle.focus()
+    page.keyboard.press("ArrowRight")
+    was, start = e.step, e.start
+    passed_on(page)
+    assert e.step == was + 1 and e.start != start and e._asked["i"] == 0 and "answer" not in e._asked
+    page.locator(".lk-chip").first.click()
+    passed_on(page)
+    assert eval(e._asked["code"]).narration == e.narration
+    page.locator(".lk-chip").nth(2).click()  # another question: the first is put away, its state stays
+    step = e.step
+    passed_on(page)
+    assert e._asked == dict(i=2, question=e._questions[2].question) and e.step == step
+    assert [c.get_attribute("aria-pressed") for c in page.locator(".lk-chip").all()] == ["false", "false", "true"]
+
+
+def test_two_quick_presses_skip_no_question(page):
+    "Before the kernel has answered, a second press is the same one again."
+    acts(page)
+    page.locator(".lk-chip").first.dblclick()
+    assert told(page) == [("question", 0), ("question", 0)]
+
+
+def test_an_answer_ends_the_play(page):
+    "An answer sets a state: the player moves nothing after it, and its slider goes to the new state at once."
     player = page.locator(".lk-player").filter(has=page.get_by_role("slider", name="step", exact=True))
     player.get_by_title("play").click()
     page.wait_for_function("stub.acts.filter((a) => a.kind === 'set').length > 1")
     assert player.get_by_title("pause").count()
+    page.evaluate("""() => {
+      stub.put(JSON.stringify({ _asked: { i: 1, question: 'Where will it be?' } }));
+    }""")
+    assert player.get_by_title("pause").count(), "a question alone ends nothing"
     page.evaluate("""() => {
       stub.acts.length = 0;
       document.querySelectorAll('.lk-chip')[1].click();

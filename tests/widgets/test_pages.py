@@ -54,6 +54,7 @@ def test_it_opens_on_the_state_shown_with_title_and_lesson(offline, name):
     page = offline(e)
     assert sentence(page) == e.narration and page.title() == e.title == page.locator("h1").inner_text()
     assert page.locator("p a").get_attribute("href").endswith(f"/{e.lesson}.ipynb")
+    assert page.locator("body").inner_text().strip().endswith("The lesson it comes from")
     assert page.locator(".lk-chip").count() == 3 and page.locator(".lk-control").count() == len(e.controls())
     e.close()
 
@@ -85,8 +86,10 @@ def test_every_control_handle_chip_and_key_answers(offline, name):
     page.mouse.up()
     now = changed(page, now)
     page.locator(".lk-chip").nth(1).click()
-    now = changed(page, now)
+    assert page.locator(".lk-ask").inner_text().startswith(e._questions[1].question)
+    assert sentence(page) == now and not page.locator(".lk-answer").count(), "the answer came with the question"
     page.get_by_role("button", name="Show the answer").click()
+    now = changed(page, now)
     assert e.__class__.__name__ + "(" in page.locator(".lk-code").inner_text()
     page.locator(".lk-stage").focus()
     page.keyboard.press("Home"), page.keyboard.press("PageDown")
@@ -160,6 +163,11 @@ def test_what_the_engine_does_not_know_is_recorded(offline):
     page = offline(e)
     assert sentence(page) == e.narration and not page.locator(".lk-handle, .lk-chip").count()
     assert page.locator(".lk-control").count() == 1
+    foot, last = page.locator(".foot"), page.locator(".lk-narration")
+    assert page.locator("body").inner_text().strip().endswith("In the lesson it comes from you can also drag and ask.")
+    assert page.locator("body").inner_text().count("drag and ask") == 1
+    assert foot.bounding_box()["y"] > last.bounding_box()["y"]
+    assert foot.locator("a").get_attribute("href").endswith(f"/{e.lesson}.ipynb")
     e.close()
 
 

@@ -12,8 +12,8 @@ from lessonkit.explorers.gates import GateExplorer
 from lessonkit.explorers.generation import MOST, GenerationExplorer
 from lessonkit.explorers.generation_data import as_in_page, for_page
 from lessonkit.gates import distribution
-from lessonkit.widgets.canvas import STATIC
-from lessonkit.widgets.inpage import packed
+from lessonkit.widgets.canvas import STATIC, module
+from lessonkit.widgets.inpage import RUNTIME, packed
 
 from .test_pages import changed, offline, sentence  # noqa: F401  (`offline` is a fixture)
 
@@ -35,8 +35,7 @@ export const chances = (x, how) => [...distribution(np.array(x), py.kw(how)).dat
 def engine(browser):
     "The engine alone, in Chromium, without Jupyter."
     page = browser.new_page()
-    runtime = (STATIC / "python.js").read_text(encoding="utf-8")
-    text = "\n".join([runtime, "const engine = {};", ENGINE, RUN])
+    text = "\n".join([module(*RUNTIME), "const engine = {};", ENGINE, RUN])
     page.evaluate("""async (t) => {
       window.m = await import(URL.createObjectURL(new Blob([t], {type: 'text/javascript'})));
     }""", text)

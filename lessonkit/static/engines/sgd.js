@@ -39,7 +39,13 @@ export function largest_stable_lr(x, momentum = 0) {
 }
 export function loss_surface(x, y, slopes, intercepts) { // the mean of (a x + b − y)², multiplied out
   const mean = (f) => { let s = 0; for (let i = 0; i < x.size; i++) s += f(x.data[i], y.data[i]); return s / x.size; };
-  const [xx, x1, xy, y1, yy] = [(u) => u * u, (u) => u, (u, v) => u * v, (u, v) => v, (u, v) => v * v].map(mean), w = slopes.size;
+  const [xx, x1, xy, y1, yy] = [(u) => u * u, (u) => u, (u, v) => u * v, (u, v) => v, (u, v) => v * v].map(mean),
+    w = slopes.size;
   const loss = (a, b) => a * a * xx + 2 * a * b * x1 + b * b - 2 * a * xy - 2 * b * y1 + yy;
-  return new ND(Float64Array.from({ length: w * intercepts.size }, (_, i) => loss(slopes.data[i % w], intercepts.data[Math.floor(i / w)])), [intercepts.size, w]);
+  return new ND(
+    Float64Array.from({ length: w * intercepts.size }, (_, i) =>
+      loss(slopes.data[i % w], intercepts.data[Math.floor(i / w)]),
+    ),
+    [intercepts.size, w],
+  );
 }
