@@ -12,14 +12,14 @@ import numpy as np
 import torch
 import traitlets as T
 
-from .lr_finder_data import LRRecord, Mark, band, checked, construct, sentence, shown_from
+from .lr_finder_data import LRRecord, Mark, band, checked, construct, lagged, sentence, shown_from
 from ..learner import Learner
 from ..lr_finder import RULES, LRFind, lr_find, spread_over_seeds, try_rates
 from ..widgets.controls import Button, Choice, Slider
 from ..widgets.explorer import Chip, Explorer
 from ..widgets.keys import stepping
 from ..widgets.panel import NARROW, Panel, columns, rows
-from ..widgets.scene import Scene, number
+from ..widgets.scene import Scene, number, text_width
 
 # %% ../../nbs/explorers/lr_finder.ipynb #xl-view
 def view(
@@ -43,7 +43,7 @@ def view(
 
 def draw_rules(r, s, box, x, room):
     "A lane for each rule: what it says, and how far that moves over the seeds."
-    note = f"bars and band: 9 in 10 of {r.n_seeds} seeds" if r.band else ""
+    note = "bars and band: " * (box[2] > 400) + f"9 in 10 of {r.n_seeds} seeds" if r.band else ""
     p = Panel(s, "rules", box, x, (max(len(r.marks), 1), 0), log="x", title="What the rules say", note=note,
               left=48, right=room, xticks=False, yticks=False, frame=False)
     for i, m in enumerate(r.marks):
@@ -65,8 +65,8 @@ def draw_curves(r, s, box, x, room):
     low, top = min(v.min() for v in curves), max(v[0] for v in curves)
     y = low - 0.12 * max(top - low, 1e-9), top + 0.3 * max(top - low, 1e-9)
     cropped = f" (the run began at {number(r.lrs[0])})" * bool(r.lrs[0] < x[0] / 2)
-    p = Panel(s, "curve", box, x, y, log="x", left=48, right=room, xlabel=f"learning rate{cropped}",
-              ylabel="loss of a batch; thick: smoothed")
+    what = "loss of a batch; thick: smoothed" if box[2] > 450 else "loss"
+    p = Panel(s, "curve", box, x, y, log="x", left=48, right=room, xlabel=f"learning rate{cropped}", ylabel=what)
     if r.band and (ok := np.isfinite(r.band[0])).any():
         p.area(r.lrs[ok], r.band[0][ok], r.band[1][ok], ink="class1-tint")
     for i, (_, lrs, v) in enumerate(r.others):
@@ -76,7 +76,7 @@ def draw_curves(r, s, box, x, room):
     for m in r.marks:
         if r.rule not in ("all", m.name): continue
         p.upright(m.said.lr, ink=m.ink, width=1.5, dash=(2, 3), key=m.name)
-        if r.rule == m.name or m is r.marks[0]: construct(p, m, r.lrs, r.smooth)  # of all together, the first alone
+        if r.rule == m.name or m is r.marks[0]: construct(p, m, r.lrs, r.smooth, text_width(what) + 14)  # of all together, the first alone
     p.zone("curve", click=True, drag=True, hover=True)
     if r.boom and p.x[0] < r.boom < p.x[1]: p.label((r.boom, 0.2 * y[0] + 0.8 * y[1]), "explodes", ink="alarm", gap=10)
     if r.others:
@@ -311,10 +311,9 @@ class LRFinderExplorer(Explorer):
                 Chip("raw losses", "Without smoothing, how far apart are the rules?", at(smoothing=0.0),
                      lambda r: f"{apart(r):.1f} decades, from {number(min(m.said.lr for m in r.marks), 2)} to "
                      f"{number(max(m.said.lr for m in r.marks), 2)}: each batch is easy or hard by chance."),
-                Chip("too smooth", "About 50 losses are averaged here. Where did the lowest point go?",
+                Chip("too smooth", "About 50 losses are averaged here. Where did the lowest point go, and the steepest place?",
                      at(smoothing=0.98, rule="minimum"),
-                     lambda r: f"To {number(r.lrs[r.smooth.argmin()], 2)}: an average of the past lags behind, "
-                     f"to the right. With 0.9 it is at {number(lowest(LRFind(r.lrs, r.losses)), 2)}.")]
+                     lagged)]
 
     def code_of(self, **state): return super().code_of(**state).replace("(", "(find, ", 1)
 
