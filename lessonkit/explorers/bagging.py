@@ -107,7 +107,8 @@ def draw_parts(r, s, spread, words, curve, answers, key):
     p = Panel(s, "key", key, (0, 2), (r.key_rows, 0), **bare, frame=False)
     if not r.n_classes:
         p.field(np.arange(255, dtype=np.uint8)[None], r.colors, extent=(0, 2, 0.9, 0.2))
-        p.text([[0, 1.5], [1, 1.5]], [number(low), "the answer"], ink="muted", align="left")
+        p.text([[0, 1.5]], number(low), ink="muted", align="left")
+        if text_width(number(low) + number(high)) < key[2] - 90: p.text([[1, 1.5]], "the answer", ink="muted")
         return p.text([[2, 1.5]], number(high), ink="muted", align="right")
     at = np.stack([np.arange(r.n_classes) % 2, np.arange(r.n_classes) // 2 + 0.5], 1)
     p.points(at + [0.05, 0], size=11, ink=[f"class{c}" for c in range(r.n_classes)], shape="square")

@@ -71,7 +71,7 @@ def view(
 
 def draw_time(r, s, name, box, ends, log="", note="", xticks=False) -> Panel:
     "A panel over the way from 0 to 1: its joints, and the position at which it is read."
-    p = Panel(s, name, box, (-.02, 1.02), ends, log=log, title=name, note=note, xticks=xticks, left=56, right=14)
+    p = Panel(s, name, box, (-.02, 1.02), ends, log=log, title=name[0].upper() + name[1:], note=note, xticks=xticks, left=56, right=14)
     for j in r.rate.joints: p.upright(j, ink="line", dash=[3, 3])
     p.zone(f"time-{name}", drag=True, cursor="ew-resize")
     return p.upright(r.position, key="now")
@@ -79,6 +79,7 @@ def draw_time(r, s, name, box, ends, log="", note="", xticks=False) -> Panel:
 
 def draw_curve(r, p, curve, now, ink):
     "A schedule, and the value where it is read."
+    p.area(curve[0], p.y[0], curve[1], ink="focus-tint" if ink == "focus" else "class2-pale")
     p.line(np.stack(curve, 1), ink=ink, width=2.5)
     p.points([[r.position, now]], size=9, key="here", cut=True)
     if not p.ylog or now > 0:
@@ -97,6 +98,7 @@ def draw_loss(r, s, box):
         if all(abs(at - k) * s.width > 62 for k, _ in kept): kept.append((at, word))
     lowest = min((np.nanmin(run.history.loss, initial=1) for run in r.runs), default=1)
     p = draw_time(r, s, "loss", box, (min(.05, max(lowest / 1.2, 1e-4)), 3), "y", note, sorted(kept))
+    if not r.runs: p.text([[0.5, 0.4]], "“run it” trains a small network by it", ink="muted")
     for i, run in enumerate(r.runs):
         last = i == len(r.runs) - 1
         x = (np.arange(len(run.history)) + 1) / r.n_step
@@ -111,7 +113,7 @@ class ScheduleExplorer(Explorer):
     Chosen state: `kind`, `lr` and the shape's other parameters, `step`; to be read: `position`, `schedule`, `code`,
     `history`. Choosing a kind puts `lr` and momentum where the small network trains well."""
 
-    title, lesson, hint = "The rate as a function of position", "05_schedules", "drag a knot of the curve"
+    title, lesson, hint = "How large a step, and when?", "05_schedules", "drag a knot of the curve"
     about = "A schedule says how large the steps are, from the first to the last. Dashed lines are where pieces meet."
     watch = ("kind", "lr", "lr_min", "n_cycle", "cycle_mult", "decay", "pct_start", "div", "div_final", "cut_frac",
              "ratio", "momentum", "momentum_low", "log_axis", "step")
