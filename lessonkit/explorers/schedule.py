@@ -80,15 +80,14 @@ def draw_time(r, s, name, box, ends, log="", note="", xticks=False) -> Panel:
 def draw_curve(r, p, curve, now, ink):
     "A schedule, and the value where it is read."
     p.area(curve[0], p.y[0], curve[1], ink="focus-tint" if ink == "focus" else "class2-pale")
-    p.line(np.stack(curve, 1), ink=ink, width=2.5)
-    p.points([[r.position, now]], size=9, key="here", cut=True)
+    p.line(np.stack(curve, 1), ink=ink, width=2.5).points([[r.position, now]], size=9, key="here", cut=True)
     if not p.ylog or now > 0:
         p.label((r.position, now), f"{now:.3g}", size=13, weight="bold", gap=12, clear=np.stack(curve, 1))
 
 
 def draw_loss(r, s, box):
     "The loss of the last two runs."
-    note, joints = "no run yet", [(0, "0 %"), (1, "100 %"), *((j, percent(j)) for j in r.rate.joints)]
+    note, joints = "“run it” trains a small network by it", [(0, "0 %"), (1, "100 %"), *((j, percent(j)) for j in r.rate.joints)]
     if r.runs:
         ends = [f"{run.history.loss.iloc[-1]:.3g}" for run in r.runs]
         note = ("this schedule: " if r.fresh else "another schedule's: ") + ends[-1]
@@ -98,7 +97,6 @@ def draw_loss(r, s, box):
         if all(abs(at - k) * s.width > 62 for k, _ in kept): kept.append((at, word))
     lowest = min((np.nanmin(run.history.loss, initial=1) for run in r.runs), default=1)
     p = draw_time(r, s, "loss", box, (min(.05, max(lowest / 1.2, 1e-4)), 3), "y", note, sorted(kept))
-    if not r.runs: p.text([[0.5, 0.4]], "“run it” trains a small network by it", ink="muted")
     for i, run in enumerate(r.runs):
         last = i == len(r.runs) - 1
         x = (np.arange(len(run.history)) + 1) / r.n_step

@@ -285,7 +285,7 @@ class SearchExplorer(Explorer):
                      "Only the best tenth of the scores is kept. Which parameter may still be anything?",
                      dict(ranges={"score": (tenth, 1.0)}, held={}), free_parameter),
                 Chip("the slowest", "This setting took longest. Was it worth it?", dict(rank=slow, ranges={}, held={}),
-                     lambda r: f"It has rank {r.rank} of {r.n}; the best scores {r.gap:.4f} more."),
+                     lambda r: f"{r.rank} of {r.n} score better; the best scores {r.gap:.4f} more."),
                 Chip("mean", "A cell now shows the mean of its settings. Is its best cell that of the best score?",
                      dict(reduce="mean", ranges={}, held={}),
                      lambda r: f"By the mean: {r.tops['mean']}. By the best: {r.tops['best']}.")]
