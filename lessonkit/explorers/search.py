@@ -48,7 +48,7 @@ def draw_map(r, s, box):
     name = lambda a: a.name + " (log)" * a.log
     xt, yt = ([(i + 0.5, label) for i, label in enumerate(labels)] for labels in (r.x.labels, r.y.labels[::-1]))
     score, count, failed = (a[::-1] for a in (r.map.score, r.map.count, r.map.failed))
-    note = f"the {r.reduce} in each cell" + " · red: failed" * bool(failed.any()) + f" · {r.held}" * bool(r.held)
+    note = (f"the {r.reduce} in each cell" if box[2] > 330 else f"{r.reduce} in a cell") + " · red: failed" * bool(failed.any()) + f" · {r.held}" * bool(r.held)
     if r.x.numeric and max(text_width(label) for _, label in xt) > (box[2] - 56) / nx - 6: xt = xt[::2]
     yt, room = [(at, fit(label, 80)) for at, label in yt], max((box[2] - 80) / nx - 6, 52)
     xt = [(at, fit(label, room)) for at, label in xt]

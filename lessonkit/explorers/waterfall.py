@@ -104,7 +104,7 @@ def draw_tried(r, s, box):
     pad, ends = 0.1 * ((hi - lo) or 1.0), [v for v in (*r.tried[[0, -1]], r.value) if np.isfinite(v)]
     side = 0.5 if r.level else 0.02 * ((max(ends) - min(ends)) or 1.0)
     p = Panel(s, "tried", box, (min(ends) - side, max(ends) + side), (lo - 2 * pad, hi + pad), xticks=r.ticks, left=48, yticks=ticks(lo, hi, 4),
-              title=f"If {r.names[r.chosen]} were …", note="foot: half, 9 in 10 of the rows" * bool(r.middle),
+              title=f"If {r.names[r.chosen]} were …", note="foot: half, 9 in 10 rows" * bool(r.middle),
               ylabel="the prediction")
     for i, ink in ((0, "line"), (1, "muted")):
         if r.middle: p.bars([lo - 1.5 * pad], [r.middle[4 - i]], base=r.middle[i], thick=0.4 * pad, flat=True, ink=ink)
@@ -156,7 +156,7 @@ class WaterfallExplorer(Explorer):
     `prediction` is the answer to the row as edited."""
 
     offers = ("; drag its bar to see what would happen",)
-    title, lesson, hint = "Why this answer?", "11_forest_insight", "drag a bar's end, or the ring on the curve"
+    title, lesson, hint = "Why this answer?", "11_forest_insight", "drag a bar's end, or the ring"
     about = "The forest starts at its average answer. Each bar says how far a column moved the answer."
     watch, along = ("row", "feature", "value", "edits", "output"), "row"
     view, sentence = staticmethod(view), staticmethod(sentence)
