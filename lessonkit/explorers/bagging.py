@@ -137,7 +137,7 @@ SETTINGS = ("depth", "leaf", "max_features", "bootstrap")  # what a change of me
 class BaggingExplorer(Explorer):
     "Trees and their average. State: the traits below; `data` holds the rows, `forest` is the forest shown."
 
-    title, lesson, hint = "Why is the average of many trees better than one?", "10_bagging", "drag a point, or the cross"
+    title, lesson, hint = "Why do many trees beat one?", "10_bagging", "drag a point, or the cross"
     about = "Every tree cuts the plane into rectangles. The map is the average of the first k trees."
     watch, along = ("k", "tree", "point", "compare", "show_points", "pointed", "kind", *SETTINGS), "k"
     offers, view, sentence = ("click one",), staticmethod(view), staticmethod(sentence)

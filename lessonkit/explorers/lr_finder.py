@@ -76,7 +76,8 @@ def draw_curves(r, s, box, x, room):
     for m in r.marks:
         if r.rule not in ("all", m.name): continue
         p.upright(m.said.lr, ink=m.ink, width=1.5, dash=(2, 3), key=m.name)
-        if r.rule == m.name or m is r.marks[0]: construct(p, m, r.lrs, r.smooth, text_width(what) + 14)  # of all together, the first alone
+        if r.rule == m.name or m is r.marks[0]:  # of all together, the first alone
+            construct(p, m, r.lrs, r.smooth, text_width(what) + 14)
     p.zone("curve", click=True, drag=True, hover=True)
     if r.boom and p.x[0] < r.boom < p.x[1]: p.label((r.boom, 0.2 * y[0] + 0.8 * y[1]), "explodes", ink="alarm", gap=10)
     if r.others:
@@ -311,7 +312,7 @@ class LRFinderExplorer(Explorer):
                 Chip("raw losses", "Without smoothing, how far apart are the rules?", at(smoothing=0.0),
                      lambda r: f"{apart(r):.1f} decades, from {number(min(m.said.lr for m in r.marks), 2)} to "
                      f"{number(max(m.said.lr for m in r.marks), 2)}: each batch is easy or hard by chance."),
-                Chip("too smooth", "About 50 losses are averaged here. Where did the lowest point go, and the steepest place?",
+                Chip("too smooth", "About 50 losses are averaged here. Where did the lowest and the steepest place go?",
                      at(smoothing=0.98, rule="minimum"),
                      lagged)]
 

@@ -145,7 +145,7 @@ def lagged(
     "Where more smoothing moved the lowest and the steepest place, in words."
     find = LRFind(r.lrs, r.losses)
     before, now = find.constructions(beta), find.constructions(r.beta)
-    places = [("lowest point", *(r.lrs[find.smooth(b).argmin()] for b in (beta, r.beta)))]
+    places = [("lowest place", *(r.lrs[find.smooth(b).argmin()] for b in (beta, r.beta)))]
     if "steep" in now: places.append(("steepest place", before["steep"].lr, now["steep"].lr))
     said = [f"the {name} {f'moves from {number(a, 2)} to {number(b, 2)}' if a != b else f'stays at {number(a, 2)}'}"
             for name, a, b in places]

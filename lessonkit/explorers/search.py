@@ -11,7 +11,7 @@ import pandas as pd
 import traitlets as T
 
 from .search_data import (OFFER, PULL, SHOWN, Axis, SearchRecord, cell_map, checked, described,
-                                             free_parameter, parameters_of, sentence, shown, spread)
+                                             free_parameter, parameters_of, sentence, shown, spans, spread)
 from ..search import chosen
 from ..widgets.controls import Button, Choice, Player, Slider
 from ..widgets.explorer import Chip, Explorer
@@ -48,7 +48,8 @@ def draw_map(r, s, box):
     name = lambda a: a.name + " (log)" * a.log
     xt, yt = ([(i + 0.5, label) for i, label in enumerate(labels)] for labels in (r.x.labels, r.y.labels[::-1]))
     score, count, failed = (a[::-1] for a in (r.map.score, r.map.count, r.map.failed))
-    note = (f"the {r.reduce} in each cell" if box[2] > 330 else f"{r.reduce} in a cell") + " · red: failed" * bool(failed.any()) + f" · {r.held}" * bool(r.held)
+    note = f"the {r.reduce} in each cell" if box[2] > 330 else f"{r.reduce} in a cell"
+    note += " · red: failed" * bool(failed.any()) + f" · {r.held}" * bool(r.held)
     if r.x.numeric and max(text_width(label) for _, label in xt) > (box[2] - 56) / nx - 6: xt = xt[::2]
     yt, room = [(at, fit(label, 80)) for at, label in yt], max((box[2] - 80) / nx - 6, 52)
     xt = [(at, fit(label, room)) for at, label in xt]
@@ -248,7 +249,6 @@ class SearchExplorer(Explorer):
         here = self.table.iloc[self.row]
         other = self.table.iloc[self.order[0 if self.rank else min(1, len(self.order) - 1)]]
         listed = [c for c in self.parameters[: SHOWN - 2]] + ["score", "seconds"]
-        span = lambda v: (float(v.min()), float(v.max())) if len(v) else (0.0, 0.0)
         strength = np.clip((self.score[drawn] - self.span[0]) / (self.span[1] - self.span[0]), 0, 1)
         pointed = self.pointed if self.pointed != self.row else -1
         return SearchRecord(
@@ -261,7 +261,7 @@ class SearchExplorer(Explorer):
             "" if pointed < 0 else described(self.table, pointed),
             {self.names.index(k): v for k, v in self.ranges.items()},
             " and ".join(f"{k} from {self.axes[k].between(*v)}" for k, v in self.ranges.items()),
-            {c: span(self.axes[c].place[self.kept]) for c in self.parameters}, {way: self._map(way).top(x, y) for way in ("best", "mean")},
+            spans(self.axes, self.parameters, self.kept), {way: self._map(way).top(x, y) for way in ("best", "mean")},
             self.names.index(self.axis))
 
     # ── wire ──
@@ -269,7 +269,7 @@ class SearchExplorer(Explorer):
     def controls(self):
         words = {c: enumerate(self.axes[c].labels) for c in self.parameters}
         levels = {(): "nothing"} | {(c, i): f"{c} {w}" for c in words for i, w in words[c]}
-        return [Player("rank", len(self.table) - 1, "rank (0: best)", interval=700), Choice("x", self.parameters, "across"),
+        return [Player("rank", len(self.table) - 1, "rank (0: best)", 700), Choice("x", self.parameters, "across"),
                 Choice("y", self.parameters, "up"), Choice("reduce", ["best", "mean"], "cells show the"),
                 Choice("hold", levels, "hold"), Choice("axis", self.names, "keep a range of"),
                 Slider("low", 0, 1, 0.02, "from"), Slider("high", 0, 1, 0.02, "to"), Button("keep_all", "keep all")]

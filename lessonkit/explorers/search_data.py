@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RESULTS', 'SHOWN', 'OFFER', 'PULL', 'parameters_of', 'checked', 'shown', 'Axis', 'CellMap', 'cell_map', 'spread',
-           'SearchRecord', 'described', 'free_parameter', 'shared', 'sentence']
+           'spans', 'SearchRecord', 'described', 'free_parameter', 'shared', 'sentence']
 
 # %% ../../nbs/explorers/search_data.ipynb #xv-imports
 from dataclasses import dataclass
@@ -162,6 +162,16 @@ def spread(places: np.ndarray, most: int = 6, room: float = 0.05) -> np.ndarray:
             wide = room * n / counts.max()
             out[lines[np.argsort(beside[lines], kind="stable")], j] += np.linspace(-wide, wide, n) if n > 1 else 0
     return out
+
+
+def spans(
+    axes: dict,  # name: `Axis`
+    parameters: list[str],
+    kept: np.ndarray,  # (n,) bool
+) -> dict:  # name: (low, high), places from 0 to 1
+    "From where to where kept settings lie on each parameter's axis."
+    places = {c: axes[c].place[kept] for c in parameters}
+    return {c: (float(v.min()), float(v.max())) if len(v) else (0.0, 0.0) for c, v in places.items()}
 
 # %% ../../nbs/explorers/search_data.ipynb #xv-record
 SHOWN = 9  # lines of the card at most

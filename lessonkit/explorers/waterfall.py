@@ -103,9 +103,9 @@ def draw_tried(r, s, box):
     hi = max(hi, lo + least)
     pad, ends = 0.1 * ((hi - lo) or 1.0), [v for v in (*r.tried[[0, -1]], r.value) if np.isfinite(v)]
     side = 0.5 if r.level else 0.02 * ((max(ends) - min(ends)) or 1.0)
-    p = Panel(s, "tried", box, (min(ends) - side, max(ends) + side), (lo - 2 * pad, hi + pad), xticks=r.ticks, left=48, yticks=ticks(lo, hi, 4),
-              title=f"If {r.names[r.chosen]} were …", note="foot: half, 9 in 10 rows" * bool(r.middle),
-              ylabel="the prediction")
+    p = Panel(s, "tried", box, (min(ends) - side, max(ends) + side), (lo - 2 * pad, hi + pad), xticks=r.ticks, left=48,
+              yticks=ticks(lo, hi, 4), title=f"If {r.names[r.chosen]} were …",
+              note="foot: half, 9 in 10 rows" * bool(r.middle), ylabel="the prediction")
     for i, ink in ((0, "line"), (1, "muted")):
         if r.middle: p.bars([lo - 1.5 * pad], [r.middle[4 - i]], base=r.middle[i], thick=0.4 * pad, flat=True, ink=ink)
     if r.middle: p.points([[r.middle[2], lo - 1.5 * pad]], size=8, ink="fg")

@@ -148,7 +148,8 @@ class ForestRows:
     ) -> tuple:  # of 5 numbers; empty where they stand for words, or are all missing
         "Where the rows lie: the quantiles that hold nine in ten of them, and half."
         v = self._known(name)
-        return () if name in self.levels or not len(v) else tuple(np.quantile(v, [0.05, 0.25, 0.5, 0.75, 0.95]).tolist())
+        if name in self.levels or not len(v): return ()
+        return tuple(np.quantile(v, [0.05, 0.25, 0.5, 0.75, 0.95]).tolist())
 
     def _known(self, name):
         v = self.x[:, self.names.index(name)]
