@@ -71,7 +71,7 @@ def view(
 
 def draw_time(r, s, name, box, ends, log="", note="", xticks=False) -> Panel:
     "A panel over the way from 0 to 1: its joints, and the position at which it is read."
-    p = Panel(s, name.lower(), box, (-.02, 1.02), ends, log=log, title=name, note=note, xticks=xticks, left=56, right=14)
+    p = Panel(s, name.lower(), box, (-.02, 1.02), ends, log, title=name, note=note, xticks=xticks, left=56, right=14)
     for j in r.rate.joints: p.upright(j, ink="line", dash=[3, 3])
     p.zone(f"time-{name.lower()}", drag=True, cursor="ew-resize")
     return p.upright(r.position, key="now")
