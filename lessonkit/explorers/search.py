@@ -323,10 +323,10 @@ class SearchExplorer(Explorer):
 
     def on_drag(self, id, x, y):
         name, place = self._grip(id, x, y)
-        if self._anchor is None:  # the end of a range is a grip: the other end stays
-            low, high = self.ranges.get(name, (0.0, 1.0))
-            self._anchor = high if id == "grip" or abs(place - low) < .06 else low if abs(place - high) < .06 else place
-        low, high = sorted((self._anchor, place))
+        low, high = self.ranges.get(name, (0.0, 1.0))
+        if self._anchor is None and id != "grip":  # the end of a range is a ring, too: the other end stays
+            self._anchor = high if abs(place - low) < 0.06 else low if abs(place - high) < 0.06 else place
+        low, high = (min(place, high - 0.02), high) if id == "grip" else sorted((self._anchor, place))
         if high - low < 0.01: return
         with self.at_once():
             self.axis = name
@@ -335,7 +335,7 @@ class SearchExplorer(Explorer):
     def on_drop(self, id, x, y):
         self.on_drag(id, x, y)
         (name, place), start, self._anchor = self._grip(id, x, y), self._anchor, None
-        if abs(place - start) >= 0.01: return
+        if start is None or abs(place - start) >= 0.01: return
         with self.at_once():  # a press alone takes the range back
             self.axis = name
             self._keep(name, 0, 1)
