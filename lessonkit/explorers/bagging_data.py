@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MOST', 'SIDE', 'SMALL', 'TwoColumns', 'two_columns', 'own_forest', 'FittedForest', 'with_draws', 'with_new_draw',
-           'encode', 'fresh_forest', 'refitted', 'BaggingRecord']
+           'encode', 'fresh_forest', 'refitted', 'BaggingRecord', 'sentence']
 
 # %% ../../nbs/explorers/bagging_data.ipynb #xd-imports
 from copy import copy, deepcopy
@@ -222,7 +222,7 @@ class FittedForest:
         "What tree i asks of a point of the plane, and what it says."
         asked = self.questions(i, self.data.row(point))
         if len(asked) > 4: asked = [*asked[:2], f"… {len(asked) - 3} more …", asked[-1]]
-        return [f"Tree {i} asks at the cross:", *asked, f"and says {self.data.say(self.ask(point)[i])}"]
+        return [f"Tree {i + 1} asks at the cross:", *asked, f"and says {self.data.say(self.ask(point)[i])}"]
 
     def thumbnails(self, first: int, n: int) -> list[np.ndarray]:  # (SMALL / 2, SMALL / 2) uint8 each
         "Small pictures of `n` trees."
@@ -302,7 +302,7 @@ class BaggingRecord:
     data: TwoColumns
     about: str  # the kind and its settings
     k: int
-    tree: int  # −1: the average
+    tree: int  # counted from 1; 0: the average
     n: int  # trees in all
     point: tuple[float, float]
     maps: tuple  # (title, note, codes) for each map: one, or three side by side
@@ -322,3 +322,21 @@ class BaggingRecord:
     top_class = property(lambda self: int(self.answers[: self.k].mean(0).argmax()))
     colors = property(lambda r: class_shades(r.n_classes) if r.n_classes else (*ramp("cividis", 255), PAGES_NOTHING))
     key_rows = property(lambda self: (self.n_classes + 1) // 2 + 1 if self.n_classes else 2)
+
+# %% ../../nbs/explorers/bagging_data.ipynb #xd-sentence
+def sentence(r: BaggingRecord) -> str:
+    "The forest's answer at the cross, how far its trees differ, the error out of the bag."
+    answers, c = r.answers[: r.k], r.top_class
+    trees = f"the first {r.k} of {r.n} trees ({r.about}) give" if r.k > 1 else f"the first tree ({r.about}) gives"
+    text = f"At {r.data.place(r.point)}, {trees} "
+    if r.n_classes:
+        votes = int((answers.argmax(1) == c).sum())
+        text += f"class {r.data.labels[c]} {answers.mean(0)[c]:.0%} on average; {votes} of {r.k} would vote for it."
+    else: text += f"{number(answers.mean())} on average; they differ by ±{number(answers.std(), 2)}."
+    if r.curve is not None and np.isfinite(error := r.curve[r.k - 1]):
+        text += f" Out of the bag, {error:.1%} are wrong." if r.n_classes else (
+            f" The squared error out of the bag is {error:.3g}.")
+    if r.tree:
+        text += f" Tree {r.tree} has {len(r.boxes):,} rectangles here and says {r.data.say(r.answers[r.tree - 1])};"
+        text += f" {(r.times == 0).sum()} of {len(r.times)} rows are out of its bag."
+    return text + r.pointed

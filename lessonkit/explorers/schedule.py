@@ -53,11 +53,11 @@ def view(
     s = Scene(width, 480 if width >= NARROW else 540)
     above, middle, below = rows((0, 0, width, s.height), .5, .2, .3, gap=14)
     log = "y" if r.log_axis and r.limits[0] > 0 else ""
-    rate = draw_time(r, s, "rate", above, r.limits, log=log, note=str(r.rate))
+    rate = draw_time(r, s, "Rate", above, r.limits, log=log, note=str(r.rate))
     draw_curve(r, rate, r.curves[0], r.rate(r.position), "focus")
     now, ends = r.momenta(r.position), (-.06, 1.04)
     if np.ptp(r.curves[1][1]): ends = max(-.06, np.floor(r.curves[1][1].min() * 10 - 1.5) / 10), 1.04
-    momentum = draw_time(r, s, "momentum", middle, ends, note=str(r.momenta))
+    momentum = draw_time(r, s, "Momentum", middle, ends, note=str(r.momenta))
     draw_curve(r, momentum, r.curves[1], now, "class2")
     for k in r.knots:
         other = k.id.startswith("momentum")
@@ -71,23 +71,23 @@ def view(
 
 def draw_time(r, s, name, box, ends, log="", note="", xticks=False) -> Panel:
     "A panel over the way from 0 to 1: its joints, and the position at which it is read."
-    p = Panel(s, name, box, (-.02, 1.02), ends, log=log, title=name, note=note, xticks=xticks, left=56, right=14)
+    p = Panel(s, name.lower(), box, (-.02, 1.02), ends, log, title=name, note=note, xticks=xticks, left=56, right=14)
     for j in r.rate.joints: p.upright(j, ink="line", dash=[3, 3])
-    p.zone(f"time-{name}", drag=True, cursor="ew-resize")
+    p.zone(f"time-{name.lower()}", drag=True, cursor="ew-resize")
     return p.upright(r.position, key="now")
 
 
 def draw_curve(r, p, curve, now, ink):
     "A schedule, and the value where it is read."
-    p.line(np.stack(curve, 1), ink=ink, width=2.5)
-    p.points([[r.position, now]], size=9, key="here", cut=True)
+    p.area(curve[0], p.y[0], curve[1], ink="focus-tint" if ink == "focus" else "class2-pale")
+    p.line(np.stack(curve, 1), ink=ink, width=2.5).points([[r.position, now]], size=9, key="here", cut=True)
     if not p.ylog or now > 0:
         p.label((r.position, now), f"{now:.3g}", size=13, weight="bold", gap=12, clear=np.stack(curve, 1))
 
 
 def draw_loss(r, s, box):
     "The loss of the last two runs."
-    note, joints = "no run yet", [(0, "0 %"), (1, "100 %"), *((j, percent(j)) for j in r.rate.joints)]
+    note, joints = "none yet: press “run it”", [(0, "0 %"), (1, "100 %"), *((j, percent(j)) for j in r.rate.joints)]
     if r.runs:
         ends = [f"{run.history.loss.iloc[-1]:.3g}" for run in r.runs]
         note = ("this schedule: " if r.fresh else "another schedule's: ") + ends[-1]
@@ -96,7 +96,7 @@ def draw_loss(r, s, box):
     for at, word in joints:  # the ends first
         if all(abs(at - k) * s.width > 62 for k, _ in kept): kept.append((at, word))
     lowest = min((np.nanmin(run.history.loss, initial=1) for run in r.runs), default=1)
-    p = draw_time(r, s, "loss", box, (min(.05, max(lowest / 1.2, 1e-4)), 3), "y", note, sorted(kept))
+    p = draw_time(r, s, "Loss", box, (min(.05, max(lowest / 1.2, 1e-4)), 3), "y", note, sorted(kept))
     for i, run in enumerate(r.runs):
         last = i == len(r.runs) - 1
         x = (np.arange(len(run.history)) + 1) / r.n_step
@@ -111,7 +111,7 @@ class ScheduleExplorer(Explorer):
     Chosen state: `kind`, `lr` and the shape's other parameters, `step`; to be read: `position`, `schedule`, `code`,
     `history`. Choosing a kind puts `lr` and momentum where the small network trains well."""
 
-    title, lesson, hint = "The rate as a function of position", "05_schedules", "drag a knot of the curve"
+    title, lesson, hint = "How large a step, and when?", "05_schedules", "drag a knot of the curve"
     about = "A schedule says how large the steps are, from the first to the last. Dashed lines are where pieces meet."
     watch = ("kind", "lr", "lr_min", "n_cycle", "cycle_mult", "decay", "pct_start", "div", "div_final", "cut_frac",
              "ratio", "momentum", "momentum_low", "log_axis", "step")

@@ -112,7 +112,7 @@ def draw_losses(r, s, box):
 class SGDExplorer(Explorer):
     "How a line is fitted, step by step. Chosen state: `rate`, `momentum`, `optimizer`, `step`, `start`, `compare`."
 
-    title, lesson, hint = "A line learns", "01_sgd", "drag the ring to start elsewhere"
+    title, lesson, hint = "How does a line learn?", "01_sgd", "press ▶, or drag the ring"
     about = ("Each point of the map is a line, and its color is that line's loss. An optimizer walks from the "
              "ring towards the lowest place.")
     watch, along = ("rate", "momentum", "optimizer", "step", "start", "compare", "pointed"), "step"

@@ -160,7 +160,7 @@ CLASSES = ("cat", "dog", "bird", "fish", "boat")
 class SoftmaxExplorer(Explorer):
     "What activations become. Chosen state: `activations`, `target`, `present`, `mode`, `temperature`, `selected`."
 
-    title, lesson, hint = "Activations, probabilities, loss and gradient", "02_losses", "drag a knob"
+    title, lesson, hint = "How do activations become probabilities, and a loss?", "02_losses", "drag a knob"
     about = ("A row is a class: what the network gave, the probability it becomes, what it costs, "
              "and which way the loss pushes. Outlines show the other of softmax and sigmoid.")
     watch = ("activations", "target", "present", "mode", "temperature", "selected", "activation")

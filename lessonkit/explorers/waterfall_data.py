@@ -69,6 +69,7 @@ class WaterfallRecord:
     ticks: tuple | bool  # of its axis
     tried: np.ndarray  # (m,) values of it
     answers: np.ndarray  # (m,) what the forest would say
+    middle: tuple  # quantiles .05, .25, .5, .75 and .95 of the column; empty for words
     reach: tuple[float, float]  # how far the bars get, whichever of these values is taken
     ladder: np.ndarray  # (at most 430,) predictions of all rows, sorted
     n: int  # rows
@@ -140,6 +141,15 @@ class ForestRows:
         step = 10.0 ** np.floor(np.log10((high - low) / 50))  # 50 to 500 steps over the range
         if (v == v.round()).all(): step = max(step, 1.0)
         return float(np.floor(low / step) * step), float(np.ceil(high / step) * step), float(step)
+
+    def middle(
+        self,
+        name: str,  # a column
+    ) -> tuple:  # of 5 numbers; empty where they stand for words, or are all missing
+        "Where the rows lie: the quantiles that hold nine in ten of them, and half."
+        v = self._known(name)
+        if name in self.levels or not len(v): return ()
+        return tuple(np.quantile(v, [0.05, 0.25, 0.5, 0.75, 0.95]).tolist())
 
     def _known(self, name):
         v = self.x[:, self.names.index(name)]

@@ -97,7 +97,7 @@ def ink(
 # %% ../../nbs/widgets/palette.ipynb #palette-ramp
 @cache
 def ramp(
-    name: str,  # 'cividis', from low to high; or 'signed', from −1 over nothing to +1
+    name: str,  # 'cividis', from low to high; 'signed', from −1 over nothing to +1; 'spread', from nothing up
     n: int = 256,  # colors
     strength: float = 1.0,  # less mixes them with the page, so that a line stands out on them
 ) -> tuple[tuple[str, str], ...]:  # (on a light page, on a dark page), low first
@@ -111,7 +111,10 @@ def ramp(
         u = np.abs(2 * t - 1)[:, None] ** 0.8
         ends = [np.where((t > 0.5)[:, None], _rgb(INKS["up"][i]), _rgb(INKS["down"][i])) for i in (0, 1)]
         both = [(1 - u) * _rgb(zero) + u * end for zero, end in zip(("#f0f0f0", "#2c3036"), ends)]
-    else: raise ValueError(f"name={name!r}: take 'cividis' or 'signed'")
+    elif name == "spread":
+        both = [(1 - t[:, None]) * _rgb(low) + t[:, None] * _rgb(high)
+                for low, high in (("#f0f0f0", "#3b0f70"), ("#2c3036", "#e2b6ff"))]
+    else: raise ValueError(f"name={name!r}: take 'cividis', 'signed' or 'spread'")
     mixed = [strength * c + (1 - strength) * _rgb(PAGES[i][0]) for i, c in enumerate(both)]
     return tuple((_hex(a), _hex(b)) for a, b in zip(*mixed))
 

@@ -145,7 +145,7 @@ EDGES = {
     "augment: long names": lambda: views([f"{LONG[i:]} {i}" for i in range(12)], n_views=7),
     "augment: two classes, nobody knows which, one of them without a name": lambda: views(["", "b"], n_views=1),
     "augment: sixteen views, all changes": lambda: views(n_views=16, cutout=20, rotate=90, zoom=1, shift=.4, light=1),
-    "bagging: a hundredth tree": lambda: bagging(n_trees=100, tree=99, k=100),
+    "bagging: a hundredth tree": lambda: bagging(n_trees=100, tree=100, k=100),
     "bagging: a long name of a column": lambda: bagging(names=(LONG, LONG + "!")),
     "bagging: long names of classes": lambda: bagging(np.array([f"{i} {LONG}" for i in SORT])),
     "bagging: eight classes": lambda: bagging(np.array([f"{LONG[i % 8:]}" for i in range(60)])),

@@ -195,7 +195,7 @@ def test_frames_play_at_the_live_pace_in_a_layout_that_fits(offline, width):
     e.close()
 
 
-OFFERED = "click", "drag", "“try", "Train two"
+OFFERED = "click", "drag", "Pull", "pull", "“try", "Train two"
 
 
 @pytest.mark.parametrize("row", [r for r in ROWS if r.name in ("bptt", "bagging", "waterfall", "search", "lr-finder")],
