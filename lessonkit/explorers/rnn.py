@@ -142,11 +142,11 @@ def draw_states(r, s, box, left, right):
     "Each net's numbers as colors, a row for a number, with a key."
     (x, y, w, h), title = box, "What does it remember?"
     heading(s, y, title)
-    begin = text_width(title, 14, "bold") + 28
-    key = Panel(s, "key", (begin, y + 4, 72, 12), (0, 12), (0, 1), xticks=False, yticks=False, frame=False)
+    begin, wide = text_width(title, 14, "bold") + 24, 72 if left > 60 else 48
+    key = Panel(s, "key", (begin, y + 4, wide, 12), (0, 12), (0, 1), xticks=False, yticks=False, frame=False)
     key.boxes(np.arange(12), np.zeros(12), np.arange(1, 13), np.ones(12), key="shades",
               fill=[f"signed:{i / 5.5 - 1:.2f}" for i in range(12)])
-    s.text([[begin - 8, y + 10], [begin + 80, y + 10]], ["−", "+"], size=13, ink="muted")
+    s.text([[begin - 8, y + 10], [begin + wide + 8, y + 10]], ["−", "+"], size=13, ink="muted")
     note = "a row is one number of its state; the scale is under each name"
     if begin + 100 + text_width(note) < w: s.text([[begin + 100, y + 10]], note, ink="muted", align="left")
     strip = (h - 22) / len(r.readings)
