@@ -103,20 +103,20 @@ def inks_of(r, at) -> list[str]:
 def draw_unit(r, s, box, left, right, span):
     "What the chosen unit does along the sentence, and how well that goes with the event."
     at, v, gate = seen(r, span), r.values[r.rank], r.part in GATES
-    most = 1.0 if gate else max(float(np.abs(v).max()), 1e-3)
+    low, high = (0.0, 1.0) if gate else (min(float(v.min()), 0.0), max(float(v.max()), 1e-3))
     graded = len(np.unique(r.there)) > 2
     heading(s, 0, f"Does unit {r.units[r.rank]} follow {named(r.event)}?",
             f"{r.part_name}, layer {r.layer}; orange: {r.event}{', its later half' * graded}")
-    p = track(s, "unit", box, left, right, span, (0 if gate else -1.2 * most, 1.2 * most))
+    p = track(s, "unit", box, left, right, span, (1.2 * low, 1.2 * high))
     p.bars(at + .5, v[at], thick=.78, ink=inks_of(r, at), key="now", ids=at)
-    ends = [(1, "open"), (0, "shut")] if gate else [(u, number(u, 2)) for u in (most, 0, -most)]
-    for u, words in ends:
-        p.across(u, ink="line", dash=())
-        p.text([[span[0], u]], words, ink="muted", align="right", dx=-8, dy=-6 if gate and not u else 0)
+    ends = [(1, "open"), (0, "shut")] if gate else [(u, number(u, 2)) for u in (high, 0, low)
+                                                    if not u or abs(u) > .2 * (high - low)]
+    for u, words in dict(ends).items():
+        p.across(u, ink="line", dash=()).text([[span[0], u]], words, ink="muted", align="right", dx=-8, dy=-6 * (not u))
     p.upright(r.step + .5, key="cursor")
     p.points([[r.step + .5, v[r.step]]], size=15, ink="page", stroke="fg", width=2.5, key="ring", cut=True)
     p.zone("unit", drag=True)
-    p.handle("step", (r.step + .5, .6 * most), axis="x", label="the letter read last", step=(1, 0),
+    p.handle("step", (r.step + .5, .6 * high), axis="x", label="the letter read last", step=(1, 0),
              value=f"letter {r.step + 1} of {len(r.letters)}")
     said = ["correlation", f"luck alone: {r.luck:.2f}"] if right > 90 else [f"luck {r.luck:.2f}"]
     if r.happens: verdict(s, box, right, signed(r.r[r.rank]), *said)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TRAINED', 'MOST', 'INKS', 'LOW', 'HIGH', 'view', 'heading', 'track', 'letter_size', 'draw_letters', 'draw_gradient',
-           'draw_names', 'draw_guesses', 'draw_states', 'sentence', 'RNNExplorer']
+           'draw_names', 'draw_guesses', 'draw_states', 'ten', 'sentence', 'RNNExplorer']
 
 # %% ../../nbs/explorers/rnn.ipynb #xr-imports
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ def view(
 ) -> Scene:
     "The phrase; the gradient on its way back; what each net expects; what each remembers."
     wide, n = width >= NARROW, len(r.readings)
-    left, right, curves, row, strip = (112, 64, 176, 23, 38) if wide else (60, 40, 150, 22, 34)
+    left, right, curves, row, strip = (112, 64, 176, 23, 38) if wide else (62, 40, 150, 22, 34)
     guesses = 34 + curves + 16
     states = guesses + 22 + n * row + 14
     s = Scene(width, states + 22 + n * strip + 4)
@@ -75,7 +75,7 @@ def draw_letters(r, s, box, left, right):
     words = ["fg" if i <= r.step else "muted" for i in range(len(r.letters))]
     p.tokens([list(r.letters)], [["focus-tint" if i == r.step else "none" for i in range(len(words))]],
              [["fg" if i == r.step else w for i, w in enumerate(words)]], size=letter_size(p))
-    p.text([[0, .5]], "they read" if left > 60 else "read", ink="muted", align="right", dx=-10)
+    p.text([[0, .5]], "they read" if left > 62 else "read", ink="muted", align="right", dx=-10)
     p.zone("letters", drag=True, cursor="pointer")
 
 
@@ -84,16 +84,15 @@ def draw_gradient(r, s, box, left, right):
     all_norms = np.concatenate(list(r.norms.values()))
     highest, smallest = (f(all_norms[np.isfinite(all_norms) & (all_norms > 0)], initial=1) for f in (np.max, np.min))
     top = HIGH if highest < HIGH else 10.0 ** min(np.ceil(np.log10(highest)) + 1, 30)
-    low, wide = next((v for v in (1e-4, 1e-8) if smallest > v), LOW), left > 60
-    heading(s, box[1], "How far back does it teach?", "the gradient of the answer at the line, at each letter before", "its gradient",
-            end="log scale")
+    low, wide = next((v for v in (1e-4, 1e-8) if smallest > v), LOW), left > 62
+    heading(s, box[1], "How far back does it teach?", "the gradient of the answer at the line, at each letter before",
+            "its gradient", end="log scale")
     x, y, w, h = box
     p = track(r, s, "gradient", (x, y + 22, w, h - 22), left, right, (low, top), log="y")
     for v in ticks(low, top, 4, log=True):
         p.across(v, ink="line", dash=())
-        power = "10" + str(round(np.log10(v))).replace("-", "−").translate(RAISED)
-        p.text([[p.x[1], v]], number(v, 1) if .01 <= v <= 10 else power, ink="muted", align="left", dx=8 if wide else 4, size=12 if wide else 11,
-               dy=7 if v == top else -6 if v == low else 0)
+        p.text([[p.x[1], v]], number(v, 1) if .01 <= v <= 10 else ten(round(np.log10(v))), ink="muted", align="left",
+               dx=8 if wide else 4, size=12 if wide else 11, dy=7 if v == top else -6 if v == low else 0)
     names = []
     for i, (name, norms) in enumerate(r.norms.items()):
         seen, chosen = np.clip(np.nan_to_num(norms, nan=top, posinf=top), low, top), name == r.kind
@@ -131,9 +130,9 @@ def draw_guesses(r, s, box, left, right):
         p.boxes(at, 0 * at + i, at + 1, 0 * at + i + 1, fill=[f"{ink}-tint" if k else "panel" for k in known], inset=.5)
         p.text([[j + .5, i + .5] for j in at], [r.symbols[g] for g in reading.guess], font="mono", size=letter_size(p),
                ink=["fg" if k else "muted" for k in known])
-        p.text([[0, i + .5]], name, ink=f"{ink}-text", align="right", dx=-8, max_width=left - 10, weight=chosen)
-        p.text([[p.x[1], i + .5]], percent(reading.right[r.step]), ink=f"{ink}-text", align="left", weight=chosen,
-               dx=8 if right > 40 else 5, max_width=right - 5)
+        how = dict(ink=f"{ink}-text", size=12 if right > 40 else 11)
+        p.text([[0, i + .5]], name, align="right", dx=-8, max_width=left - 8, weight=chosen, **how)
+        p.text([[p.x[1], i + .5]], percent(reading.right[r.step]), align="left", dx=8 if right > 40 else 3, **how)
         p.zone(f"guess-{name}", (0, len(known), i, i + 1), click=True)
     p.boxes([r.step], [0], [r.step + 1], [n], stroke="fg", width=1.5, key="step")
 
@@ -142,7 +141,7 @@ def draw_states(r, s, box, left, right):
     "Each net's numbers as colors, a row for a number, with a key."
     (x, y, w, h), title = box, "What does it remember?"
     heading(s, y, title)
-    begin, wide = text_width(title, 14, "bold") + 24, 72 if left > 60 else 48
+    begin, wide = text_width(title, 14, "bold") + 24, 72 if left > 62 else 48
     key = Panel(s, "key", (begin, y + 4, wide, 12), (0, 12), (0, 1), xticks=False, yticks=False, frame=False)
     key.boxes(np.arange(12), np.zeros(12), np.arange(1, 13), np.ones(12), key="shades",
               fill=[f"signed:{i / 5.5 - 1:.2f}" for i in range(12)])
@@ -158,10 +157,16 @@ def draw_states(r, s, box, left, right):
         p.boxes([r.step], [0], [r.step + 1], [units], stroke="fg", width=1.5, key="step")
         if name == r.kind: p.boxes([0], [0], [p.x[1]], [units], stroke="focus", width=2.5, key="chosen")
         p.zone(f"net-{name}", (0, n, units, 0), click=True, hover=True)
-        how = dict(align="right", dx=-8, max_width=left - 10)
+        how, power = dict(align="right", dx=-8, max_width=left - 8), int(np.log10(most))
         p.text([[0, units * .27]], name, ink=f"{INKS[i % len(INKS)]}-text", **how,
-               weight="bold" if name == r.kind else "normal")
-        p.text([[0, units * .76]], f"±{number(most, 2)}", ink="muted", size=11, **how)
+               weight="bold" if name == r.kind else "normal", size=12 if right > 40 else 11)
+        scale = number(most, 2) if most < 1e4 else f"{number(most / 10.0**power, 2)}·{ten(power)}"
+        p.text([[0, units * .76]], f"±{scale}", ink="muted", size=11, **how)
+
+
+def ten(power: int) -> str:
+    "A power of ten, written short."
+    return "10" + str(power).replace("-", "−").translate(RAISED)
 
 # %% ../../nbs/explorers/rnn.ipynb #xr-sentence
 def sentence(r: RNNRecord) -> str:
