@@ -130,7 +130,7 @@ ROWS = [
     Row("evidence", EVIDENCE, control="word"),
     Row("writing", "from lessonkit.explorers.generation import GenerationExplorer\nGenerationExplorer()",
         control="written", hover=False),
-    Row("gates", "from lessonkit.explorers.gates import GateExplorer\nGateExplorer(step=20)", control="answer",
+    Row("gates", "from lessonkit.explorers.gates import GateExplorer\nGateExplorer(step=20)", control="letter",
         hover=False),
     Row("network", NETWORK + "NetworkExplorer(step=60)", control="step", hover=False),
     Row("augment", AUGMENT, control="draw"),

@@ -12,12 +12,12 @@ import numpy as np
 import traitlets as T
 
 from ..bptt import LMBatches, order_losses, random_edges, torn
-from .stream import (GUTTER, ROWS, UNTRAINED, BPTTRecord, Stream, draw_matrix, draw_pair, dropped,
-                                        in_matrix, in_pair)
+from .stream import (GUTTER, ROWS, UNTRAINED, BPTTRecord, Stream, draw_batch, draw_matrix, dropped,
+                                        fitting, in_matrix, in_pair)
 from ..widgets.controls import Button, Field, Player, Slider, Toggle
 from ..widgets.explorer import Chip, Explorer
 from ..widgets.keys import moving, stepping
-from ..widgets.panel import NARROW, Panel, columns, rows
+from ..widgets.panel import NARROW, Panel, rows
 from ..widgets.scene import Scene, text_width
 
 # %% ../../nbs/explorers/bptt.ipynb #xb-view
@@ -26,18 +26,17 @@ def view(
     width: float,  # px
 ) -> Scene:
     "The stream; the cuts along a row; rows × time; the pair (x, y); the losses."
-    s = Scene(width, 528 if width >= NARROW else 692 if r.losses is not None else 536)
-    page, n_rows = (0, 0, width, s.height), min(r.batches.bs, ROWS)
+    s = Scene(width, 534 if width >= NARROW else 696 if r.losses is not None else 542)
+    page, n_rows = (0, 0, width, s.height - 6), min(r.batches.bs, ROWS)
     if width >= NARROW:
         stream, cuts, matrix, below = rows(page, 46, 56, 228, 1, gap=22)
-        x, y, losses = columns(below, .31, .31, .38, gap=20)
     else:
         stream, cuts, matrix, below, losses = rows(page, 46, 56, 228, 134, 1, gap=22)
-        x, y = columns(below, .5, .5, gap=16)
     draw_stream(r, s, stream)
     draw_cuts(r, s, cuts)
     draw_matrix(r, s, matrix, n_rows)
-    for name, box in (("x", x), ("y", y)): draw_pair(r, s, name, box, n_rows, *in_pair(r, width))
+    end = draw_batch(r, s, below, n_rows) + 36
+    if width >= NARROW: losses = (end, below[1], width - end, below[3])
     if r.losses is not None: draw_losses(r, s, losses)
     return s
 
@@ -47,7 +46,8 @@ def draw_stream(r, s, box):
     b, (start, stop), many = r.batches, r.span, "row" if r.batches.bs == 1 else "rows"
     used, n = b.bs * b.row_len, len(r.stream.ids)
     tail = max(b.n_dropped, .006 * n) if b.n_dropped else 0
-    note = f"{n:,} tokens in {b.bs} {many} of {b.row_len:,}; {dropped(b.n_dropped)}"
+    short, room = f"{n:,} tokens in {b.bs} {many}", box[2] - text_width("The stream", 14, "bold") - 12
+    note = fitting(room, f"{short} of {b.row_len:,}; {dropped(b.n_dropped)}", f"{short} of {b.row_len:,}", short)
     p = Panel(s, "stream", box, (0, used + tail), (0, 1), title="The stream", note=note, xticks=False, yticks=False,
               left=GUTTER, right=8)
     row = np.arange(b.bs) * b.row_len
@@ -69,7 +69,7 @@ def draw_cuts(r, s, box):
     n = min(b.row_len, max(14 * b.bptt, 70))
     lo = int(np.clip((start + stop - n) // 2, 0, b.row_len - n))
     same = "other cuts each epoch" if b.random_bptt else "the same in every epoch"
-    note = f"{same} · columns {lo:,} to {lo + n:,} of a row"
+    note = fitting(box[2] - 82, f"{same} · columns {lo:,} to {lo + n:,} of a row", same)
     p = Panel(s, "cuts", box, (lo, lo + n), (2, 0), title="The cuts", note=note, xticks=False, left=GUTTER,
               yticks=[(i + .5, f"epoch {r.epoch + i}") for i in (0, 1)], frame=False)
     for i, edges in enumerate((b.edges, r.next_edges)):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PARTS', 'GATES', 'EVENTS', 'ROWS', 'COLS', 'SETTLE', 'since', 'inside', 'Followers', 'Study', 'GateReading',
-           'read_gates']
+           'read_gates', 'GateRecord']
 
 # %% ../../nbs/explorers/gates_data.ipynb #xg-imports
 from dataclasses import dataclass
@@ -129,3 +129,33 @@ def read_gates(
     [slopes] = torch.autograd.grad(answers, e, torch.eye(len(ids)).to(answers), is_grads_batched=True)
     kept = tuple({k: v[0].detach().numpy() for k, v in layer.items()} for layer in layers)
     return GateReading(kept, log_p.detach().exp().numpy(), slopes[:, 0].norm(dim=-1).numpy())
+
+# %% ../../nbs/explorers/gates_data.ipynb #xg-record
+@dataclass(frozen=True)
+class GateRecord:
+    "A state of the explorer; the sentence has T letters."
+
+    look: str  # a name of `LOOKS`: what the picture is about
+    letters: tuple[str, ...]  # (T,) as they are drawn
+    there: np.ndarray  # (T,) how much of the event there is at each letter, 0 to 1
+    values: np.ndarray  # (n, T) of the units shown
+    units: tuple[int, ...]  # (n,) which they are, the best first
+    r: tuple[float, ...]  # (n,) how well they follow the event, −1 to 1
+    luck: float  # what the best of all units reaches by luck
+    happens: bool  # whether the event occurs in the text that they were ranked on
+    event: str
+    part: str  # of the layer, 'f'
+    part_name: str  # 'forget gate f'
+    layer: int  # counted from 1
+    n_layers: int
+    n_units: int
+    rank: int  # the chosen unit, a row of `values`
+    step: int  # the chosen answer: the one after this letter
+    share: np.ndarray  # (step + 1,) the gradient of that answer at each letter, the largest is 1
+    p: np.ndarray  # (n_symbols,) what is expected after the letter
+    symbols: tuple[str, ...]  # as they are drawn
+
+    @property
+    def next(self) -> str:
+        "The letter that follows the chosen one; '' after the last."
+        return self.letters[self.step + 1] if self.step + 1 < len(self.letters) else ""

@@ -16,13 +16,13 @@ import traitlets as T
 
 from ..course.nets import CharNet
 from .generation_data import (ODD, RARE, character_net, circle, drawn_as, fits_page, for_page, luck,
-                                                 numbers_of, percent, pick, shares, spoken, sureness, surprises)
+                                                 numbers_of, percent, pick, places, shares, spoken, sureness, surprises)
 from ..gates import distribution
 from ..widgets.controls import Button, Player, Slider, Words
 from ..widgets.explorer import Chip, Explorer
 from ..widgets.keys import stepping
 from ..widgets.panel import NARROW, Panel
-from ..widgets.scene import Scene
+from ..widgets.scene import Scene, text_width
 
 # %% ../../nbs/explorers/generation.ipynb #ge-record
 MOST, LONGEST, BARS = 200, 48, 10  # letters that are written; letters of a beginning; of the likeliest, drawn as bars
@@ -62,7 +62,7 @@ def view(
     "The text, the bars of the next letter, and the line on which luck falls."
     wide = width >= NARROW
     cols = int(width // (13 if wide else 11.5))
-    lines = 2 * -(-(len(r.letters) + 1) // (2 * cols))  # those in use, in steps of 2
+    lines = 2 * -(-(places(r.letters, cols)[-1][0] + 1) // 2)  # those in use, in steps of 2
     text, bars, line = 24 + 22 * lines + 4, (200 if wide else 180), 62
     s = Scene(width, text + bars + line + 28)
     draw_bars(r, s, (0.0, text + 10.0, width, bars - 20.0), wide)  # first: the hint stands there
@@ -73,53 +73,56 @@ def view(
 
 def draw_text(r, s, box, cols, lines):
     "The text in cells, letters that the net did not expect marked; the cursor."
-    p = Panel(s, "text", box, (0, cols), (lines, 0), title="The text", xticks=False, yticks=False, frame=False,
-              note=f"marked: under {100 * ODD:.0f} % and under {100 * RARE:.0f} %" if cols < 50 else
-                   f"marked: letters that the net gave under {100 * ODD:.0f} %, and under {100 * RARE:.0f} %")
-    n, cursor = len(r.letters), r.n_start + r.step
+    p = Panel(s, "text", box, (0, cols), (lines, 0), title="The text", xticks=False, yticks=False, frame=False)
+    n, cursor, at = len(r.letters), r.n_start + r.step, places(r.letters, cols)
+    x, y = np.array([float(c) for _, c in at[:n]]), np.array([float(row) for row, _ in at[:n]])
     inks, words = [], []
     for i in range(n):
         fill = "none" if i >= len(r.chances) or i == 0 or r.chances[i] >= ODD else "class0-tint"
         if 0 < i < len(r.chances) and r.chances[i] < RARE: fill = "class5"
         inks.append(fill)
         words.append("muted" if i >= cursor else "on:class5" if fill == "class5" else "fg")
-    for row in range(-(-n // cols)):
-        a, b = row * cols, min((row + 1) * cols, n)
-        at, y = np.arange(b - a), np.full(b - a, float(row))
-        p.boxes(at, y, at + 1, y + 1, fill=inks[a:b], inset=.5)
-        shown = ["" if c == "␣" else c for c in r.letters[a:b]]  # a space is read as one
-        p.text(np.stack([at + .5, y + .5], 1), shown, size=13, font="mono", ink=words[a:b])
-        begun = min(r.n_start - row * cols, cols)
-        if begun > 0: p.line([[0, row + .96], [begun, row + .96]], ink="focus", width=2)
-    row, col = cursor // cols, cursor % cols
+    p.boxes(x, y, x + 1, y + 1, fill=inks, inset=.5)
+    shown = ["" if c == "␣" else c for c in r.letters]  # a space is read as one
+    p.text(np.stack([x + .5, y + .5], 1), shown, size=13, font="mono", ink=words)
+    for row in range(at[r.n_start - 1][0] + 1):
+        last = max([c for line, c in at[: r.n_start] if line == row])
+        p.line([[0, row + .96], [last + 1, row + .96]], ink="focus", width=2)
+    row, col = at[cursor]
     p.boxes([col], [row], [col + 1], [row + 1], stroke="focus", width=2, key="cursor")
     if cursor == n: p.text([[col + .5, row + .5]], "?", size=13, font="mono", ink="focus", weight="bold")
-    p.zone("text", (0, cols, 0, -(-(n + 1) // cols)), click=True, hover=True)
+    p.zone("text", (0, cols, 0, at[n][0] + 1), click=True, hover=True)
+    left, some = text_width("The text", 14, "bold") + 14, f"{'the net gave it ' * (cols > 50)}under {100 * ODD:.0f} %"
+    s.rects([(left, 3, 13, 13)], fill="class0-tint").text([[left + 18, 10]], some, ink="muted", align="left")
+    left += text_width(some) + 32
+    s.rects([(left, 3, 13, 13)], fill="class5")
+    s.text([[left + 18, 10]], f"under {100 * RARE:.0f} %", ink="muted", align="left")
 
 
 def draw_bars(r, s, box, wide):
-    "The likeliest letters, then how many others: pale what the net gives, strong what is drawn from."
+    "The likeliest letters, then all others: pale what the net gives, strong what is drawn from."
     shown, rest = r.order[:BARS].tolist(), r.order[BARS:].tolist()
-    n, high = len(shown), max(float(r.own.max()), float(r.drawn.max()))
-    top = next((v for v in (.3, .6) if high <= v), 1.0)
-    at, most = np.arange(n) + .5, BARS + (3 if wide else 6)
+    n, others = len(shown), [float(r.own[rest].sum()), float(r.drawn[rest].sum())] if rest else []
+    high, most = max(float(r.own.max()), float(r.drawn.max()), *others), BARS + (2 if wide else 4)
+    top, far = next((v for v in (.3, .6) if high <= v), 1.0), n + (most - n) / 2
     p = Panel(s, "bars", box, (0, most), (0, 1.12 * top), title="The next letter", left=38, xticks=False,
-              note="pale: as the net gives it; blue: as it is drawn" if wide else "pale: the net; blue: drawn",
+              note="pale: as the net gives it; blue: as it is drawn; framed: what luck takes" if wide else
+                   "pale: net; blue: drawn; framed: luck",
               yticks=[(v, f"{100 * v:.0f} %") for v in (0, top / 2, top)])
-    p.bars(at, r.own[shown], thick=.86, ink="focus-tint", key="own")
-    p.bars(at, r.drawn[shown], thick=.46, ink="focus", key="drawn")
+    at = np.array([*[i + .5 for i in range(n)], *[far] * len(others[:1])])
+    own, drawn = [*r.own[shown].tolist(), *others[:1]], [*r.drawn[shown].tolist(), *others[1:]]
+    p.bars(at, own, thick=.86, ink="focus-tint", key="own")
+    p.bars(at, drawn, thick=.46, ink="focus", key="drawn")
     taken = [i for i in range(n) if shown[i] == r.next]
-    if taken: p.boxes([taken[0]], [0], [taken[0] + 1], [1.12 * top], stroke="alarm", width=2, key="taken")
-    low = p.box[1] + p.box[3] + 9
-    xs = p.px(np.stack([at, np.zeros(n)], 1))[:, 0]
-    s.text(np.stack([xs, np.full(n, low)], 1), [r.symbols[i] for i in shown], size=13, font="mono",
+    place = taken[0] if taken else far - .5
+    p.boxes([place], [0], [place + 1], [1.12 * top], stroke="alarm", width=2, key="taken")
+    low, names = p.box[1] + p.box[3] + 9, [r.symbols[i] for i in shown]
+    xs = p.px(np.stack([at, np.zeros(len(at))], 1))[:, 0]
+    s.text(np.stack([xs[:n], np.full(n, low)], 1), names, size=13, font="mono",
            ink=["fg" if r.drawn[i] > 0 else "muted" for i in shown])
-    if rest:
-        p.text([[n + .3, .6 * top]], f"{len(rest)} other{'s' * (len(rest) > 1)}:", ink="muted", align="left", dy=-8)
-        p.text([[n + .3, .6 * top]], percent(float(r.own[rest].sum())), ink="muted", align="left", dy=8)
-    big = [k for k in range(n) if r.drawn[shown[k]] >= .01]
-    places = [[k + .5, max(r.drawn[shown[k]], r.own[shown[k]])] for k in big]
-    if big: p.text(places, [f"{100 * r.drawn[shown[k]]:.0f}" for k in big], size=11, dy=-7)
+    if rest: s.text([[xs[n], low]], f"{len(rest)} other{'s' * (len(rest) > 1)}", ink="muted")
+    big = [k for k in range(len(at)) if drawn[k] >= .01]
+    if big: p.text([[at[k], max(drawn[k], own[k])] for k in big], [f"{100 * drawn[k]:.0f}" for k in big], size=11, dy=-7)
     p.zone("bars", (0, n, 0, 1.12 * top), click=True)
 
 
@@ -310,9 +313,7 @@ class GenerationExplorer(Explorer):
 
     def on_click(self, id, x, y):
         if id == "text":
-            n, cols = len(self.start) + len(self.written), self._cols()
-            at = min(int(y) * cols + int(x), n)
-            self.step = min(max(at - len(self.start), 0), len(self.written))
+            self.step = min(max(self._letter(x, y)[1] - len(self.start), 0), len(self.written))
             return
         drawn = self.record()
         if id == "bars":
@@ -322,8 +323,15 @@ class GenerationExplorer(Explorer):
 
     def on_hover(self, id, x, y):
         if id != "text": return
-        at = -1 if x is None else int(y) * self._cols() + int(x)
-        self.pointed = at if 0 <= at < len(self._read) else -1
+        at, near = (-1, -1) if x is None else self._letter(x, y)
+        self.pointed = at if at == near and 0 <= at < len(self._read) else -1
+
+    def _letter(self, x, y) -> tuple[int, int]:
+        "The letter in a cell of the text, −1 for none; and the last one not after it."
+        at, row, col = places(drawn_as([*self.start, *self.written]), self._cols()), int(y), int(x)
+        before = [i for i in range(len(at)) if at[i][0] < row or at[i][0] == row and at[i][1] <= col]
+        here = [i for i in range(len(at)) if at[i][0] == row and at[i][1] == col]
+        return here[0] if here else -1, before[-1] if before else 0
 
     def _cols(self): return int(self.width // (13 if self.width >= NARROW else 11.5))
 

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['VISIBLE', 'RARE', 'ODD', 'STEPS', 'LETTERS', 'EXACT', 'MOST_WEIGHTS', 'character_net', 'numbers_of', 'drawn_as',
-           'spoken', 'luck', 'pick', 'shares', 'percent', 'circle', 'surprises', 'sureness', 'rounded', 'n_weights',
-           'fits_page', 'as_in_page', 'for_page']
+           'spoken', 'luck', 'pick', 'shares', 'percent', 'circle', 'surprises', 'sureness', 'places', 'rounded',
+           'n_weights', 'fits_page', 'as_in_page', 'for_page']
 
 # %% ../../nbs/explorers/generation_data.ipynb #gd-imports
 import copy
@@ -128,6 +128,22 @@ def sureness(r) -> str:  # of a `WritingRecord`
     return (f"{r.n_left} of {r.n_writable}; {best} alone has {percent(r.own[r.order[0]])}. Now step on: "
             "inside a word top-p leaves few letters, at the beginning of the next one many. Top-k would leave the same "
             "number in both places.")
+
+# %% ../../nbs/explorers/generation_data.ipynb #gd-places
+def places(
+    letters: Sequence[str],  # as they are drawn
+    cols: int,
+) -> list[tuple[int, int]]:  # row and column of each; at the end, of what comes next
+    "Where letters stand in a grid of cells: a word that fits into a line is not broken."
+    found, row, col, n = [], 0, 0, len(letters)
+    for i in range(n):
+        end = i
+        if i and letters[i - 1] in ("␣", "⏎"):
+            while end < n and letters[end] not in ("␣", "⏎"): end += 1
+        if col == cols or end - i <= cols < col + end - i: row, col = row + 1, 0
+        found.append((row, col))
+        col += 1
+    return [*found, (row, col) if col < cols else (row + 1, 0)]
 
 # %% ../../nbs/explorers/generation_data.ipynb #gd-page
 STEPS, LETTERS = 31, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"

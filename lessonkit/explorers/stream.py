@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ROWS', 'GUTTER', 'UNTRAINED', 'Stream', 'BPTTRecord', 'dropped', 'visited_columns', 'in_matrix', 'in_pair',
-           'draw_matrix', 'draw_edges', 'draw_reach', 'draw_pair']
+           'draw_matrix', 'draw_edges', 'draw_reach', 'draw_batch', 'draw_pair', 'fitting']
 
 # %% ../../nbs/explorers/stream.ipynb #xs-imports
 from collections.abc import Sequence
@@ -113,6 +113,9 @@ def visited_columns(
     start, stop = batches.span(int(order[step]))
     width = stop - start
     lead = (n - width) // 2 if width <= 0.7 * n else int(np.clip(n // 2 - focus, n - width - n // 8, n // 8))
+    reach = lambda visits: min(n, sum(batches.span(int(order[k]))[1] - batches.span(int(order[k]))[0] for k in visits))
+    before, after = reach(range(max(step - n, 0), step)), reach(range(step + 1, min(step + 1 + n, len(batches))))
+    lead = min(max(lead, n - width - after), before)  # no empty columns where there is text on the other side
     t, visit = np.full(n, -1), np.full(n, -1)
 
     def put(at, k):  # the window of visit k, its first column at position `at`
@@ -145,7 +148,7 @@ def in_matrix(r: BPTTRecord, width: float):  # `width` in px
 def in_pair(r: BPTTRecord, width: float) -> tuple[int, int]:  # first column of the window, how many
     "Which columns of x and y there is room for."
     (start, stop), col = r.span, r.place[1] - r.span[0]
-    n = min(stop - start, max(2, int(width * (.31 if width >= NARROW else .46) // max(16, r.stream.width() - 2))))
+    n = min(stop - start, max(2, int(width * (.27 if width >= NARROW else .46) // max(16, r.stream.width() - 2))))
     return int(np.clip(max(col if col < stop - start else 0, 0) - n // 2, 0, stop - start - n)), n
 
 # %% ../../nbs/explorers/stream.ipynb #xs-draw
@@ -156,7 +159,7 @@ def draw_matrix(r, s, box, n_rows):
     width, n = r.span[1] - r.span[0], len(t)
     first, last = t[now[0]] - r.span[0], t[now[-1]] - r.span[0]
     this = "this window" if len(now) == width else f"columns {first} to {last} of {width}"
-    before = ("◂ read before: the state remembers, no gradient", "◂ read before") if r.step else ("the state is zero",)
+    before = "◂ read before: the state remembers, no gradient", "◂ read before"
     cell = (s.width - GUTTER) / n
     marks = [((now[0] + now[-1] + 1) / 2, this)]
     for lo, hi, choices in ((0, now[0], before), (now[-1] + 1, n, ("still to come",))):
@@ -164,7 +167,8 @@ def draw_matrix(r, s, box, n_rows):
         fits = [w for w in choices if text_width(w) < room]
         if fits: marks.append(((lo + hi) / 2, fits[0]))
     p = Panel(s, "matrix", box, (0, n), (max(n_rows, 4), 0), title="Rows × time", ylabel=" ", xticks=marks,
-              yticks=[(i + .5, f"row {k}") for i, k in enumerate(shown)], left=GUTTER, frame=False)
+              note="" if r.step else "the state is zero", left=GUTTER, frame=False,
+              yticks=[(i + .5, f"row {k}") for i, k in enumerate(shown)])
     tone = np.where(v == r.step, "-tint", np.where(v < r.step, "-pale", ""))
     ink = lambda k, j: "none" if t[j] < 0 else f"class{k % 8}{tone[j]}" if v[j] <= r.step else "panel"
     inks, there = [[ink(k, j) for j in range(n)] for k in shown], np.maximum(t, 0)
@@ -192,7 +196,9 @@ def draw_edges(r, p, t, v, n_rows):
         hidden = t[here] - r.span[0]
         p.text([[0, 0]], f"◂ gradients stop {hidden} columns to the left", ink="alarm", align="left", dy=-9)
     elif here and v[here - 1] >= 0 and t[here - 1] == t[here] - 1 and here in joints and not r.shuffled:
-        p.text([[here, 0]], "gradients stop here", ink="alarm", dy=-9)
+        words, (x, y), (lo, _, room, _) = "gradients stop here", p.px([[here, 0]])[0], p.outer
+        half = text_width(words) / 2
+        p.scene.text([[np.clip(x, lo + half, lo + room - half), y - 9]], words, ink="alarm")
 
 
 def draw_reach(r, p, t, n_rows):
@@ -210,17 +216,41 @@ def draw_reach(r, p, t, n_rows):
     p.boxes([j], [y], [j + 1], [y + 1], stroke="focus", width=2.5, key="chosen")
 
 
-def draw_pair(r, s, name, box, n_rows, lo, n):
-    "What the training loop gets: x or y, as `batches[window]` gives it."
+def draw_batch(r, s, box, n_rows) -> float:  # px: where they end at the right
+    "What the training loop gets, x and y, and the arrow from the chosen token to what it must predict."
+    (x, y, w, h), (lo, n) = box, in_pair(r, s.width)
+    left, gap, share = (GUTTER * (w >= 760), 40, .27 * w) if w >= NARROW else (0, 30, (w - 30) / 2)
+    cell = min(max(24, r.stream.width()), share / n)
+    panels = [draw_pair(r, s, name, (x + left + i * (n * cell + gap), y, n * cell, h), n_rows, lo, n)
+              for i, name in enumerate("xy")]
+    if left:
+        for i in range(n_rows): panels[0].text([[0, i + .5]], f"row {r.top + i}", ink="muted", align="right", dx=-6)
+    col, row = r.place[1] - r.span[0] - lo, r.place[0] - r.top
+    if 0 <= col < n and 0 <= row < n_rows:
+        (ax, ay), (bx, _) = panels[0].px([[col + 1, row + 1]])[0], panels[1].px([[col, row + 1]])[0]
+        tip = min(5, .2 * h / n_rows)
+        s.line([[ax, ay], [bx - 1, ay]], ink="focus", width=2.5, key="must")
+        s.line([[bx - 1 - tip, ay - tip], [bx - 1, ay], [bx - 1 - tip, ay + tip]], ink="focus", width=2.5, key="tip")
+    return x + left + 2 * n * cell + gap
+
+
+def draw_pair(r, s, name, box, n_rows, lo, n) -> Panel:
+    "One of the two, as `batches[window]` gives it."
     a = r.batches[r.window]["xy".index(name)].numpy(force=True)
-    more = f"{tuple(a.shape)}" + (f", columns {lo} to {lo + n - 1}" if n < a.shape[1] else "")
-    cells = max(n, int(box[2] // max(18, r.stream.width())))
-    p = Panel(s, name, box, (0, cells), (max(n_rows, 4), 0), title=name, note=more, xticks=False, yticks=False,
-              frame=False)
+    size, said = f"{tuple(a.shape)}", {"x": "what is read", "y": "what must be said"}[name]
+    more = f", columns {lo} to {lo + n - 1}" * (n < a.shape[1])
+    note = fitting(box[2] - 24, f"{said}, {size}{more}", f"{size}{more}", more[2:], size)
+    p = Panel(s, name, box, (0, n), (max(n_rows, 4), 0), title=name, note=note, xticks=False, yticks=False, frame=False)
     shown = range(r.top, r.top + n_rows)
     names = [r.stream.show(a[k, lo : lo + n]) for k in shown]
     p.tokens(names, [[f"class{k % 8}-tint"] * n for k in shown], size=14 if n_rows <= 5 else 11)
     col, y = r.place[1] - r.span[0] - lo, r.place[0] - r.top
     if 0 <= col < n and 0 <= y < n_rows:
-        p.boxes([col], [y], [col + 1], [y + 1], stroke="focus" if name == "x" else "muted", width=2, key="chosen")
+        p.boxes([col], [y], [col + 1], [y + 1], stroke="focus", width=2.5, key="chosen")
     p.zone(name, (0, n, 0, n_rows), hover=True, click=True, cells=(n, n_rows))
+    return p
+
+
+def fitting(room: float, *choices: str) -> str:
+    "The first of several notes that fits into so many px; '' where none does."
+    return next((c for c in choices if c and text_width(c) <= room), "")
