@@ -121,7 +121,7 @@ ROWS = [
     Row("bagging", "from lessonkit.explorers.bagging import BaggingExplorer\nBaggingExplorer()", control="first k"),
     Row("sheet", SHEET, control="step"),
     Row("waterfall", WATERFALL, control="value", hover=False),
-    Row("search", SEARCH, control="rank"),
+    Row("search", SEARCH, control="rank (0: best)"),
     Row("embedding", EMBEDDING.format(n=9_066), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),
     Row("entity", ENTITY, control="canvas", keys=("PageDown", "PageUp")),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
