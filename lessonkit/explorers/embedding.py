@@ -49,7 +49,7 @@ class EmbeddingExplorer(MapExplorer):
     title, lesson = "What an embedding knows", "21_embeddings"
     about = ("Each point is a row of the embedding, placed by two of its principal components. A faded point is far "
              "from this plane in the full space; lines lead from a chosen point to its true neighbors.")
-    hint = "click a point · drag moves the map · Ctrl + wheel comes closer"
+    hint = "click a point: lines lead to its true neighbors"
     watch = ("x", "y", "color", "share", "selected", "search", "epoch", "k", "axis_names", "window", "pointed", "pair",
              "solid")
     along, view, sentence = "pair", staticmethod(view), staticmethod(sentence)
@@ -199,9 +199,9 @@ class EmbeddingExplorer(MapExplorer):
             kept = len({j for j, _ in near} & set(nearest(-flat, chosen[0], len(near)).tolist()))
         cloud = Cloud(
             x, y, s.titles, fill, inks, s.norm(at), n, chosen, tuple((chosen[0], j) for j, _ in near),
-            tuple(found), tuple(f"{sign} {listed[c - 1].words}" for sign, c in (("", self.x), ("↑", self.y))),
+            tuple(found), tuple(listed[c - 1].name or f"component {c}" for c in (self.x, self.y)),
             tuple(self.window) or None, self._serial,
-            s.all_near(self.k, at) if self.saving and len(s) <= 20_000 else None)
+            s.all_near(self.k, at) if self.saving else None)
         return EmbeddingRecord(
             cloud, listed, self.x, self.y, self.color, legend, self.share, float(s.weight[n - 1]), s.by,
             tuple(s.names[i] for i in chosen), s.shown(chosen[0], self.x, self.y, at) if near else 0.0,
@@ -277,8 +277,7 @@ class EmbeddingExplorer(MapExplorer):
 
     def on_rename(self, axis, text):
         c = (self.x, self.y)[axis]
-        text = text.removeprefix("↑").strip()
-        self.rename(c, "" if text == self._component(c).words else text)
+        self.rename(c, "" if text.strip() in (f"component {c}", self._component(c).words) else text)
 
     def chips(self):
         s = self.space

@@ -2,6 +2,9 @@
 // Columns of numbers travel once, by name, two bytes a number. Points come in the order of their importance.
 
 const HALF = 14, PICK = 14, FINGER = 24, NEAREST_ZOOM = 64, EASE_MOST = 20_000, LEVELS = 16, BAR = [140, 40]; // px: the corner with the buttons is kept free of labels
+const GAP = 9, AIR = [14, 9]; // px of air around a label: a map with fewer names is read, not deciphered
+const SIZES = [[0.01, 1.7], [0.06, 1.3], [0.3, 1], [1, 0.8]]; // share of the points, the most important first, and how wide they are
+const OUTLINED = 6_000, BANDS = 5, GRID = 96; // points up to which each has a rim; steps of the ground's tint, and its cells a side
 
 // Each label's own zoom: from there on it is shown, whatever the place, so it never overlaps another and never comes and goes.
 // A label gives way to those before it in every zoom in which both would be there and touch (as in Been et al. 2006).
@@ -35,11 +38,22 @@ const insidePath = (path, x, y) => {
   return inside;
 };
 
-// A round stamp: how much of each pixel a dot of this width covers, 0 to 255.
-function stampOf(side) {
-  const n = Math.ceil(side) + 1, mask = new Uint8Array(n * n), mid = n / 2, r = side / 2;
-  for (let y = 0; y < n; y++) for (let x = 0; x < n; x++) mask[y * n + x] = 255 * Math.min(1, Math.max(0, r + 0.5 - Math.hypot(x + 0.5 - mid, y + 0.5 - mid)));
-  return { n, mask };
+// A round stamp: how much of each pixel a dot of this width covers, 0 to 255; and where its rim lies, which parts it from its neighbors.
+function stampOf(side, rim) {
+  const n = Math.ceil(side + 2 * rim) + 1, mask = new Uint8Array(n * n), edge = new Uint8Array(n * n), mid = n / 2, r = side / 2;
+  const cover = (x, y, r) => 255 * Math.min(1, Math.max(0, r + 0.5 - Math.hypot(x + 0.5 - mid, y + 0.5 - mid)));
+  for (let y = 0; y < n; y++) for (let x = 0; x < n; x++) { mask[y * n + x] = cover(x, y, r); edge[y * n + x] = rim ? cover(x, y, r + rim) : 0; }
+  return { n, mask, edge };
+}
+
+// How crowded the map is, place by place: counts in cells, made smooth, as steps from 0 to BANDS.
+function ground(x, y, n, w, h) {
+  const rows = Math.max(8, Math.round((GRID * h) / w)), counts = new Float32Array(GRID * rows), soft = new Float32Array(GRID * rows);
+  for (let i = 0; i < n; i++) { const c = Math.floor((x[i] / w) * GRID), r = Math.floor((y[i] / h) * rows); if (c >= 0 && r >= 0 && c < GRID && r < rows) counts[r * GRID + c]++; }
+  for (let pass = 0; pass < 3; pass++) for (const [from, to, step, many, other, leap] of [[counts, soft, 1, GRID, rows, GRID], [soft, counts, GRID, rows, GRID, 1]])
+    for (let line = 0; line < other; line++) for (let i = 0; i < many; i++) { let v = 0; for (let d = -3; d <= 3; d++) { const j = i + d; if (j >= 0 && j < many) v += from[line * leap + j * step]; } to[line * leap + i * step] = v / 7; }
+  const most = counts.reduce((a, b) => Math.max(a, b), 1e-9);
+  return { rows, steps: counts.map((v) => Math.round(BANDS * 8 * Math.sqrt(v / most)) / 8) };
 }
 
 const stores = new WeakMap(); // model: the columns that have come
@@ -70,7 +84,7 @@ guests.push(({ model, stage, act, life, ask, calm, scaleOf }) => {
   });
 
   // ── what has come ──
-  const columns = (o) => [o.ax[0], o.ay[0], o.fill, o.norm?.[0], o.titles, o.wide, o.cut, o.near].filter(Boolean);
+  const columns = (o) => [o.ax[0], o.ay[0], o.fill, o.norm?.[0], o.titles, o.wide, o.cut, o.near, o.far].filter(Boolean);
   const blob = (name) => store.get(name) ?? model.get("_images")?.[name];
   let figure = null, solid = null;
   life.hear(model, "msg:custom", (message, buffers) => {
@@ -114,10 +128,12 @@ guests.push(({ model, stage, act, life, ask, calm, scaleOf }) => {
       const dx = column(o.ax), dy = column(o.ay), n = dx.length, [, , w, h] = o.box;
       map = { key, n, x: new Float64Array(n), y: new Float64Array(n), level: new Uint8Array(n), from: null };
       for (let i = 0; i < n; i++) { map.x[i] = ((dx[i] - o.x[0]) / (o.x[1] - o.x[0])) * w; map.y[i] = h - ((dy[i] - o.y[0]) / (o.y[1] - o.y[0])) * h; }
-      const norm = o.norm && column(o.norm);
-      for (let i = 0; i < n; i++) map.level[i] = norm ? Math.round((LEVELS - 1) * Math.min(1, Math.hypot(dx[i], dy[i]) / Math.exp(norm[i] / 2))) : LEVELS - 1;
+      const norm = o.norm && column(o.norm), shown = norm ? dx.map((v, i) => Math.hypot(v, dy[i]) / Math.exp(norm[i] / 2)) : null;
+      const best = shown ? shown.slice().sort()[Math.floor(0.95 * (n - 1))] || 1 : 1; // faded is what this map shows less of than of others
+      for (let i = 0; i < n; i++) map.level[i] = shown ? Math.round((LEVELS - 1) * Math.min(1, shown[i] / best)) : LEVELS - 1;
       map.wide = o.wide ? once(o.wide, () => Float64Array.from(u16(blob(o.wide)), (v) => v / 8)) : [];
-      map.zooms = labelZooms(map.x, map.y, map.wide, map.wide.length, HALF + 2);
+      map.zooms = labelZooms(map.x, map.y, Float64Array.from(map.wide, (v) => v + AIR[0]), map.wide.length, HALF + 2 + AIR[1]);
+      map.ground = n >= 60 ? ground(map.x, map.y, n, w, h) : null;
       if (before && before.n === n && n <= EASE_MOST && !calm() && same(before.box, o.box)) { map.from = [before.x, before.y]; map.began = performance.now(); }
       map.box = o.box;
     }
@@ -145,9 +161,11 @@ guests.push(({ model, stage, act, life, ask, calm, scaleOf }) => {
     root.hidden = false;
     root.style.cssText = `left:${l * s}px;top:${t * s}px;width:${w * s}px;height:${h * s}px;touch-action:${root.style.touchAction}`;
     touchRule();
+    const hint = stage.querySelector(".lk-hint"); // it speaks of the map
+    if (hint) Object.assign(hint.style, { left: `${(l + w / 2) * s}px`, top: `${(t + h) * s - 76}px`, maxWidth: `${(w - 24) * s}px` });
     names.forEach((input, i) => {
       const { box: [x, y, wide], text, fixed } = it.names[i];
-      input.style.cssText = `left:${x * s}px;top:${y * s}px;width:${wide * s}px;text-align:${i ? "left" : "center"}`;
+      input.style.cssText = `left:${x * s}px;top:${y * s}px;width:${wide * s}px`;
       if (document.activeElement !== input && input.value !== text) input.value = text;
       input.readOnly = !!fixed;
       input.title = fixed ? text : "type a name for this axis";
@@ -217,11 +235,15 @@ guests.push(({ model, stage, act, life, ask, calm, scaleOf }) => {
     if (it.near) { // no kernel: the neighbors came along
       mine.chosen = i < 0 ? [] : [i];
       const voice = stage.parentElement?.querySelector(".lk-narration");
-      if (voice) voice.textContent = i < 0 ? model.get("_text").split(" Chosen:")[0] : `Chosen: ${map.titles[i]}. Nearest in the full space: ${links(i).slice(0, 3).map(([, j]) => map.titles[j]).join(", ")}.`;
+      const near = i < 0 ? [] : links(i), told = near.length ? `Nearest in the full space: ${near.slice(0, 3).map(([, j]) => nameOf(j)).join(", ")}` : `This page holds the neighbors of the first ${nears().length / it.k} points alone; the lesson finds all`;
+      if (voice) voice.textContent = i < 0 ? model.get("_text").split(" Chosen:")[0] : `Chosen: ${nameOf(i)}. ${told}.`;
       ask();
     } else act.send({ kind: "pick", row: i, add });
   }
-  const links = (i) => { const near = once(it.near, () => u16(blob(it.near))); return [...near.subarray(i * it.k, (i + 1) * it.k)].map((j) => [i, j]); };
+  const nears = () => once(it.near, () => { const v = blob(it.near); return it.long ? new Uint32Array(v.buffer.slice(v.byteOffset, v.byteOffset + v.byteLength)) : u16(v); });
+  const links = (i) => [...nears().subarray(i * it.k, (i + 1) * it.k)].map((j) => [i, j]);
+  const others = () => once(it.far, () => new Map(new TextDecoder().decode(blob(it.far)).split("\n").map((line) => [parseInt(line, 10), line.slice(line.indexOf(" ") + 1)])));
+  const nameOf = (i) => map.titles[i] ?? (it.far && others().get(i)) ?? `point ${i + 1}`;
   life.listen(root, "pointerdown", (e) => {
     if (e.button || e.target.closest("button")) return;
     stage.focus({ preventScroll: true });
@@ -285,40 +307,57 @@ guests.push(({ model, stage, act, life, ask, calm, scaleOf }) => {
   function colors(ink, dark, panel) {
     const key = `${it.inks.map(ink)} ${panel}`;
     if (table?.key === key) return table;
-    const mix = (a, b, u) => { let c = 0; for (const s of [0, 8, 16]) c |= Math.round(((a >> s) & 255) * (1 - u) + ((b >> s) & 255) * u) << s; return (c | (255 << 24)) >>> 0; };
     const back = rgba(panel), out = new Uint32Array(256 * LEVELS * 2);
     it.inks.forEach((id, k) => {
       const c = rgba(ink(id) ?? panel);
-      for (let v = 0; v < LEVELS; v++) for (const dim of [0, 1]) out[(k * LEVELS + v) * 2 + dim] = mix(back, c, dim ? 0.4 + (0.3 * v) / (LEVELS - 1) : 0.4 + (0.6 * v) / (LEVELS - 1));
+      for (let v = 0; v < LEVELS; v++) for (const dim of [0, 1]) out[(k * LEVELS + v) * 2 + dim] = mix(back, c, (dim ? 0.3 : 0.36) + ((dim ? 0.3 : 0.64) * v) / (LEVELS - 1));
     });
-    return (table = { key, out });
+    return (table = { key, out, back });
   }
+  const mix = (a, b, u) => { let c = 0; for (const s of [0, 8, 16]) c |= Math.round(((a >> s) & 255) * (1 - u) + ((b >> s) & 255) * u) << s; return (c | (255 << 24)) >>> 0; };
+  function tint(g, ink) { // the more crowded, the deeper: like the heights on a map
+    const { rows, steps } = map.ground, color = rgba(ink), key = `${map.key} ${color}`;
+    if (map.tinted?.key !== key) {
+      const made = new OffscreenCanvas(GRID, rows), pen = made.getContext("2d"), img = new ImageData(GRID, rows), px = new Uint32Array(img.data.buffer);
+      steps.forEach((v, i) => { px[i] = ((color & 0xffffff) | (Math.round(11 * v) << 24)) >>> 0; });
+      pen.putImageData(img, 0, 0);
+      map.tinted = { key, made };
+    }
+    g.imageSmoothingEnabled = true;
+    g.globalAlpha = view.zoom ** -0.7; // from near, all is crowded
+    g.drawImage(map.tinted.made, view.x, view.y, it.box[2] * view.zoom, it.box[3] * view.zoom);
+    g.globalAlpha = 1;
+  }
+  const sizeOf = (i) => { const share = (i + 0.5) / map.n; return it.size * SIZES.find(([upTo]) => share <= upTo)[1]; };
   function dots(g, dpr, look, bright) {
-    const [, , w, h] = it.box, W = Math.round(w * dpr), H = Math.round(h * dpr), side = Math.max(1, it.size * dpr * Math.min(1.6, view.zoom ** 0.25)), stamp = side > 1.5 ? stampOf(side) : { n: 1, mask: [255] };
+    const [, , w, h] = it.box, W = Math.round(w * dpr), H = Math.round(h * dpr), grown = dpr * Math.min(1.6, view.zoom ** 0.25), rim = map.n <= OUTLINED ? dpr : 0;
+    const ends = SIZES.map(([upTo]) => upTo * map.n), stamps = SIZES.map(([, by]) => { const side = it.size * by * grown; return side > 1.5 ? stampOf(side, rim) : { n: 1, mask: [255], edge: [0] }; });
     if (layerOf?.width !== W || layerOf?.height !== H) { layerOf = new OffscreenCanvas(W, H); layerOf.pen = layerOf.getContext("2d"); layerOf.img = new ImageData(W, H); layerOf.px = new Uint32Array(layerOf.img.data.buffer); }
-    const { px, img, pen } = layerOf, { n, mask } = stamp, half = n / 2, { fill, level, x, y } = map, { zoom } = view, inks = look.out;
+    const { px, img, pen } = layerOf, { fill, level, x, y } = map, { zoom } = view, inks = look.out, { back } = look;
     px.fill(0);
-    const put = (i, dim) => {
-      const x0 = Math.round((x[i] * zoom + view.x) * dpr - half), y0 = Math.round((y[i] * zoom + view.y) * dpr - half);
+    const put = (i, dim, { n, mask, edge }) => {
+      const half = n / 2, x0 = Math.round((x[i] * zoom + view.x) * dpr - half), y0 = Math.round((y[i] * zoom + view.y) * dpr - half);
       if (x0 <= -n || y0 <= -n || x0 >= W || y0 >= H) return;
       const c = inks[(fill[i] * LEVELS + level[i]) * 2 + dim], from = Math.max(0, -x0), to = Math.min(n, W - x0), low = Math.min(n, H - y0);
       for (let yy = Math.max(0, -y0); yy < low; yy++) {
         let m = yy * n + from, p = (y0 + yy) * W + x0 + from;
         for (let xx = from; xx < to; xx++, m++, p++) {
           const k = mask[m];
-          if (k === 255) px[p] = c; else if (k > 127 || (k && !px[p])) px[p] = ((c & 0xffffff) | (k << 24)) >>> 0;
+          if (k === 255) px[p] = c;
+          else if (rim && edge[m] > 127) px[p] = k ? mix(back, c, k / 255) : back;
+          else if (k > 127 || (k && !px[p])) px[p] = ((c & 0xffffff) | (k << 24)) >>> 0;
         }
       }
     };
-    const dim = bright.length ? 1 : 0;
-    for (let i = it.n - 1; i >= 0; i--) put(i, dim);
-    for (const i of bright) if (i < map.n) put(i, 0);
+    const dim = bright.length ? 1 : 0, stampAt = (i) => stamps[ends.findIndex((end) => i + 0.5 <= end)];
+    for (let k = SIZES.length - 1, i = it.n - 1; k >= 0; k--) for (const first = k ? Math.ceil(ends[k - 1] - 0.5) : 0; i >= first; i--) put(i, dim, stamps[k]);
+    for (const i of bright) if (i < map.n) put(i, 0, stampAt(i));
     pen.putImageData(img, 0, 0);
     g.drawImage(layerOf, 0, 0, w, h);
   }
-  const words = (i) => { const k = map.cut?.[i] ?? 255; return k < 255 ? map.titles[i].slice(0, k) + "…" : map.titles[i]; };
+  const words = (i) => { const k = map.cut?.[i] ?? 255; return k < 255 ? map.titles[i].slice(0, k) + "…" : map.titles[i] ?? (it.far && others().get(i)); };
   function labels(g, ink, chosen, near, lit) {
-    const [, , w, h] = it.box, drawn = [], taken = [], { zoom } = view, limit = Math.min(it.n, map.wide.length);
+    const [, , w, h] = it.box, drawn = [], taken = [], from = near.length ? chosen[0] : undefined, { zoom } = view, limit = Math.min(it.n, map.wide.length);
     const touches = (b) => taken.some((o) => b[0] < o[0] + o[2] && o[0] < b[0] + b[2] && b[1] < o[1] + o[3] && o[1] < b[1] + b[3]);
     g.font = `12px ${FONTS.sans}`;
     g.textBaseline = "middle";
@@ -327,7 +366,9 @@ guests.push(({ model, stage, act, life, ask, calm, scaleOf }) => {
     for (const i of above) { // what was asked for comes first, where there is room
       const x = X(i), y = Y(i), text = words(i) ?? "", wide = map.wide[i] ?? g.measureText(text).width + 8;
       if (x < 0 || y < 0 || x > w || y > h || !text) continue;
-      const b = [[x + 6, y - 8], [x - 6 - wide, y - 8], [x - wide / 2, y - 24], [x - wide / 2, y + 8]].map(([l, t]) => [l, t, wide, 16]).find((o) => o[0] >= 0 && o[0] + wide <= w && o[1] >= 0 && o[1] + 16 <= h && !touches(o));
+      const away = from !== undefined && i !== from ? [x - X(from), y - Y(from)] : [1, 0]; // off the line that leads to it
+      const places = [[x + 13, y - 8, 1, 0], [x - 13 - wide, y - 8, -1, 0], [x - wide / 2, y - 27, 0, -1], [x - wide / 2, y + 11, 0, 1]];
+      const b = places.map(([l, t, u, v]) => [l, t, wide, 16, Math.round(1000 * (u * away[0] + v * away[1]) / (Math.hypot(...away) || 1))]).sort((p, q) => q[4] - p[4]).find((o) => o[0] >= 0 && o[0] + wide <= w && o[1] >= 0 && o[1] + 16 <= h && !touches(o))?.slice(0, 4);
       if (!b) continue;
       taken.push(b);
       drawn.push([i, b, text, true]);
@@ -337,21 +378,20 @@ guests.push(({ model, stage, act, life, ask, calm, scaleOf }) => {
       for (let i = 0; i < limit; i++) {
         if (map.zooms[i] > zoom || has.has(i)) continue;
         const x = X(i), y = Y(i);
-        if (x < 0 || y < 8 || y > h - 8 || x + 6 + map.wide[i] > w) continue;
-        const b = [x + 6, y - 8, map.wide[i], 16];
-        if ((x + 6 + map.wide[i] > w - BAR[0] && y + 8 > h - BAR[1]) || (taken.length && touches(b))) continue;
+        if (x < 0 || y < 8 || y > h - 8 || x + GAP + map.wide[i] > w) continue;
+        const b = [x + GAP, y - 8, map.wide[i], 16];
+        if ((x + GAP + map.wide[i] > w - BAR[0] && y + 8 > h - BAR[1]) || (taken.length && touches(b))) continue;
         drawn.push([i, b, words(i), false]);
       }
     }
     const back = ink(it.panel), quiet = chosen.length || lit.length;
-    g.globalAlpha = 0.8;
-    g.fillStyle = back;
-    for (const [, [x, y, wide]] of drawn) g.fillRect(x - 1, y, wide - 3, 16);
-    g.globalAlpha = 1;
+    g.strokeStyle = back; // a rim of the ground's color, so that a name reads on whatever lies beneath
+    g.lineJoin = "round";
+    g.lineWidth = 4;
     for (const strong of [false, true]) {
       g.fillStyle = ink(strong || !quiet ? it.fg : it.muted);
       g.font = `${strong ? "bold " : ""}12px ${FONTS.sans}`;
-      for (const [, [x, y, wide], text, s] of drawn) if (s === strong) strong ? g.fillText(text, x, y + 8.5, wide) : g.fillText(text, x, y + 8.5);
+      for (const [, [x, y, wide], text, s] of drawn) if (s === strong) for (const draw of ["strokeText", "fillText"]) strong ? g[draw](text, x, y + 8.5, wide) : g[draw](text, x, y + 8.5);
     }
     shownLabels = drawn.map(([i, b]) => ({ i, name: map.titles[i], box: b }));
   }
@@ -370,20 +410,26 @@ guests.push(({ model, stage, act, life, ask, calm, scaleOf }) => {
     g.rect(0, 0, w, h);
     g.clip();
     const zero = [((0 - it.x[0]) / (it.x[1] - it.x[0])) * w * view.zoom + view.x, (h - ((0 - it.y[0]) / (it.y[1] - it.y[0])) * h) * view.zoom + view.y];
+    if (map.ground && !map.from) tint(g, ink(it.focus));
     g.strokeStyle = ink(it.line);
     g.lineWidth = 1;
     g.beginPath();
     g.moveTo(zero[0], 0); g.lineTo(zero[0], h); g.moveTo(0, zero[1]); g.lineTo(w, zero[1]);
     g.stroke();
     dots(g, dpr, colors(ink, dark, ink(it.panel)), [...it.lit, ...near, ...chosen]);
-    g.strokeStyle = ink(it.fg);
-    g.lineWidth = 1.5;
-    for (const [i, j] of pairs) { g.beginPath(); g.moveTo(X(i), Y(i)); g.lineTo(X(j), Y(j)); g.stroke(); }
+    for (const [color, wide] of [[it.panel, 5], [it.focus, 2]]) { // the lines lie on the points, with a rim of their own
+      g.strokeStyle = ink(color);
+      g.lineWidth = wide;
+      g.lineCap = "round";
+      for (const [i, j] of pairs) { g.beginPath(); g.moveTo(X(i), Y(i)); g.lineTo(X(j), Y(j)); g.stroke(); }
+    }
     const ring = (i, r, width) => { g.lineWidth = width; g.beginPath(); g.arc(X(i), Y(i), r, 0, 7); g.stroke(); };
-    for (const i of near) ring(i, it.size / 2 + 2, 1.5);
+    const dot = (i, r, width) => { g.fillStyle = ink(it.inks[map.fill[i]]) ?? ink(it.panel); g.beginPath(); g.arc(X(i), Y(i), r, 0, 7); g.fill(); g.strokeStyle = ink(it.panel); ring(i, r + width / 2 + 1, 2); g.strokeStyle = ink(it.focus); ring(i, r, width); };
+    for (const i of near) dot(i, sizeOf(i) / 2 + 2.5, 2);
     g.strokeStyle = ink(it.focus);
-    for (const i of chosen.slice(0, 400)) ring(i, it.size / 2 + 3, chosen.length > 40 ? 1 : 2.5);
-    if (over >= 0 && over < it.n) ring(over, it.size / 2 + 4, 2);
+    if (chosen.length > 40) for (const i of chosen.slice(0, 400)) ring(i, sizeOf(i) / 2 + 2, 1);
+    else for (const i of chosen) dot(i, sizeOf(i) / 2 + 5, 3);
+    if (over >= 0 && over < it.n) { g.strokeStyle = ink(it.fg); ring(over, sizeOf(over) / 2 + 4, 2); }
     labels(g, ink, chosen, near, it.lit);
     if (lasso) {
       g.strokeStyle = ink(it.focus);

@@ -106,7 +106,7 @@ def test_the_page_labels_what_code_reads(opened):
         scene = p.explorer.scene()
         want = [(i, x) for i, x, _ in scene.cloud[1].labels(scene.cloud[0])]
         got = [(o["i"], o["box"][0]) for o in p.labels()]
-        assert [i for i, _ in got] == [i for i, _ in want] and len(got) > 20
+        assert [i for i, _ in got] == [i for i, _ in want] and len(got) > 6
         np.testing.assert_allclose([x for _, x in got], [x for _, x in want], atol=0.05)
     p.page.wait_for_timeout(400)
     p.answer()
@@ -133,7 +133,7 @@ def test_labels_never_overlap_and_never_flicker(opened):
         p.page.mouse.wheel(0, -8)
         p.page.keyboard.up("Control")
         p.page.wait_for_timeout(25)
-    assert came > 20 and seen > 20 and float(p.map("zoom")) > 5
+    assert came > 20 and seen > 10 and float(p.map("zoom")) > 5
 
 
 def test_a_click_a_loop_and_a_name(opened):
