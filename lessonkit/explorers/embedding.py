@@ -120,13 +120,25 @@ class EmbeddingExplorer(MapExplorer):
 
         s, n = self.space, self._n()
         fill, inks, _ = s.colors(self.color)
-        picked = {int(s.rank[i]) for i in self.selected}
-        axes = dict(zip("xyz", (s.column(c, self.epoch).values[:n] for c in components)))
-        look = dict(size=[9 if i in picked else 3.5 for i in range(n)], color=[ink(inks[f]).light for f in fill[:n]])
-        words = [self._component(c).words for c in components]
-        titles = {f"{a}axis_title": f"{c}: {fit(w, 200)}" for a, c, w in zip("xyz", components, words)}
-        return go.Figure(go.Scatter3d(**axes, mode="markers", marker=look, text=s.names[:n], hoverinfo="text")
-                         ).update_layout(width=760, height=560, margin=dict(l=0, r=0, t=0, b=0), scene=titles)
+        picked = [int(s.rank[i]) for i in self.selected]
+        near = [j for j, _ in s.near(picked[0], self.k, self.epoch)] if len(picked) == 1 else []
+        told = picked[:6]  # those that carry a name; the mouse asks for the others
+        at = np.stack([s.column(c, self.epoch).values for c in components], 1)
+        size = [9 if i in picked else 7 if i in near else 3.5 for i in range(n)]
+        look = dict(size=size, color=[ink(inks[f]).light for f in fill[:n]], line=dict(width=0.5, color="#ffffff"))
+        dots = go.Scatter3d(**dict(zip("xyz", at[:n].T)), mode="markers+text", marker=look, hovertext=s.names[:n],
+                            hoverinfo="text", text=[fit(s.names[i], 170) if i in told else "" for i in range(n)],
+                            textposition="top center")
+        ways = np.stack([np.stack([at[picked[0]], at[j], np.full(3, np.nan)]) for j in near]).reshape(-1, 3).T if near \
+            else np.zeros((3, 0))
+        lines = go.Scatter3d(**dict(zip("xyz", ways)), mode="lines", hoverinfo="skip",
+                             line=dict(width=4, color=ink("focus").light))
+        gray = dict(showbackground=False, gridcolor="#c4cad1", zerolinecolor="#8a9099", showticklabels=False)
+        names = [self._component(c).name or f"component {c}" for c in components]
+        axes = {f"{a}axis": gray | dict(title=f"{fit(name, 200)}") for a, name in zip("xyz", names)}
+        camera = dict(eye=dict(x=1.3, y=1.3, z=0.6), center=dict(x=0, y=0, z=-0.15))
+        return go.Figure([lines, dots]).update_layout(width=760, height=560, margin=dict(l=0, r=0, t=0, b=0),
+                                                      showlegend=False, scene=axes | dict(camera=camera))
 
     def rename(self, component: int, name: str):
         "Gives a component a name of your own; '' takes it back."

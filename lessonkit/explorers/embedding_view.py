@@ -104,7 +104,7 @@ def draw_map(r, s, box):
         s.marks([[at + 6, y + 10]], size=10, fill=ink)
         s.text([[at + 15, y + 10]], word, ink="muted", align="left")
         at += 28 + text_width(word)
-    note = "faded: far off this plane" + f" · large: most {r.by}" * bool(r.by)
+    note = "faded: off this plane" + f" · large: most {r.by}" * bool(r.by)
     if x + w - at > 120: s.text([[at, y + 10]], fit(note, x + w - at), ink="muted", align="left")
     s.map((x, y + 44, w, h - 98), r.cloud, ((x + 20, y + h - 26, w / 2 - 28), (x + w / 2 + 20, y + h - 26, w / 2 - 20)),
           fixed=r.saving)

@@ -104,12 +104,13 @@ guests.push(({ model, stage, act, life, ask, calm, scaleOf }) => {
       const url = URL.createObjectURL(new Blob([library], { type: "text/javascript" }));
       life.defer(() => URL.revokeObjectURL(url));
       solid.srcdoc = `<!doctype html><meta charset=utf-8><style>body{margin:0}</style><div id=f></div><script src="${url}"></script><script>
-        addEventListener("message", (e) => { const f = JSON.parse(e.data); Object.assign(f.layout, { paper_bgcolor: "rgba(0,0,0,0)", font: { color: "#808890" }, autosize: true, width: innerWidth, height: innerHeight }); Plotly.react("f", f.data, f.layout, { displaylogo: false, responsive: true }); });
+        addEventListener("message", (e) => { const f = JSON.parse(e.data.figure); Object.assign(f.layout, { paper_bgcolor: "rgba(0,0,0,0)", font: { color: e.data.fg, size: 13 }, autosize: true, width: innerWidth, height: innerHeight }); Plotly.react("f", f.data, f.layout, { displaylogo: false, responsive: true }); });
         parent.postMessage("lk-solid", "*");</script>`;
     }
-    solid.contentWindow?.postMessage(figure, "*");
+    show();
   }
-  life.listen(window, "message", (e) => { if (solid && e.source === solid.contentWindow && e.data === "lk-solid") e.source.postMessage(figure, "*"); });
+  life.listen(window, "message", (e) => { if (solid && e.source === solid.contentWindow && e.data === "lk-solid") show(); });
+  const show = () => solid.contentWindow?.postMessage({ figure, fg: isDark(stage) ? "#f0f0f0" : "#1a1a1a" }, "*");
   life.defer(() => solid?.remove());
   function settle(o) {
     const lacking = columns(o).filter((name) => !blob(name));
