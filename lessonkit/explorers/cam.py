@@ -15,7 +15,7 @@ import traitlets as T
 from torch import nn
 
 from ..course.nets import ARCHITECTURES
-from .cam_data import WHOLE, Eye, Look, page_net, rounded_up, second_look, softmax
+from .cam_data import WHOLE, Eye, Look, page_net, rounded_up, second_look, softmax, strokes_over
 from .cam_pictures import SOURCE, album, card_lines, decoded, limited, thumb
 from .cam_view import STRIP, CamRecord, questions, sentence, view
 from ..finetune import pretrained
@@ -31,7 +31,7 @@ class CAMExplorer(Explorer):
 
     To be read: `answer` (probabilities by class), `contributions` (n_class, rows, columns), `narration`."""
 
-    title, lesson, hint = "Where the net looked", "43_cam", "drag to erase · click a cell"
+    title, lesson, hint = "Where the net looked", "43_cam", "rub something out: drag over the picture"
     about = ("What each cell of the picture adds to the net's answer: the cells and a bias add up to it exactly. The "
              "net is in this page and runs on your computer: drop in a photograph of your own; it is sent nowhere.")
     watch = ("picture", "target", "versus", "method", "layer", "threshold", "opacity", "native", "zoomed", "strokes",
@@ -276,6 +276,7 @@ class CAMExplorer(Explorer):
         if id == "photo": self.cell = () if self.cell == self._cell_at(x, y) else self._cell_at(x, y)
         elif id == "again": self.zoomed = not self.zoomed
         elif id == "undo": self.give_back()
+        elif id == "evidence": self.strokes = strokes_over(self.base.cells[self._target()])
         elif id == "threshold": self.on_drag(id, x, y)
         elif id.startswith("picture-"): self.picture = int(id.removeprefix("picture-"))
         elif id.startswith("class-"):

@@ -381,18 +381,18 @@ def test_an_answer_stays_with_its_question(browser, saved):
 
 def test_a_question_is_about_one_picture(e):
     e.picture = 3
-    act(e, kind="chip", value=2)
+    act(e, kind="chip", value=1)
     assert e._asked["code"] == "CAMExplorer(picture=3, zoomed=True)" and "box" in e._asked["answer"]
     said = dict(e._asked)
     act(e, kind="click", id="again", x=0, y=0)
     assert e._asked == said
     e.look_at(PALACE, "mine.png")
     assert e._asked == {}
-    act(e, kind="chip", value=2)
+    act(e, kind="chip", value=1)
     assert e._asked["code"] == "CAMExplorer(pictures=('mine.png',), zoomed=True)"
     act(e, kind="chip", value=-1)
     e.picture = 0
-    act(e, kind="chip", value=0)
+    act(e, kind="chip", value=3)
     assert e._asked["code"] == f"CAMExplorer(picture={e.labels.index('a palace')})"
     act(e, kind="chip", value=-1)
     e.picture = 0
