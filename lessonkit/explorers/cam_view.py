@@ -246,10 +246,10 @@ def draw_erase(r, s, box):
     if len(r.history) < 2:
         p = Panel(s, "erase", box, (0, 1), (0, 1), title="Erase and watch", xticks=False, yticks=False)
         words = f"or erase what speaks for {fit(name, 120)}"
-        p.text([[.5, .76]], "Drag over the picture: the answer is drawn here.", ink="fg", max_width=box[2] - 16)
+        p.text([[.5, .7]], "Drag over the picture: the answer is drawn here.", ink="fg", max_width=box[2] - 16)
         l, t, w, h = p.box
         wide = min(text_width(words) + 36, w - 16)
-        button = (l + (w - wide) / 2, t + .38 * h - 15, wide, 32)
+        button = (l + (w - wide) / 2, t + .62 * h - 16, wide, 32)
         s.rects([button], fill="page", stroke="focus", width=1.5, radius=6)
         s.text([[l + w / 2, button[1] + 16]], words, ink="focus", max_width=wide - 10)
         s.handle("evidence", button, click=True, label=words)

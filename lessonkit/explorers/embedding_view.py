@@ -104,8 +104,9 @@ def draw_map(r, s, box):
         s.marks([[at + 6, y + 10]], size=10, fill=ink)
         s.text([[at + 15, y + 10]], word, ink="muted", align="left")
         at += 28 + text_width(word)
-    note = "faded: off this plane" + f" · large: most {r.by}" * bool(r.by)
-    if x + w - at > 120: s.text([[at, y + 10]], fit(note, x + w - at), ink="muted", align="left")
+    notes = [f"faded: off this plane · large: most {r.by}"] * bool(r.by) + ["faded: off this plane", ""]
+    note = next(v for v in notes if not v or text_width(v) < x + w - at)
+    if note: s.text([[at, y + 10]], note, ink="muted", align="left")
     s.map((x, y + 44, w, h - 98), r.cloud, ((x + 20, y + h - 26, w / 2 - 28), (x + w / 2 + 20, y + h - 26, w / 2 - 20)),
           fixed=r.saving)
     draw_sides(r, s, (x, y + 44, w, h - 98))
