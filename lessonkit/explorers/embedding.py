@@ -137,7 +137,7 @@ class EmbeddingExplorer(MapExplorer):
         names = [self._component(c).name or f"component {c}" for c in components]
         axes = {f"{a}axis": gray | dict(title=f"{fit(name, 200)}") for a, name in zip("xyz", names)}
         camera = dict(eye=dict(x=1.3, y=1.3, z=0.6), center=dict(x=0, y=0, z=-0.15))
-        return go.Figure([lines, dots]).update_layout(width=760, height=560, margin=dict(l=0, r=0, t=0, b=0),
+        return go.Figure([dots, lines]).update_layout(width=760, height=560, margin=dict(l=0, r=0, t=0, b=0),
                                                       showlegend=False, scene=axes | dict(camera=camera))
 
     def rename(self, component: int, name: str):

@@ -167,10 +167,10 @@ class Cloud:
         (w, h), at = box[2:], self.px(box)
         shown = at * zoom + [mx, my]
         taken, out = [], []
-        touches = lambda b: any(b[0] < o[0] + o[2] and o[0] < b[0] + b[2] and b[1] < o[1] + HIGH and o[1] < b[1] + HIGH
-                                for o in taken)
+        cross = lambda b, o: (b[0] < o[0] + o[2] and o[0] < b[0] + b[2] and b[1] < o[1] + HIGH and o[1] < b[1] + HIGH)
+        touches = lambda b: any(cross(b, o) for o in taken)
         first = list(dict.fromkeys([*self.chosen[:12], *(j for _, j in self.links), *self.lit[:24]]))
-        start = self.links[0][0] if self.links else -1
+        start, spots = self.links[0][0] if self.links else -1, [(*(shown[i] - 8), 16.0) for i in first]
         for i in first:
             (x, y), wide = shown[i], self._wide(i)
             if not (0 <= x <= w and 0 <= y <= h): continue
@@ -178,12 +178,14 @@ class Cloud:
             far = far / (np.hypot(*far) or 1.0)
             places = ((x + 13, y - 8, 1, 0), (x - 13 - wide, y - 8, -1, 0), (x - wide / 2, y - 27, 0, -1),
                       (x - wide / 2, y + 11, 0, 1))
-            for l, t, *_ in sorted(places, key=lambda p: -np.floor(1000 * (p[2] * far[0] + p[3] * far[1]) + 0.5)):
-                b = (l, t, wide)
-                if 0 <= l and l + wide <= w and 0 <= t and t + HIGH <= h and not touches(b):
-                    taken.append(b)
-                    out.append((i, l, t + 8))
-                    break
+            places = [(l, t, wide) for l, t, *_ in sorted(
+                places, key=lambda p: -np.floor(1000 * (p[2] * far[0] + p[3] * far[1]) + 0.5))]
+            free = [b for b in places if 0 <= b[0] and b[0] + wide <= w and 0 <= b[1] and b[1] + HIGH <= h
+                    and not touches(b)]
+            if not free: continue
+            b = next((b for b in free if not any(cross(b, o) for o in spots)), free[0])  # on none of the others
+            taken.append(b)
+            out.append((i, b[0], b[1] + 8))
         m, wide = min(len(self.x.codes), len(self.titles.wide), PRINTED), self.titles.wide
         zooms, last = _zooms(_Places(at[:m], wide[:m] + AIR[0])), m if self.n is None else min(m, self.n)
         x, y = shown[:last].T
