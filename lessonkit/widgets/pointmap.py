@@ -457,7 +457,8 @@ class MapExplorer(Explorer):
         "With a palette: thousands of points would else make it large."
         out = io.BytesIO()
         picture = Image.open(io.BytesIO(super()._png(record, text))).convert("RGB")
-        picture.quantize(32, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(out, "png")
+        # by octree: a median cut would give a rare color up, and with it a class
+        picture.quantize(64, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(out, "png")
         return out.getvalue()
 
     def to_html(self, path=None, values=None, max_bytes=3_000_000):

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from lessonkit.explorers.embedding import EmbeddingExplorer
+from lessonkit.widgets.palette import ink
 from tests.browser.conftest import find_chromium
 
 from .test_js import STUB, acts, sent
@@ -336,4 +337,16 @@ def test_a_page_of_many_points_knows_neighbors(browser, tmp_path):
             assert said == f"Chosen: {e.space.names[row]}. Nearest in the full space: {', '.join(names)}."
         else: assert said.endswith("the neighbors of the first 3333 points alone; the lesson finds all.")
     page.close()
+    e.close()
+
+
+def test_a_printed_map_keeps_the_color_of_each_class():
+    "Few colors make the picture small; the classes' own are among them."
+    e = explorer_of(240)
+    e.open()
+    px = np.asarray(Image.open(io.BytesIO(e.png())).convert("RGB")).reshape(-1, 3).astype(int)
+    _, inks, legend = e.space.colors("genre")
+    for name, word in legend:
+        color = [int(ink(name).light[i : i + 2], 16) for i in (1, 3, 5)]
+        assert np.abs(px - color).max(1).min() < 16, word
     e.close()
