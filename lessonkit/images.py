@@ -184,9 +184,13 @@ def geometry(
 def moved(
     x: Tensor,  # (n, c, h, w)
     theta: Tensor,  # (n, 2, 3) from `geometry`
-    edge: str = "reflection",  # what lies beyond the border: "reflection", "border" or "zeros" (the mean color)
+    # what lies beyond the border: "reflection", "border", "zeros" (the mean color), or a color (c,), normalised
+    edge: str | Tensor = "reflection",
 ) -> Tensor:  # (n, c, h, w)
     "The pictures seen through `theta`, with one bilinear interpolation."
+    if not isinstance(edge, str):
+        beyond = torch.as_tensor(edge, dtype=x.dtype, device=x.device).reshape(-1, 1, 1)
+        return moved(x - beyond, theta, "zeros") + beyond
     grid = F.affine_grid(theta.to(x.dtype), list(x.shape), align_corners=False)
     return F.grid_sample(x, grid, "bilinear", edge, align_corners=False)
 
@@ -236,7 +240,7 @@ class Augment:
     shift: float = .05  # share of width and height each way
     light: float = .1  # contrast by a factor of 1/1.1 to 1.1, brightness by .1 of the spread each way
     cutout: int = 0  # pixels of the square's side
-    edge: str = "reflection"  # see `moved`
+    edge: str | Tensor = "reflection"  # see `moved`
 
     def __post_init__(self):
         for name in ("rotate", "zoom", "shift", "light", "cutout"):

@@ -92,7 +92,7 @@ def net(flip):
     return model
 
 nets = {"as they are": net(False), "mirrored, too": net(True)}
-AugmentExplorer(x[300:330], y[300:330], nets, mean=(4.8,), std=(6.,), edge="zeros")"""
+AugmentExplorer(x[300:330], y[300:330], nets, mean=(4.8,), std=(6.,), edge="black")"""
 CONV = "from lessonkit.explorers.conv import ConvExplorer\n"
 CAM = "from lessonkit.explorers.cam import CAMExplorer\n"
 ENTITY = "from lessonkit.explorers.entity import EntityExplorer\nEntityExplorer(selected='BE', epoch=3)"

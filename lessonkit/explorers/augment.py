@@ -36,9 +36,9 @@ def view(
     "The picture and others to choose; its random views, each with the net's answer; all answers and their mean."
     wide = width >= NARROW
     n, chart = -(-(len(r.shown) - 1) // COLS), 62 + 26 * min(len(r.classes), MOST_ROWS)
-    side, step = (210, 42) if wide else (150, min((width - 166) / 5, 46))
-    left = side + 26 if wide else 0
-    cell = min((width - left) / COLS, 150)
+    cell = min((width - 236) / COLS, 172) if wide else min(width / COLS, 150)
+    side = width - 26 - COLS * cell if wide else 150
+    step, left = (side / 5, side + 26) if wide else (min((width - 166) / 5, 46), 0)
     below = max(n * (cell + 22), side + 2 * step + 30 if wide else 0) if wide else n * (cell + 22) + side + 54
     s = Scene(width, 26 + below + chart)
     draw_picture(r, s, (0, 0, side, side + 46), (0, side + 52) if wide else (side + 16, 24), step)
@@ -55,7 +55,8 @@ def flat(s, name, box, x, y, **how) -> Panel:
 def caption(r, i, room, **font) -> str:
     "An answer in words, “7, 98 %”: a long name is cut, never the number."
     name, sure, _ = r.answer(i)
-    tail = ", " * bool(name) + f"{100 * sure:.0f} %"
+    known = r.truth >= 0
+    tail = ", " * bool(name) + f"{100 * sure:.0f} %" + ("" if not known else " ✓" if r.answer(i)[2] else " ✗")
     return fit(name, room - text_width(tail, **font), **font) + tail
 
 
@@ -86,6 +87,7 @@ def draw_views(r, s, left, top, cell):
             weight, ink = "bold" if i == r.pointed else "normal", "fg" if r.answer(i)[2] else "alarm"
             p.text([[j + 0.5, 1]], caption(r, i, cell - 6, size=12, weight=weight), dy=8, ink=ink, weight=weight,
                    max_width=cell - 6)
+            if not r.answer(i)[2]: p.boxes([j], [0], [j + 1], [1], stroke="alarm", width=2, inset=3)
             if i == r.pointed: p.boxes([j], [0], [j + 1], [1], stroke="up", width=3, inset=1)
         p.zone(f"views-{row}", hover=True, cells=(COLS, 1))
 
@@ -95,24 +97,27 @@ def draw_answers(r, s, box):
     k = len(r.classes)
     most = np.argsort(-np.maximum(r.p.max(0), np.arange(k) == r.truth), kind="stable")[:MOST_ROWS]
     rows, n, wide = sorted(most.tolist()), len(r.p) - 1, box[2] >= NARROW
+    (_, _, was), (_, _, right) = r.answer(0), r.answer(-1)
     names = [(i + 0.5, fit(r.classes[c] + " ✓" * (c == r.truth), 110)) for i, c in enumerate(rows)]
-    note = "◂ bar: mean · ring: as it is"
-    if wide: note = "◂ the mean's answer · bar: the mean · ring: as it is · dots: views"
-    if r.truth >= 0: note = ("✓ the truth · " if wide else "✓ truth · ") + note
-    p = Panel(s, "answers", box, (-0.02, 1.02), (len(rows), 0), title="What they say", note=note, xlabel="probability",
+    said = caption(r, -1, box[2] * 0.4, size=14, weight="bold")
+    title = f"Their mean: {said}"
+    note = "bar: the mean · dots: views · ring: as it is" if wide else "" if was and not right else "ring: as it is"
+    p = Panel(s, "answers", box, (-0.02, 1.02), (len(rows), 0), title=title, note=note, xlabel="probability",
               xticks=(0, 0.2, 0.4, 0.6, 0.8, 1), yticks=names, right=52)
+    if r.truth >= 0 and was and not right:  # the case to be seen
+        s.text([[box[0] + box[2], box[1] + 9]], "averaging hurts", size=14, weight="bold", ink="alarm", align="right")
     at = np.arange(len(rows)) + 0.5
+    best = int(r.mean[rows].argmax())
     p.bars(at, r.mean[rows], thick=0.84, ink="focus-tint", flat=True, key="mean")
+    if not right: p.bars(at[[best]], r.mean[rows][[best]], thick=0.84, ink="up", flat=True, key="wrong")
     lane = np.linspace(-0.3, 0.3, n) if n > 1 else np.zeros(n)
     dots = np.stack([r.p[1:, rows].T.ravel(), (at[:, None] + lane).ravel()], 1)
     p.points(dots, size=6, ink="focus", key="dots", cut=True)
     if r.pointed > 0:
         p.points(np.stack([r.p[r.pointed, rows], at + lane[r.pointed - 1]], 1), size=12, ink="up", stroke="panel")
     p.points(np.stack([r.p[0, rows], at], 1), size=15, ink="none", stroke="fg", width=2, key="ring", cut=True)
-    best = int(r.mean[rows].argmax())
     ends = np.stack([np.full(len(rows), p.x[1]), at], 1)
     p.text(ends, [f"{v:.2f}" for v in r.mean[rows]], align="left", dx=10, ink="muted")
-    right = r.answer(-1)[2]
     p.text([[p.x[1], best + 0.5]], "◂", align="left", dx=40, ink="fg" if right else "alarm", weight="bold")
 
 # %% ../../nbs/explorers/augment.ipynb #xa-class
@@ -154,7 +159,7 @@ class AugmentExplorer(Explorer):
         seed: int = 0,
         net: str | None = None,  # None: the first
         n_views: int = 8,  # random views beside the picture itself
-        edge: str = "reflection",  # what lies beyond the border, as in `Augment`; "zeros" for digits
+        edge: str = "reflection",  # what lies beyond the border, as in `Augment`, or "black"
         **limits,  # mirror, rotate, zoom, shift, light, cutout: as the traits; by default gentle
     ):
         if unknown := set(limits) - set(GENTLE): raise TypeError(f"{unknown.pop()!r} is none of {', '.join(GENTLE)}")
@@ -184,7 +189,7 @@ class AugmentExplorer(Explorer):
         k = view_predictions(next(iter(self.nets.values())), self.x[:1], ()).shape[2]
         self.classes = tuple(map(str, classes if classes is not None else range(k)))
         if len(self.classes) != k: raise ValueError(f"{len(self.classes)} classes, and the net answers with {k}")
-        self.n_views, self.edge = int(n_views), edge
+        self.n_views, self.edge = int(n_views), -self.mean / self.std if edge == "black" else edge
         self._seen, self._tally = {}, ()
         super().__init__(picture=picture, seed=seed, net=net or next(iter(self.nets)), **{**GENTLE, **limits})
 
@@ -297,14 +302,18 @@ class AugmentExplorer(Explorer):
         truth = p.argmax(1) if self.labels is None else self.labels
         fine = [i for i in p.max(1).argsort().tolist() if p[i].argmax() == truth[i]]  # the least sure first
         tries = [(i, seed) for i in fine for seed in range(2)][:trials]
-        return next((dict(limits, picture=i, seed=seed) for i, seed in tries
-                     if self.predictions(i, seed, limits).mean(0).argmax() != truth[i]), dict(limits))
+        hurt = []
+        for i, seed in tries:
+            mean = self.predictions(i, seed, limits).mean(0)
+            if mean.argmax() != truth[i]: hurt.append((mean[truth[i]] - mean.max() - p[i, truth[i]] / 2, i, seed))
+            if len(hurt) == 6: break  # the clearest of these
+        return dict(limits, **dict(zip(("picture", "seed"), min(hurt)[1:]))) if hurt else dict(limits)
 
     def chips(self):
         where = lambda limits: lambda e: e.lost(limits)
         out = [
-            Chip("mirrored", "Half of the views are mirrored, and nothing else. Alone, the net is right. "
-                             "What does the mean say?", where(MIRRORED), verdict),
+            Chip("when averaging hurts", "Half of the views are mirrored, and nothing else. Alone, the net is right. "
+                 "What does the mean say?", where(MIRRORED), verdict),
             Chip("far too wild", "Turned by up to 90°, at half to twice the size, off to the side. What is left of "
                                  "the answer when all views are averaged?", where(WILD), verdict),
             Chip("gentle views", "Small turns and shifts, as a net may have met in training. Is the mean surer than "

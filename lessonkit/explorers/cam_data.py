@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['FOR', 'AGAINST', 'NOTHING', 'FINE', 'WHOLE', 'LARGEST_PAGE', 'EXACT', 'ALPHABET', 'NEAR', 'softmax', 'overlay',
-           'second_look', 'strokes_over', 'rounded_up', 'Look', 'Eye', 'steps', 'page_net', 'letters']
+           'second_look', 'strokes_over', 'rounded_up', 'Look', 'lighter', 'Eye', 'steps', 'page_net', 'letters']
 
 # %% ../../nbs/explorers/cam_data.ipynb #xcd-imports
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -76,6 +76,11 @@ class Look:
     cells: np.ndarray  # (n_class, gh, gw): what each cell adds to each logit
     logits: np.ndarray  # (n_class,)
     erased: float  # share of the picture, 0 to 1
+
+
+def lighter(look: Look) -> Look:
+    "The same answer in half of the bytes, for a page that is saved."
+    return replace(look, cells=look.cells.astype(np.float32))
 
 
 WHOLE = (0., 0., 1., 1.)

@@ -14,7 +14,7 @@ import numpy as np
 from .cam_data import overlay, strokes_over
 from ..widgets.explorer import Chip
 from ..widgets.panel import NARROW, Panel, columns, rows
-from ..widgets.scene import Scene, fit, number
+from ..widgets.scene import Scene, fit, number, text_width
 
 # %% ../../nbs/explorers/cam_view.ipynb #xcv-record
 @dataclass(frozen=True)
@@ -245,8 +245,14 @@ def draw_erase(r, s, box):
     name = r.names[r.target]
     if len(r.history) < 2:
         p = Panel(s, "erase", box, (0, 1), (0, 1), title="Erase and watch", xticks=False, yticks=False)
-        lines = [f"Drag over the picture: the logit of {name}", "is drawn here as the evidence goes."]
-        p.text([[.5, .6], [.5, .38]], lines, ink="muted", max_width=box[2] - 16)
+        words = f"or erase what speaks for {fit(name, 120)}"
+        p.text([[.5, .7]], "Drag over the picture: the answer is drawn here.", ink="fg", max_width=box[2] - 16)
+        l, t, w, h = p.box
+        wide = min(text_width(words) + 36, w - 16)
+        button = (l + (w - wide) / 2, t + .62 * h - 16, wide, 32)
+        s.rects([button], fill="page", stroke="focus", width=1.5, radius=6)
+        s.text([[l + w / 2, button[1] + 16]], words, ink="focus", max_width=wide - 10)
+        s.handle("evidence", button, click=True, label=words)
         return
     xs, own, other = (np.array([h[k] for h in r.history]) for k in range(3))
     low, high = min(float(own.min()), float(other.min()), 0.), max(float(own.max()), float(other.max()), 0.)
@@ -280,7 +286,6 @@ def questions(
                 lambda r: f"No: softmax shares out 100 % among the classes there are, and {r.names[0]} gets "
                           f"{percent(float(r.p[0]))}. The map shows what in the picture made it say so.")
     return [
-        *([none] if odd >= 0 else []),
         Chip("erase the evidence", "The cells that hold half of what speaks for the answer are painted over. Does "
              "the net change its mind?",
              lambda e: dict(start, zoomed=False, strokes=strokes_over(e.base.cells[e._target()])),
@@ -295,4 +300,5 @@ def questions(
              "second?", lambda e: dict(start, target=top(e)[0], versus=top(e)[:2][-1]),
              lambda r: f"The difference of the two maps. It adds up to "
                        f"{signed(float((r.logits - r.bias)[r.target] - (r.logits - r.bias)[r.versus]))}, the "
-                       "difference of the logits without their biases.")]
+                       "difference of the logits without their biases."),
+        *([none] if odd >= 0 else [])]

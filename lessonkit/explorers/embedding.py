@@ -49,7 +49,7 @@ class EmbeddingExplorer(MapExplorer):
     title, lesson = "What an embedding knows", "21_embeddings"
     about = ("Each point is a row of the embedding, placed by two of its principal components. A faded point is far "
              "from this plane in the full space; lines lead from a chosen point to its true neighbors.")
-    hint = "click a point · drag moves the map · Ctrl + wheel comes closer"
+    hint = "click a point: lines lead to its true neighbors"
     watch = ("x", "y", "color", "share", "selected", "search", "epoch", "k", "axis_names", "window", "pointed", "pair",
              "solid")
     along, view, sentence = "pair", staticmethod(view), staticmethod(sentence)
@@ -120,13 +120,25 @@ class EmbeddingExplorer(MapExplorer):
 
         s, n = self.space, self._n()
         fill, inks, _ = s.colors(self.color)
-        picked = {int(s.rank[i]) for i in self.selected}
-        axes = dict(zip("xyz", (s.column(c, self.epoch).values[:n] for c in components)))
-        look = dict(size=[9 if i in picked else 3.5 for i in range(n)], color=[ink(inks[f]).light for f in fill[:n]])
-        words = [self._component(c).words for c in components]
-        titles = {f"{a}axis_title": f"{c}: {fit(w, 200)}" for a, c, w in zip("xyz", components, words)}
-        return go.Figure(go.Scatter3d(**axes, mode="markers", marker=look, text=s.names[:n], hoverinfo="text")
-                         ).update_layout(width=760, height=560, margin=dict(l=0, r=0, t=0, b=0), scene=titles)
+        picked = [int(s.rank[i]) for i in self.selected]
+        near = [j for j, _ in s.near(picked[0], self.k, self.epoch)] if len(picked) == 1 else []
+        told = picked[:6]  # those that carry a name; the mouse asks for the others
+        at = np.stack([s.column(c, self.epoch).values for c in components], 1)
+        size = [9 if i in picked else 7 if i in near else 3.5 for i in range(n)]
+        look = dict(size=size, color=[ink(inks[f]).light for f in fill[:n]], line=dict(width=0.5, color="#ffffff"))
+        dots = go.Scatter3d(**dict(zip("xyz", at[:n].T)), mode="markers+text", marker=look, hovertext=s.names[:n],
+                            hoverinfo="text", text=[fit(s.names[i], 170) if i in told else "" for i in range(n)],
+                            textposition="top center")
+        ways = np.stack([np.stack([at[picked[0]], at[j], np.full(3, np.nan)]) for j in near]).reshape(-1, 3).T if near \
+            else np.zeros((3, 0))
+        lines = go.Scatter3d(**dict(zip("xyz", ways)), mode="lines", hoverinfo="skip",
+                             line=dict(width=4, color=ink("focus").light))
+        gray = dict(showbackground=False, gridcolor="#c4cad1", zerolinecolor="#8a9099", showticklabels=False)
+        names = [self._component(c).name or f"component {c}" for c in components]
+        axes = {f"{a}axis": gray | dict(title=f"{fit(name, 200)}") for a, name in zip("xyz", names)}
+        camera = dict(eye=dict(x=1.3, y=1.3, z=0.6), center=dict(x=0, y=0, z=-0.15))
+        return go.Figure([dots, lines]).update_layout(width=760, height=560, margin=dict(l=0, r=0, t=0, b=0),
+                                                      showlegend=False, scene=axes | dict(camera=camera))
 
     def rename(self, component: int, name: str):
         "Gives a component a name of your own; '' takes it back."
@@ -199,9 +211,9 @@ class EmbeddingExplorer(MapExplorer):
             kept = len({j for j, _ in near} & set(nearest(-flat, chosen[0], len(near)).tolist()))
         cloud = Cloud(
             x, y, s.titles, fill, inks, s.norm(at), n, chosen, tuple((chosen[0], j) for j, _ in near),
-            tuple(found), tuple(f"{sign} {listed[c - 1].words}" for sign, c in (("", self.x), ("↑", self.y))),
+            tuple(found), tuple(listed[c - 1].name or f"component {c}" for c in (self.x, self.y)),
             tuple(self.window) or None, self._serial,
-            s.all_near(self.k, at) if self.saving and len(s) <= 20_000 else None)
+            s.all_near(self.k, at) if self.saving else None)
         return EmbeddingRecord(
             cloud, listed, self.x, self.y, self.color, legend, self.share, float(s.weight[n - 1]), s.by,
             tuple(s.names[i] for i in chosen), s.shown(chosen[0], self.x, self.y, at) if near else 0.0,
@@ -277,8 +289,7 @@ class EmbeddingExplorer(MapExplorer):
 
     def on_rename(self, axis, text):
         c = (self.x, self.y)[axis]
-        text = text.removeprefix("↑").strip()
-        self.rename(c, "" if text == self._component(c).words else text)
+        self.rename(c, "" if text.strip() in (f"component {c}", self._component(c).words) else text)
 
     def chips(self):
         s = self.space

@@ -101,11 +101,12 @@ class Space:
         like = self.unit(frame) @ self.unit(frame)[i]
         return [(int(j), float(like[j])) for j in nearest(like, i, min(k, len(self) - 1))]
 
-    def _all_near(self, k: int, frame: int) -> np.ndarray:  # (n, k) uint16
-        "The neighbors of every row, for a page without a kernel."
-        unit, out, k = self.unit(frame), np.empty((len(self), k), np.uint16), min(k, len(self) - 1)
-        for at in range(0, len(self), 1000):
-            like = unit[at : at + 1000] @ unit.T
+    def _all_near(self, k: int, frame: int) -> np.ndarray:  # (m, k) uint16, or uint32
+        "The neighbors of every row, for a page without a kernel; of more than 20,000, of those with a label."
+        m, k = len(self) if len(self) <= 20_000 else len(self.titles.short), min(k, len(self) - 1)
+        unit, out = self.unit(frame), np.empty((m, k), "<u2" if len(self) <= 65_536 else "<u4")
+        for at in range(0, m, 1000):
+            like = unit[at : min(at + 1000, m)] @ unit.T
             rows = np.arange(len(like))
             like[rows, at + rows] = -np.inf
             part = np.argpartition(-like, k - 1, axis=1)[:, :k]

@@ -18,7 +18,9 @@ from lessonkit.explorers.cam_data import EXACT, FINE, Eye, overlay, page_net, se
 from lessonkit.explorers.cam_pictures import decoded
 from lessonkit.explorers.cam_view import signed
 from lessonkit.images import PictureError
+from lessonkit.widgets import page as page_of
 from lessonkit.widgets.inpage import exports, packed, script
+from lessonkit.widgets.page import frames
 
 ENGINE = """
 import(URL.createObjectURL(new Blob([%s], {type: 'text/javascript'}))).then((m) => { window.m = m; })
@@ -382,18 +384,18 @@ def test_an_answer_stays_with_its_question(browser, saved):
 
 def test_a_question_is_about_one_picture(e):
     e.picture = 3
-    act(e, kind="chip", value=2)
+    act(e, kind="chip", value=1)
     assert e._asked["code"] == "CAMExplorer(picture=3, zoomed=True)" and "box" in e._asked["answer"]
     said = dict(e._asked)
     act(e, kind="click", id="again", x=0, y=0)
     assert e._asked == said
     e.look_at(PALACE, "mine.png")
     assert e._asked == {}
-    act(e, kind="chip", value=2)
+    act(e, kind="chip", value=1)
     assert e._asked["code"] == "CAMExplorer(pictures=('mine.png',), zoomed=True)"
     act(e, kind="chip", value=-1)
     e.picture = 0
-    act(e, kind="chip", value=0)
+    act(e, kind="chip", value=3)
     assert e._asked["code"] == f"CAMExplorer(picture={e.labels.index('a palace')})"
     act(e, kind="chip", value=-1)
     e.picture = 0
@@ -403,3 +405,13 @@ def test_decoding_takes_bytes_and_paths(tmp_path):
     (tmp_path / "a.png").write_bytes(jpeg(PHOTO, format="PNG"))
     a, b = decoded(tmp_path / "a.png")[0], decoded((tmp_path / "a.png").read_bytes(), "a.png")[0]
     np.testing.assert_array_equal(a, b)
+
+
+def test_a_net_that_no_page_can_hold_plays_frames(e, tmp_path, monkeypatch):
+    "Each picture is a frame with its own answer."
+    monkeypatch.setattr(e, "computes", lambda: False)
+    made = []
+    monkeypatch.setattr(page_of, "frames", lambda *args: made.append(frames(*args)) or made[0])
+    e.to_html(tmp_path / "frames.html", max_bytes=10**8)
+    texts = [frame["text"] for frame in made[0][0]]
+    assert len(set(texts)) == len(texts) == min(len(e.pictures), 12)
