@@ -75,8 +75,8 @@ def draw_parts(r, s, box):
 
 def draw_sum(r, s, box):
     "The points and the network's curve."
-    p = Panel(s, "sum", box, X, (-r.high, r.high), title="Their sum, the net's answer", xlabel="x",
-              note=("dashed: what made the dots" if box[2] > 380 else "dashed: the truth") * r.known, left=36, right=16)
+    p = Panel(s, "sum", box, X, (-r.high, r.high), title="Their sum, the net's answer", xlabel="x", left=36, right=16,
+              note=("dashed: what made the dots" if box[2] > 400 else "dashed: the truth") * (r.known and box[2] > 330))
     xs = np.linspace(*X, 161)
     if r.known: p.line(np.stack([xs, wave(xs)], 1)[16:-16], ink="muted", width=1.5, dash=[5, 4])
     said = forward(r.net, r.x)[-1]
