@@ -142,7 +142,7 @@ class BPTTExplorer(Explorer):
 
     Chosen state: `step`, `selected`, `bs`, `bptt`, `random_bptt`, `epoch`, `shuffled`."""
 
-    title, lesson, hint = "How a text becomes batches", "32_bptt", "drag the ring, or point at a token"
+    title, lesson, hint = "How a text becomes batches", "32_bptt", "drag the ring"
     about = ("A text is cut into rows, the rows into windows. A network reads window after window, keeps its state, "
              "and learns no farther back than the window's edge.")
     watch, along = ("bs", "bptt", "step", "epoch", "random_bptt", "shuffled", "selected"), "step"

@@ -134,10 +134,10 @@ def draw_others(r, s, box, left, right, span):
     foot, tall = (row + .94, .86 * np.clip(v, 0, 1)) if gate else (row + .5, .44 * v)
     p.boxes(at[col] + .11, foot - tall, at[col] + .89, foot, fill=inks_of(r, at) * n, key="small")
     p.boxes([span[0]], [r.rank], [at[-1] + 1], [r.rank + 1], stroke="focus", width=2.5, key="chosen")
-    for i, (unit, follows) in enumerate(zip(r.units, r.r)):
-        how = dict(weight="bold" if i == r.rank else "normal", ink="fg" if abs(follows) > r.luck else "muted")
+    for i, (unit, well) in enumerate(zip(r.units, r.r)):
+        how = dict(weight="bold" if i == r.rank else "normal", ink="fg" if abs(well) > r.luck else "muted")
         p.text([[span[0], i + .5]], f"unit {unit}" if w >= NARROW else str(unit), align="right", dx=-8, **how)
-        p.text([[span[1], i + .5]], signed(follows), align="left", dx=10, **how)
+        p.text([[span[1], i + .5]], signed(well), align="left", dx=10, **how)
     p.zone("units", (span[0], at[-1] + 1, 0, n), click=True)
 
 

@@ -122,7 +122,8 @@ def draw_bars(r, s, box, wide):
            ink=["fg" if r.drawn[i] > 0 else "muted" for i in shown])
     if rest: s.text([[xs[n], low]], f"{len(rest)} other{'s' * (len(rest) > 1)}", ink="muted")
     big = [k for k in range(len(at)) if drawn[k] >= .01]
-    if big: p.text([[at[k], max(drawn[k], own[k])] for k in big], [f"{100 * drawn[k]:.0f}" for k in big], size=11, dy=-7)
+    tops = [[at[k], max(drawn[k], own[k])] for k in big]
+    if big: p.text(tops, [f"{100 * drawn[k]:.0f}" for k in big], size=11, dy=-7)
     p.zone("bars", (0, n, 0, 1.12 * top), click=True)
 
 

@@ -10,8 +10,8 @@ __all__ = ['SUITED', 'view', 'draw_parts', 'draw_sum', 'draw_folds', 'draw_field
 import numpy as np
 import traitlets as T
 
-from .network_data import (DASHES, INKS, PLANE, STARTS, NetworkRecord, X, as_pair, bends, folds, ink_of,
-                                              pulls, start, tip, with_bend, with_fold, with_height)
+from .network_data import (DASHES, INKS, PLANE, STARTS, NetworkRecord, X, as_pair, bends, folds,
+                                              ink_of, pulls, start, tip, with_bend, with_fold, with_height)
 from ..network import TASKS, Layer, Training, forward, make_curve, make_rings, train, wave
 from ..widgets.controls import Button, Choice, Player, Slider
 from ..widgets.explorer import Chip, Explorer
@@ -47,7 +47,7 @@ def draw_parts(r, s, box):
     "Each unit of the last hidden layer times its weight, with the bends as rings."
     one = r.depth == 1
     p = Panel(s, "parts", box, X, (-r.high, r.high), title="Each unit's part" if one else "Each unit of the last layer",
-              note="ring: its bend; dot: its height" if one else "times its weight", xlabel="x", left=36, right=16)
+              note="ring: bend, dot: height" if one else "times its weight", xlabel="x", left=36, right=16)
     p.across(0, ink="line", dash=())
     xs = np.linspace(*X, 161)
     if one: xs = np.sort(np.concatenate([[X[0], X[1]], bends(r.net).clip(*X)]))
@@ -75,8 +75,8 @@ def draw_parts(r, s, box):
 
 def draw_sum(r, s, box):
     "The points and the network's curve."
-    p = Panel(s, "sum", box, X, (-r.high, r.high), title="Their sum, the net's answer", xlabel="x",
-              note=("dashed: what made the dots" if box[2] > 380 else "dashed: the truth") * r.known, left=36, right=16)
+    p = Panel(s, "sum", box, X, (-r.high, r.high), title="Their sum, the net's answer", xlabel="x", left=36, right=16,
+              note=("dashed: what made the dots" if box[2] > 400 else "dashed: the truth") * (r.known and box[2] > 330))
     xs = np.linspace(*X, 161)
     if r.known: p.line(np.stack([xs, wave(xs)], 1)[16:-16], ink="muted", width=1.5, dash=[5, 4])
     said = forward(r.net, r.x)[-1]

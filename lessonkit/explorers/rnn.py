@@ -192,7 +192,7 @@ def sentence(r: RNNRecord) -> str:
 class RNNExplorer(Explorer):
     "Recurrent nets read a phrase. Chosen state: `phrase`, `step`, `kind`, `trained`, `gain`."
 
-    title, lesson, hint = "Five nets read a phrase", "31_char_rnn", "drag the line to another answer"
+    title, lesson, hint = "Five nets read a phrase", "31_char_rnn", "drag the line"
     about = ("A column is a step. On top: how much of the chosen answer's gradient comes back to it. Below, for each "
              "net: the letter it expects, and its state as colors.")
     watch, along = ("phrase", "step", "kind", "trained", "gain", "pointed"), "step"
