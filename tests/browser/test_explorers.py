@@ -149,6 +149,7 @@ def test_a_question_comes_before_its_answer(explorer):
     explorer.settle()
     assert explorer.narration == said and np.array_equal(explorer.pixels(), seen) and not box.locator("code").count()
     assert not (found := audit(page)), found
+    chip.evaluate("e => e.blur()")  # what the mouse has focused shows no ring
     assert not (found := page.evaluate("root => probe.unfit(root)", explorer.root.element_handle())), found
     page.get_by_role("button", name="Show the answer").click()
     box.locator("code").wait_for(timeout=60_000)
