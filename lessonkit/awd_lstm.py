@@ -20,8 +20,8 @@ from torch.nn import functional as F
 
 from .bptt import nll
 from .course.nets import fill
-from .engines.checks import indices, number, whole
-from .engines.vocab import Vocab
+from .engines.checks import indices, number, shaped, whole
+from .engines.vocab import Vocab, fits
 from .engines.worded import load_worded, save_worded
 from .gates import distribution
 from .train.events import Callback
@@ -40,8 +40,10 @@ def masked(
     x: Tensor,  # anything the mask spreads over
     mask: Tensor | None,  # None: nothing is dropped
 ) -> Tensor:
-    "`x` times the mask, in the precision of `x`."
-    return x if mask is None else x * mask.to(x.dtype)
+    "`x` times the mask, in the precision of `x`. Raises ValueError for a mask of other rows or another width."
+    if mask is None: return x
+    try: return x * mask.to(x.dtype).expand_as(x)
+    except RuntimeError: raise ValueError(f"mask has shape {tuple(mask.shape)}, x {tuple(x.shape)}") from None
 
 
 def _share(name, p):
@@ -55,11 +57,15 @@ def run_layer(
     state: tuple[Tensor, Tensor],  # h and c, (1, bs, n_hid) each
     w_hh: Tensor | None = None,  # (4 · n_hid, n_hid): taken in place of its own hidden weights; None: its own
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:  # the outputs (bs, w, n_hid), the new state
-    """`rnn(x, state)` with other hidden weights, for this call alone; it calls what `nn.LSTM` itself calls.
-
-    cuDNN wants all weights in one block, and warns where they are not: on a GPU they are put into one (autocast does
-    that by itself)."""
+    """`rnn(x, state)` with other hidden weights, for this call alone, by what `nn.LSTM` itself calls. cuDNN wants them
+    all in one block, and warns where they are not: on a GPU they are put into one (autocast does that by itself).
+    Raises ValueError for shapes that do not fit: PyTorch would read and write beyond them."""
+    if not isinstance(rnn, nn.LSTM) or rnn.num_layers > 1 or rnn.bidirectional or not (rnn.batch_first and rnn.bias):
+        raise ValueError("rnn: give an nn.LSTM of one layer, one direction, with biases, batch_first=True")
+    shaped("x", x, (*x.shape[:2], rnn.input_size))
+    for s in state: shaped("state", s, (1, len(x), rnn.hidden_size))
     if w_hh is None: return rnn(x, state)
+    shaped("w_hh", w_hh, rnn.weight_hh_l0.shape)
     weights = [rnn.weight_ih_l0, w_hh, rnn.bias_ih_l0, rnn.bias_hh_l0]
     if x.is_cuda and not torch.is_autocast_enabled("cuda"):
         block = torch.cat([w.flatten() for w in weights])
@@ -75,6 +81,11 @@ class Masks(NamedTuple):
     output: Tensor | None  # (bs, 1, emb_sz), as before
     weights: list[Tensor | None]  # (4 · n_hid, n_hid): each layer's hidden weights after DropConnect
 
+    def rows(self, at: slice) -> "Masks":
+        "The masks of some rows of the batch; words and weights are dropped for all rows alike."
+        own = [None if m is None else m[at] for m in (*self.inputs, self.output)]
+        return self._replace(inputs=own[:-1], output=own[-1])
+
 
 DROPS = ("embed_p", "input_p", "hidden_p", "output_p", "weight_p")
 
@@ -82,9 +93,9 @@ DROPS = ("embed_p", "input_p", "hidden_p", "output_p", "weight_p")
 class AWDLSTM(nn.Module):
     """The encoder of the AWD-LSTM (Merity, Keskar & Socher 2018): an embedding, and one `nn.LSTM` a layer.
 
-    It reads on where the call before stopped: `state` is kept, without its history. The dropouts are those of the
-    original course for film reviews; a small text needs more. On a GPU, widths that are multiples of 128, at most 1024,
-    reach cuDNN's fastest kernel in half precision. Raises TypeError and ValueError, naming the argument."""
+    It reads on where the call before stopped: `state` is kept, without its history. The dropouts are the course's for
+    film reviews; a small text needs more. On a GPU, widths that are multiples of 128, at most 1024, reach cuDNN's
+    fastest kernel in half precision. Raises TypeError and ValueError, naming the argument."""
 
     def __init__(
         self,
@@ -100,7 +111,7 @@ class AWDLSTM(nn.Module):
         backward: bool = False,  # it reads texts from their end; only noted, for whoever loads it
     ):
         super().__init__()
-        sizes = {"vocab_sz": vocab_sz, "emb_sz": emb_sz, "n_hid": n_hid, "n_layers": n_layers}
+        sizes = dict(vocab_sz=vocab_sz, emb_sz=emb_sz, n_hid=n_hid, n_layers=n_layers)
         self.sizes = {name: whole(name, n) for name, n in sizes.items()}
         vocab_sz, emb_sz, n_hid, n_layers = self.sizes.values()
         for k, p in zip(DROPS, (embed_p, input_p, hidden_p, output_p, weight_p)): setattr(self, k, _share(k, p))
@@ -114,23 +125,9 @@ class AWDLSTM(nn.Module):
         "Forgets what was read."
         self.state = None
 
-    def select(
-        self,
-        rows,  # numbers of rows, or a yes or no for each: a tensor, an array, a list
-    ):
-        "Keeps the state of these rows only, in this order: the others' documents have ended."
-        if self.state is None: return
-        n, rows = self.state[0][0].shape[1], torch.as_tensor(rows)
-        if rows.dtype == torch.bool and rows.shape == (n,): rows = rows.nonzero()[:, 0]
-        rows = indices("rows", rows, n)
-        self.state = [tuple(s[:, rows.to(s.device)] for s in hc) for hc in self.state]
-
-    def draw(
-        self,
-        bs: int,  # rows of the batch
-    ) -> Masks:
-        "All masks for a batch; in eval mode none."
-        emb, on = self.emb.weight, self.training
+    def draw(self, bs: int) -> Masks:
+        "All masks for a batch of `bs` rows; in eval mode none."
+        emb, on, bs = self.emb.weight, self.training, whole("bs", bs)
         def mask(p, *shape): return keep_mask(p, *shape, device=emb.device) if on and p else None
 
         inputs = [mask(self.hidden_p if i else self.input_p, bs, 1, r.input_size) for i, r in enumerate(self.rnns)]
@@ -143,7 +140,11 @@ class AWDLSTM(nn.Module):
         state: list[tuple[Tensor, Tensor]] | None = None,  # h and c a layer, (1, bs, width) each; None: zeros
         masks: Masks | None = None,  # as `draw` gives them; None: nothing is dropped
     ) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:  # each layer's outputs (bs, w, width); the new state
-        "Reads on from `state`, with these masks; keeps nothing, so that several texts can be read in turns."
+        """Reads on from `state`, with these masks; keeps nothing, so that several texts can be read in turns. Raises
+        ValueError, TypeError and IndexError for what is no batch of tokens it knows, or another net's state."""
+        x = indices("x", x, self.emb.num_embeddings)
+        if x.ndim != 2 or not x.numel(): raise ValueError(f"x has shape {tuple(x.shape)}: give (bs, w), one or more")
+        if len(state or self.rnns) != len(self.rnns): raise ValueError(f"state holds {len(state)} layers: give all")
         masks = masks or Masks(None, [None] * len(self.rnns), None, [None] * len(self.rnns))
         out, outs, new = masked(self.emb(x), None if masks.words is None else masks.words[x]), [], []
         for i, rnn in enumerate(self.rnns):
@@ -159,10 +160,7 @@ class AWDLSTM(nn.Module):
         self,
         x: Tensor,  # (bs, w) int64
     ) -> tuple[Tensor, Tensor]:  # the last layer's outputs before and after output dropout, (bs, w, emb_sz) each
-        """Reads on from the state it has, wherever that lies; a batch of another size begins anew. Raises ValueError,
-        TypeError and IndexError for what is no batch of tokens it knows."""
-        x = indices("x", x, self.emb.num_embeddings)
-        if x.ndim != 2 or not x.numel(): raise ValueError(f"x has shape {tuple(x.shape)}: give (bs, w), one or more")
+        "Reads on from the state it has, wherever that lies; a batch of another size begins anew. Raises as `read`."
         if self.state is not None and self.state[0][0].shape[1] != len(x): self.reset()
         masks = self.draw(len(x))
         outs, state = self.read(x, self.state, masks)
@@ -190,6 +188,7 @@ class LanguageModel(nn.Module):
         tie: bool = True,  # False: weights of its own, which begin as the embedding's
     ):
         super().__init__()
+        if not hasattr(encoder, "emb"): raise TypeError(f"encoder is a {type(encoder).__name__}: give an AWDLSTM")
         self.encoder, emb = encoder, encoder.emb.weight
         self.decoder = nn.Linear(*reversed(emb.shape), device=emb.device, dtype=emb.dtype)
         nn.init.zeros_(self.decoder.bias)
@@ -228,7 +227,7 @@ def activation_penalty(
     alpha: float = 2.0,  # Merity et al. 2018
 ) -> Tensor:  # scalar
     "AR: alpha times the mean square of the outputs. It keeps them small."
-    return alpha * dropped.float().pow(2).mean()
+    return number("alpha", alpha, 0) * dropped.float().pow(2).mean()
 
 
 def temporal_penalty(
@@ -237,7 +236,7 @@ def temporal_penalty(
 ) -> Tensor:  # scalar; 0 for a window of one token
     "TAR: beta times the mean square of the change from step to step. It keeps them slow."
     raw = raw.float()
-    return beta * (raw[:, 1:] - raw[:, :-1]).pow(2).sum() / max(raw[:, 1:].numel(), 1)
+    return number("beta", beta, 0) * (raw[:, 1:] - raw[:, :-1]).pow(2).sum() / max(raw[:, 1:].numel(), 1)
 
 
 def lm_loss(
@@ -245,7 +244,7 @@ def lm_loss(
     y: Tensor,  # (bs, w) int64
 ) -> Tensor:  # scalar, nats a token
     "The mean negative log-likelihood of the next tokens, without the penalties."
-    return nll(pred[0], y)
+    return nll(pred[0], indices("y", y, pred[0].shape[-1]))
 
 
 class LMTraining(Callback):
@@ -292,7 +291,8 @@ def perplexity(
     marks: Iterable[int] = (),  # tokens that are no words, such as xxmaj: their nats count, they do not
 ) -> Perplexity:
     "Reads a whole text in eval mode, from an empty state. Raises ValueError where there is none."
-    marks, total, n, n_marks = torch.tensor(list(marks), dtype=torch.long), 0.0, 0, 0
+    marks = indices("marks", list(marks), model.encoder.emb.num_embeddings)
+    total, n, n_marks = 0.0, 0, 0
     was, state, _ = model.training, model.encoder.state, model.eval().reset()
     try:
         for x, y in batches:
@@ -303,8 +303,9 @@ def perplexity(
         model.train(was)
         model.encoder.state = state
     if n == int(n_marks): raise ValueError(f"batches hold {n} targets, and no word: give a text")
-    mean = float(total) / n
-    return Perplexity(mean, math.exp(mean), math.exp(float(total) / (n - int(n_marks))))
+    if not math.isfinite(total): raise ValueError(f"model has a loss of {float(total)}: has the net diverged?")
+    mean, a_word = float(total) / n, float(total) / (n - int(n_marks))
+    return Perplexity(mean, *(math.exp(v) if v < 700 else math.inf for v in (mean, a_word)))
 
 # %% ../nbs/34_awd_lstm.ipynb #awd-next
 def write_words(
@@ -335,8 +336,7 @@ def save_encoder(
     vocab: Vocab,  # what its numbers mean
 ) -> None:
     "Writes the weights and the vocabulary, each whole or not at all. Raises ValueError where they differ in size."
-    if len(vocab) != (n := enc.emb.num_embeddings):
-        raise ValueError(f"vocab has {len(vocab)} tokens, the encoder {n}: they do not belong together")
+    fits("vocab", vocab, enc.emb.num_embeddings)
     config = enc.sizes | {name: getattr(enc, name) for name in (*DROPS, "backward")}
     save_worded(path, "AWDLSTM", config, enc.state_dict(), vocab)
 

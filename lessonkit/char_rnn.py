@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .course.nets import CharNet
-from .engines.checks import indices, number, seeded, whole
+from .engines.checks import indices, number, seeded, shaped, whole
 from .engines.vocab import UNK, Vocab
 
 # %% ../nbs/31_char_rnn.ipynb #char-data
@@ -45,6 +45,8 @@ def char_data(
         raise ValueError(f"train_lines={train_lines} leaves one part of {len(lines)} lines empty: "
                          "give a longer text, or another number of lines")
     vocab = Vocab.from_tokens(list(train), None, min_freq, [UNK])
+    if len(vocab) == 1:
+        raise ValueError(f"min_freq={min_freq} leaves no symbol: none occurs as often in {len(train)} characters")
     return CharData(*(torch.from_numpy(vocab.numericalize(list(part))) for part in (train, valid)), vocab)
 
 # %% ../nbs/31_char_rnn.ipynb #char-next
@@ -78,6 +80,8 @@ def fit(
     seed: int = 0,  # of the order of the examples
 ) -> pd.DataFrame:  # a row a step: loss, and the gradient's norm before clipping
     "Trains on examples in random order; each one begins from an empty state."
+    x, clip = indices("x", x), None if clip is None else number("clip", clip, above=0)
+    if not callable(opt_fn): raise TypeError(f"opt_fn is a {type(opt_fn).__name__}: give a class, torch.optim.Adam")
     if len(x) != len(y): raise ValueError(f"x holds {len(x)} examples and y {len(y)}: give one target each")
     if not len(x): raise ValueError("x is empty: give one example at least")
     luck, seen = torch.Generator().manual_seed(whole("seed", seed, 0)), []
@@ -111,6 +115,7 @@ def held_out(
     y: Tensor,  # (m,) or (m, n) int64
 ) -> float:  # nats a character
     "The loss on examples it did not learn from, without a gradient, in eval mode."
+    x, y = indices("x", x), indices("y", y)
     if not len(x) or len(x) != len(y):
         raise ValueError(f"x is empty, or not as long as y: x holds {len(x)} examples and y {len(y)}")
     was, _ = model.training, model.eval()
@@ -127,6 +132,7 @@ def clip_norm_(
     most: float | None,  # the length that the whole gradient may have; None: it is only measured
 ) -> float:  # its length before
     "Shortens all gradients by one factor, so that together they are at most `most` long; the direction stays."
+    if isinstance(parameters, Tensor): raise TypeError("parameters is one tensor: give model.parameters()")
     grads = [p.grad for p in parameters if p.grad is not None]
     norm = torch.stack([g.norm() for g in grads]).norm().item() if grads else 0.0
     if most is not None and norm > number("most", most, 0):
@@ -158,7 +164,8 @@ class CharLoop(nn.Module):
     ) -> Tensor:  # (bs, vocab_sz) activations
         "What follows the last character."
         x = indices("x", x, self.emb.num_embeddings)
-        if x.ndim != 2: raise ValueError(f"x has shape {tuple(x.shape)}: give (bs, n); one text is (1, n)")
+        if x.ndim != 2 or not x.numel():
+            raise ValueError(f"x has shape {tuple(x.shape)}: give (bs, n), one or more; one text is (1, n)")
         h = self.hid.weight.new_zeros(len(x), self.n_hid)
         for letters in x.T:
             e = self.emb(letters)
@@ -177,6 +184,9 @@ def rnn_step(
     act: Callable = torch.tanh,  # or torch.relu
 ) -> Tensor:  # (bs, n_hid)
     "One step of a plain recurrent layer (Elman 1990): the new state."
+    n_hid, n_in = w_ih.shape
+    for name, t, shape in (("e", e, (len(e), n_in)), ("h", h, (len(e), n_hid)), ("w_hh", w_hh, (n_hid, n_hid)),
+                           ("b_ih", b_ih, (n_hid,)), ("b_hh", b_hh, (n_hid,))): shaped(name, t, shape)
     return act(e @ w_ih.T + b_ih + h @ w_hh.T + b_hh)
 
 
@@ -190,6 +200,7 @@ class OwnRNN(nn.Module):
         act: Callable = torch.tanh,
     ):
         super().__init__()
+        if not callable(act): raise TypeError(f"act={act!r}: give a function, torch.tanh or torch.relu")
         self.act, most = act, whole("n_hid", n_hid) ** -0.5  # PyTorch's first weights: even, up to 1 / √n_hid
         shapes = dict(weight_ih_l0=(n_hid, whole("n_in", n_in)), weight_hh_l0=(n_hid, n_hid),
                       bias_ih_l0=(n_hid,), bias_hh_l0=(n_hid,))
@@ -291,7 +302,7 @@ def reach(
 ) -> Tensor:  # (step + 1,) norms of ∂ loss / ∂ h after each character
     "How much of the gradient of one answer's loss arrives at each step before it."
     n = len(walk.states)
-    if not -n <= step < n: raise ValueError(f"step={step}: there are {n}, counted from 0")
+    if not -n <= whole("step", step, -n) < n: raise ValueError(f"step={step}: there are {n}, counted from 0")
     at, vocab_sz = step % n, walk.pred.shape[1]
     if whole("target", target, 0) >= vocab_sz: raise ValueError(f"target={target}: the net knows 0 to {vocab_sz - 1}")
     if not walk.pred.requires_grad: raise ValueError("walk holds no gradients: unroll outside of torch.no_grad()")

@@ -13,14 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from .course.nets import CharNet
-from .engines.checks import indices, number, whole
+from .engines.checks import indices, number, shaped, whole
 
 # %% ../nbs/33_gates.ipynb #gates-half-life
 def half_life(
     gate: float,  # a share that is kept at each step, above 0 and below 1
 ) -> float:  # steps
     "After how many steps half is left."
-    if not 0 < number("gate", gate) < 1: raise ValueError(f"gate={gate}: give a share above 0 and below 1")
+    gate = number("gate", gate)
+    if not 0 < gate < 1: raise ValueError(f"gate={gate:g}: give a share above 0 and below 1")
     return float(np.log(0.5) / np.log(gate))
 
 # %% ../nbs/33_gates.ipynb #gates-gru-step
@@ -33,7 +34,7 @@ def gru_step(
     b_hh: Tensor,  # (3 · n_hid,)
 ) -> tuple[tuple[Tensor], dict[str, Tensor]]:  # the new state; the gates, (bs, n_hid) each
     "One step of a GRU (Cho et al. 2014, in PyTorch's form: r acts on the product)."
-    _fits(1, 3, e, state, w_ih, w_hh)
+    _fits(1, 3, e, state, w_ih, w_hh, b_ih, b_hh)
     (h,) = state
     i_r, i_z, i_n = (e @ w_ih.T + b_ih).chunk(3, 1)
     h_r, h_z, h_n = (h @ w_hh.T + b_hh).chunk(3, 1)
@@ -43,20 +44,26 @@ def gru_step(
     return (h,), {"r": r, "z": z, "n": n}
 
 
-def _fits(n_states, n_gates, e, state, w_ih, w_hh):
+def _fits(n_states, n_gates, e, state, w_ih, w_hh, b_ih, b_hh):
     "Raises TypeError and ValueError where shapes would spread over one another without a word."
+    for name, t in dict(e=e, w_ih=w_ih, w_hh=w_hh, b_ih=b_ih, b_hh=b_hh).items():
+        if not isinstance(t, Tensor) or t.dtype != w_hh.dtype or not t.is_floating_point():
+            what = f"holds {t.dtype}" if isinstance(t, Tensor) else f"is a {type(t).__name__}"
+            raise TypeError(f"{name} {what}: give a tensor of one precision with the others")
     n_hid, n_in = w_hh.shape[1], w_ih.shape[1]
     _is_state(state, n_states, (len(e), n_hid))
     if e.shape != (len(e), n_in): raise ValueError(f"e has shape {tuple(e.shape)}: give (bs, {n_in})")
     for name, w in (("w_ih", w_ih), ("w_hh", w_hh)):
         if len(w) != n_gates * n_hid:
             raise ValueError(f"{name} has shape {tuple(w.shape)}: give {n_gates} · n_hid = {n_gates * n_hid} rows")
+    for name, b in (("b_ih", b_ih), ("b_hh", b_hh)): shaped(name, b, (n_gates * n_hid,))
 
 
 def _is_state(state, n_states, shape):
     if not isinstance(state, (tuple, list)) or len(state) != n_states:
         raise TypeError(f"state is a {type(state).__name__}: give a tuple, {'(h,)' if n_states == 1 else '(h, c)'}")
     for s in state:
+        if not isinstance(s, Tensor): raise TypeError(f"state holds a {type(s).__name__}: give tensors")
         if s.shape != shape: raise ValueError(f"state has shape {tuple(s.shape)}: give {shape}")
 
 # %% ../nbs/33_gates.ipynb #gates-lstm-step
@@ -69,7 +76,7 @@ def lstm_step(
     b_hh: Tensor,  # (4 · n_hid,)
 ) -> tuple[tuple[Tensor, Tensor], dict[str, Tensor]]:  # the new h and c; the gates, (bs, n_hid) each
     "One step of an LSTM (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000)."
-    _fits(2, 4, e, state, w_ih, w_hh)
+    _fits(2, 4, e, state, w_ih, w_hh, b_ih, b_hh)
     h, c = state
     i, f, g, o = (e @ w_ih.T + b_ih + h @ w_hh.T + b_hh).chunk(4, 1)
     i, f, g, o = torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
@@ -93,6 +100,7 @@ def open_gates(
         raise ValueError("rnn: give one of one direction, with batch_first=True")
     if not rnn.bias or getattr(rnn, "proj_size", 0):
         raise ValueError(f"rnn has bias={rnn.bias} and proj_size={rnn.proj_size}: give one with biases, not projected")
+    if not isinstance(x, Tensor): raise TypeError(f"x is a {type(x).__name__}: give a tensor (bs, n, {rnn.input_size})")
     if x.ndim != 3 or not x.shape[1] or x.shape[2] != rnn.input_size:
         raise ValueError(f"x has shape {tuple(x.shape)}: give (bs, n, {rnn.input_size}), one step or more")
     if state is not None: _is_state(state, 1 + (kind == "LSTM"), (rnn.num_layers, len(x), rnn.hidden_size))
@@ -115,8 +123,9 @@ def keep_start_(
     bias: float = 1.0,  # of the gate that keeps: 1 is usual (Jozefowicz et al. 2015); longer memories need more
 ) -> nn.GRU | nn.LSTM:  # the same
     "Opens the gate that keeps, in all layers: f of an LSTM, z of a GRU. In PyTorch both stand second."
-    n, value = rnn.hidden_size, number("bias", bias)
     if type(rnn).__name__ not in STEPS: raise TypeError(f"rnn is a {type(rnn).__name__}: give an nn.GRU or nn.LSTM")
+    if rnn.bidirectional: raise ValueError("rnn reads in two directions: give one of one direction")
+    n, value = rnn.hidden_size, number("bias", bias)
     if not rnn.bias: raise ValueError("rnn has bias=False: give one with biases, there is nothing to open otherwise")
     with torch.no_grad():
         for layer in range(rnn.num_layers):
@@ -130,7 +139,8 @@ def follows(
     event: Tensor,  # (…): a number at each place
 ) -> Tensor:  # (n_units,) between −1 and 1; 0 for what never changes
     "How well each unit follows something in the text: the correlation."
-    if values.shape[:-1] != event.shape or not event.numel():
+    values, event = torch.as_tensor(values), torch.as_tensor(event)
+    if not values.ndim or values.shape[:-1] != event.shape or not event.numel():
         raise ValueError(f"event has shape {tuple(event.shape)} and values {tuple(values.shape)}: one for each")
     a, b = values.reshape(-1, values.shape[-1]).double(), event.flatten().double()
     for name, v in (("values", a), ("event", b)):
@@ -152,7 +162,10 @@ def distribution(
     top-p (Holtzman et al. 2020) of what is left; the rest is shared out anew."""
     if number("temperature", temperature) < 0: raise ValueError(f"temperature={temperature}: take 0 or more")
     top_k = None if top_k is None else whole("top_k", top_k)
+    if isinstance(activations, str): raise TypeError("activations is a text: give numbers, (…, vocab_sz)")
     x = torch.as_tensor(activations).double().clone()
+    if not x.ndim or not x.numel(): raise ValueError(f"activations has shape {tuple(x.shape)}: give (…, vocab_sz)")
+    if (x == -torch.inf).all(-1).any(): raise ValueError("activations hold nothing but −inf: there is nothing to draw")
     if not (x < torch.inf).all(): raise ValueError("activations hold NaN or +inf: has the net diverged?")
     if not isinstance(banned, Iterable): raise TypeError(f"banned={banned!r}: give a list of numbers of symbols")
     x[..., indices("banned", list(banned), x.shape[-1])] = -torch.inf
@@ -181,9 +194,10 @@ def write(
     **how,  # temperature, top_k, top_p of `distribution`
 ) -> Tensor:  # (n,) int64: what it wrote
     "Lets a character net go on from `start`, symbol by symbol; the state is kept."
-    if start.ndim != 2 or len(start) != 1 or not start.shape[1]:
-        raise ValueError(f"start has shape {tuple(start.shape)}: give one text, (1, n)")
-    x, banned = indices("start", start, net.emb.num_embeddings), list(banned)
+    x = indices("start", start, net.emb.num_embeddings).to(net.out.weight.device)
+    if x.ndim != 2 or len(x) != 1 or not x.shape[1]:
+        raise ValueError(f"start has shape {tuple(x.shape)}: give one text, (1, n)")
+    banned = list(banned) if isinstance(banned, Iterable) else banned
     luck, state, found = torch.Generator().manual_seed(whole("seed", seed, 0)), None, []
     was, _ = net.training, net.eval()
     try:

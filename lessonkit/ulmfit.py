@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from .awd_lstm import AWDLSTM, DROPS
 from .course.nets import fill
 from .engines.checks import indices, number, shaped, whole
+from .engines.pieces import read_piece
 from .engines.tfidf import TfidfBaseline, word_spans
-from .engines.vocab import PAD, Vocab
+from .engines.vocab import PAD, SPECIALS, Vocab, fits
 from .engines.worded import load_worded, save_worded
 from .learner import Learner
 from .schedules import stlr
@@ -52,7 +53,7 @@ def sortish(
     pool: int = 50,  # batches whose documents are sorted together: 1 is a plain shuffle
 ) -> list[np.ndarray]:  # numbers of documents, a batch each
     "A new random order in which documents of like length stand together. The longest document is in the first batch."
-    lengths, size = np.asarray(lengths), whole("pool", pool) * whole("bs", bs)
+    lengths, size = indices("lengths", lengths).numpy(), whole("pool", pool) * whole("bs", bs)
     if lengths.ndim != 1 or not len(lengths): raise ValueError(f"lengths has shape {lengths.shape}: give (n,)")
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(lengths))
@@ -80,17 +81,16 @@ class TextBatches:
     ):
         self.docs = [indices(f"docs[{i}]", d) for i, d in enumerate(docs)]
         self.y = None if y is None else indices("y", y)
-        if y is not None and self.y.shape != (len(self.docs),):
-            raise ValueError(f"y has shape {tuple(self.y.shape)}: give one class for each of {len(docs)} documents")
-        vars(self).update(bs=whole("bs", bs), pad=pad, side=side, shuffle=shuffle, seed=seed)
-        self.lengths = np.array([d.numel() * (d.ndim == 1) for d in self.docs])
+        if y is not None: shaped("y, one class for each document,", self.y, (len(self.docs),))
+        vars(self).update(bs=whole("bs", bs), pad=pad, side=side, shuffle=shuffle, seed=whole("seed", seed, 0))
+        self.lengths = np.array([int((d != pad).sum()) * (d.ndim == 1) for d in self.docs])
         pad_docs(self.docs[:1], pad, side)  # refuses what does not fit now, not in the middle of an epoch
-        if not self.lengths.all(): raise ValueError(f"docs[{self.lengths.argmin()}] is empty, or no row: give (n,)")
+        if not self.lengths.all(): raise ValueError(f"docs[{self.lengths.argmin()}] is empty, all padding, or no row")
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> "TextBatches":
         "Another epoch, another order."
-        if self.shuffle: self.batches = sortish(self.lengths, self.bs, [self.seed, epoch])
+        if self.shuffle: self.batches = sortish(self.lengths, self.bs, [self.seed, whole("epoch", epoch, 0)])
         else: self.batches = np.split(np.argsort(-self.lengths, kind="stable"), range(self.bs, len(self.docs), self.bs))
         self.order = np.concatenate(self.batches)  # which document each row is, batch after batch
         return self
@@ -108,6 +108,8 @@ def align(
     pad: int = 1,  # the number that counts as padding, wherever it stands
 ) -> tuple[Tensor, Tensor]:  # (n, longest) with all padding at the end; (n,) tokens of each document
     "Each document's own tokens at the left, in their order."
+    x = indices("x", x)
+    if x.ndim != 2 or not x.numel(): raise ValueError(f"x has shape {tuple(x.shape)}: give (n, t), one or more")
     own = x != pad
     n = own.sum(1)
     order = (~own).byte().argsort(dim=1, stable=True)
@@ -120,7 +122,7 @@ def pool(
     before: Sequence[Tensor] | None = None,  # what `pool` gave for the pieces before; None: this is the first
 ) -> list[Tensor]:  # the last, the maximum, the sum: (n, k) each
     "Carries three summaries of a document over one more piece. Padding counts in none of them."
-    w = out.shape[1]
+    w, _ = out.shape[1], shaped("left", left, out.shape[:1])
     here = (torch.arange(w, device=out.device) < left[:, None])[..., None]
     last = out[torch.arange(len(out), device=out.device), (left - 1).clamp(0, w - 1)]
     top, total = out.masked_fill(~here, -torch.inf).amax(1), (out * here).sum(1)
@@ -133,6 +135,8 @@ def concat_pool(
     n: Tensor,  # (n,) tokens of each document, 1 or more, which stand at the left
 ) -> Tensor:  # (n, 3 · k): last, maximum, mean
     "Concat pooling (Howard & Ruder 2018, section 3.3)."
+    n = indices("n", n)
+    if not ((n > 0) & (n <= out.shape[1])).all(): raise ValueError(f"n holds {n.tolist()}: take 1 to {out.shape[1]}")
     last, top, total = pool(out, n)
     return torch.cat([last, top, total / n[:, None]], 1)
 
@@ -141,11 +145,11 @@ class TextClassifier(nn.Module):
     """An encoder that reads, and a head that judges what it said: concat pooling, then two linear layers.
 
     Padding never changes an answer, wherever it stands and however documents are chunked. Memory for training grows
-    with `reach`, not with the document. Raises TypeError, ValueError and IndexError for what does not fit."""
+    with `reach`, not with the documents. Raises TypeError, ValueError and IndexError for what does not fit."""
 
     def __init__(
         self,
-        encoder: nn.Module,  # `AWDLSTM`, or any net with its `emb`, `reset`, `select` and call
+        encoder: nn.Module,  # `AWDLSTM`, or any net with its `emb`, `draw` and `read`
         n_class: int,
         vocab: Vocab | None = None,  # whose numbers it reads: held against the encoder's size, and says which is xxpad
         pad: int = 1,  # the number of xxpad, where there is no vocab
@@ -155,16 +159,12 @@ class TextClassifier(nn.Module):
         drops: tuple[float, float] = (0.4, 0.1),  # dropout before the head's first and its second linear layer
     ):
         super().__init__()
-        lacks = [name for name in ("emb", "reset", "select") if not hasattr(encoder, name)]
-        if lacks:
-            raise TypeError(f"encoder, a {type(encoder).__name__}, has no {', '.join(lacks)}: give an AWDLSTM "
-                            "(of a language model: lm.encoder)")
+        lacks = [name for name in ("emb", "draw", "read") if not hasattr(encoder, name)]
+        if lacks: raise TypeError(f"encoder, a {type(encoder).__name__}, has no {', '.join(lacks)}: give an AWDLSTM")
         n_tokens, width = encoder.emb.weight.shape
         if vocab is not None:
-            if len(vocab) != n_tokens:
-                raise ValueError(f"vocab has {len(vocab)} tokens, the encoder {n_tokens}: they do not belong together. "
-                                 "`move_encoder` carries an encoder over to another vocabulary")
-            if PAD not in vocab: raise ValueError(f"vocab has no {PAD!r} to fill batches with: make it with `SPECIALS`")
+            if PAD not in fits("vocab", vocab, n_tokens):  # another one? `move_encoder`
+                raise ValueError(f"vocab has no {PAD!r} to fill batches with: make it with `SPECIALS`")
             pad = vocab[PAD]
         self.encoder, self.pad = encoder, whole("pad", pad, 0)
         self.chunk, self.reach = whole("chunk", chunk), whole("reach", reach)
@@ -177,38 +177,37 @@ class TextClassifier(nn.Module):
     def features(
         self,
         x: Tensor,  # (n, t) int64, padding anywhere
+        lengths: Sequence[int] | None = None,  # tokens of each row, where padding is at the end; None: it counts
     ) -> Tensor:  # (n, 3 · emb_sz), in the precision of the head
         "What the head judges: last, maximum and mean of what the encoder says at a document's own tokens."
         x = indices("x", x, self.encoder.emb.num_embeddings)
-        if x.ndim != 2 or not x.numel(): raise ValueError(f"x has shape {tuple(x.shape)}: give (n, t), one or more")
-        x, n = align(x, self.pad)
-        order = n.argsort(descending=True, stable=True)
-        x, n = x[order], n[order]
-        lengths, learns = n.tolist(), torch.is_grad_enabled()
-        if not lengths[-1]: raise ValueError(f"x has no token but padding in row {int(order[-1])}: leave it out")
-        ended, now = [], None
-        self.encoder.reset()
+        if lengths is None: x, lengths = align(x, self.pad)  # only here does Python wait for a GPU
+        lengths = indices("lengths", lengths).cpu().numpy()
+        shaped("lengths", lengths, (len(x),))
+        order = np.argsort(-lengths, kind="stable")
+        lengths = lengths[order].tolist()
+        if not 0 < lengths[-1] <= lengths[0] <= x.shape[1]:
+            raise ValueError(f"x has no token but padding in row {order[-1]}, or lengths are not 1 to {x.shape[1]}")
+        x, n = x[torch.from_numpy(order).to(x.device)], torch.tensor(lengths, device=x.device)
+        masks, kind, state, now, ended = self.encoder.draw(len(x)), self.head[0].weight.dtype, None, None, []
         for i in range(0, lengths[0], self.chunk):
-            rows = sum(k > i for k in lengths)  # still reading
-            if now and rows < len(now[0]):
-                ended.append([t[rows:] for t in now])
-                now = [t[:rows] for t in now]
-                self.encoder.select(torch.arange(rows))
-            near = any(k - i - self.chunk < self.reach for k in lengths[:rows])
-            with torch.set_grad_enabled(learns and near):
-                out = self.encoder(x[:rows, i : i + self.chunk])[0].to(self.head[0].weight.dtype)
-            now = pool(out, n[:rows] - i, now)
-        self.encoder.reset()
+            rows, most = (sum(k > i - more for k in lengths) for more in (0, self.reach))
+            rows = min(-(-rows // 8) * 8, most)  # those still reading, and a few that have ended: cuDNN likes eights
+            if now: ended, now = [*ended, [t[rows:] for t in now]], [t[:rows] for t in now]
+            far = sum(k - i - self.chunk >= self.reach for k in lengths)  # these rows do not learn from this piece
+            def digest(out, at, i=i, now=now): return pool(out.to(kind), n[at] - i, now and [t[at] for t in now])
+            now, state = read_piece(self.encoder, x[:rows, i : i + self.chunk], state, masks, digest, far)
         last, top, total = (torch.cat(parts) for parts in zip(*reversed([*ended, now])))
-        return torch.cat([last, top, total / n[:, None]], 1)[order.argsort()]
+        return torch.cat([last, top, total / n[:, None]], 1)[torch.from_numpy(order.argsort()).to(x.device)]
 
     def forward(
         self,
         x: Tensor,  # (n, t) int64, padding anywhere; in training two documents or more, for BatchNorm
+        lengths: Sequence[int] | None = None,  # as in `features`
     ) -> Tensor:  # (n, n_class) activations
         "Reads each document from its own first token, from an empty state, and judges it."
         if self.training and len(x) < 2: raise ValueError("x holds one document: in training, BatchNorm needs two")
-        pooled = self.features(x)
+        pooled = self.features(x, lengths)
         with torch.autocast(pooled.device.type, enabled=False): return self.head(pooled)
 
     def groups(self) -> list[list[nn.Parameter]]:
@@ -223,11 +222,10 @@ def move_rows(
     new: Vocab,
 ) -> Tensor:  # (len(new), k)
     "A row for each new word: the old one where there is one, else the mean of all (Howard & Ruder's own code)."
-    if len(weight) != len(old):
-        raise ValueError(f"weight has {len(weight)} rows, old {len(old)} tokens: they do not belong together")
+    fits("old", old, len(weight), "weight"), fits("new", new, len(new))
     rows = weight.mean(0).repeat(len(new), 1)
     both = [(i, old.stoi[t]) for i, t in enumerate(new.itos) if t in old]
-    if not both: raise ValueError("old and new have no token in common: are they of one language, cut in the same way?")
+    if not {*old.itos} & {*new.itos} - {*SPECIALS}: raise ValueError("old, new have no word in common: one language?")
     at, of = zip(*both)
     rows[list(at)] = weight[list(of)]
     return rows
@@ -284,10 +282,9 @@ def save_classifier(
     vocab: Vocab,  # whose numbers it reads
 ) -> None:
     "Writes a classifier, matrices as float16, and its vocabulary. Raises ValueError where they differ in size."
-    e, pad = model.encoder, vocab.stoi.get(PAD)
-    if (len(vocab), pad) != (e.emb.num_embeddings, model.pad):  # else it would be loaded with another number for it
-        raise ValueError(f"vocab has {len(vocab)} tokens, and {pad} is {PAD}; the model has {e.emb.num_embeddings}, "
-                         f"and {model.pad} is {PAD}: they do not belong together")
+    e = model.encoder
+    pad = fits("vocab", vocab, e.emb.num_embeddings, "the model").stoi.get(PAD)
+    if pad != model.pad: raise ValueError(f"{PAD} is {pad} in vocab, {model.pad} in model: they do not belong together")
     made = e.sizes | {name: getattr(e, name) for name in (*DROPS, "backward")}
     config = dict(encoder=made, head={k: v for k, v in model.config.items() if k != "pad"})
     state = {k: v.half() if v.ndim > 1 else v for k, v in model.state_dict().items()}
@@ -321,7 +318,10 @@ def classifier_score(
     first: Sequence[str] = ("xxbos",),  # put before each document, as in training
 ) -> Callable:  # for `occlusion`
     "A classifier as a function of documents that are lists of tokens."
+    fits("vocab", vocab, model.encoder.emb.num_embeddings), indices("target", target, model.config["n_class"])
+
     def score(docs):
+        if any(isinstance(d, str) for d in docs): raise TypeError("docs holds a text: give lists of tokens")
         p = probabilities(model, [vocab.numericalize([*first, *d]) for d in docs])
         return torch.logit(p[:, target].double(), eps=1e-9).numpy()
     return score
@@ -334,7 +334,7 @@ def input_gradient(
 ) -> Tensor:  # (n,), on the CPU; 0 where x is padding
     "Gradient of the log-odds by each token's embedding, times the embedding (Li et al. 2016)."
     read, modes = [], [(m, m.training) for m in model.modules()]
-    limits, x = (model.chunk, model.reach), indices("x", x)
+    limits, x, _ = (model.chunk, model.reach), indices("x", x), indices("target", target, model.config["n_class"])
     hook = model.encoder.emb.register_forward_hook(
         lambda module, given, out: read.append(out.detach().requires_grad_()) or read[-1])
     model.chunk = model.reach = len(x)  # one piece: the gradient goes all the way back

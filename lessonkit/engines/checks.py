@@ -55,7 +55,8 @@ def indices(
 
     On a GPU, rows are left to the lookup itself, which refuses them too: to look at them here would make it wait."""
     if not isinstance(value, Tensor):
-        value = np.asarray(value)
+        try: value = np.asarray(value)
+        except ValueError: raise ValueError(f"{name} holds rows of different lengths: give one shape") from None
         if value.size and value.dtype.kind not in "iu":
             raise TypeError(f"{name} holds {value.dtype}: give whole numbers, int64")
         value = torch.from_numpy(value.astype(np.int64))

@@ -211,27 +211,18 @@ def test_the_state_moves_between_batch_sizes_devices_and_precisions():
     assert on_meta(tokens(5).to("meta"))[0].shape == (5, 7, 6)
 
 
-@pytest.mark.parametrize("rows", [[2, 0], torch.tensor([2, 0]), np.array([2, 0])])
-def test_select_keeps_the_rows_that_go_on(rows):
-    enc, x, more = encoder().eval(), tokens(4), tokens(2, seed=5)
-    enc(x)
-    enc.select(rows)
-    got = enc(more)[0]
-    enc.reset()
-    enc(x[[2, 0]])
-    assert_close(got, enc(more)[0], atol=1e-6, rtol=1e-5)
-
-
-def test_select_by_yes_and_no_and_what_it_refuses():
-    enc = encoder().eval()
-    enc.select([0])  # nothing was read: nothing to keep
-    enc(tokens(3))
-    second = enc.state[0][0][:, 1:2].clone()
-    enc.select(torch.tensor([False, True, False]))
-    assert enc.state[0][0].equal(second)
-    with pytest.raises(IndexError, match="rows holds 3"): enc.select([3])
-    with pytest.raises(TypeError, match="rows holds"): enc.select([0.5])
-    with pytest.raises(TypeError, match="rows holds"): enc.select([True, False])  # as many as there are rows
+def test_some_rows_go_on_with_their_states_and_masks():
+    torch.manual_seed(0)
+    enc, x, more = encoder(**HALF), tokens(4), tokens(4, seed=5)
+    masks, two = enc.draw(4), slice(1, 3)
+    _, state = enc.read(x, None, masks)
+    both, _ = enc.read(more, state, masks)
+    outs, _ = enc.read(more[two], [tuple(s[:, two] for s in hc) for hc in state], masks.rows(two))
+    for a_few, all_rows in zip(outs, both): assert_close(a_few, all_rows[two], atol=1e-6, rtol=1e-5)
+    some = masks.rows(two)
+    assert some.words is masks.words and some.weights is masks.weights and some.output.equal(masks.output[two])
+    nothing = enc.eval().draw(4)
+    assert nothing.rows(two) == nothing
 
 
 def test_weights_are_tied_and_can_be_untied():
@@ -334,6 +325,14 @@ def test_perplexity_a_token_and_a_word():
     assert found.word == pytest.approx(np.exp(nats.sum().item() / n_words), rel=1e-5)
 
 
+def test_the_perplexity_of_a_net_that_has_diverged():
+    lm, batches = a.language_model(20, 6, 10), LMBatches(torch.arange(41) % 20, 4, 5)
+    with torch.no_grad(): lm.decoder.bias.copy_(torch.arange(20) * -1e3)
+    assert a.perplexity(lm, batches).token == np.inf  # beyond what a float holds, and no error
+    nn.init.constant_(lm.decoder.bias, float("nan"))
+    with pytest.raises(ValueError, match="has the net diverged"): a.perplexity(lm, batches)
+
+
 @given(width=st.integers(1, 40), bs=st.integers(1, 4))
 @settings(max_examples=20, deadline=None)
 def test_perplexity_does_not_depend_on_the_window(width, bs):
@@ -419,6 +418,29 @@ BAD = {
     "one row": (lambda: encoder()(torch.tensor([1, 2])), ValueError, "x has shape (2,): give (bs, w)"),
     "no step": (lambda: encoder()(torch.zeros(2, 0, dtype=torch.long)), ValueError, "x has shape (2, 0)"),
     "no whole numbers": (lambda: encoder()(torch.rand(2, 2)), TypeError, "x holds torch.float32"),
+    "no row": (lambda: encoder().draw(0), ValueError, "bs=0"),
+    "a state of another batch": (lambda: encoder().read(tokens(1), encoder().read(tokens(3))[1]), ValueError,
+                                 "state has shape (1, 3, 10): give (1, 1, 10)"),
+    "a state of another net": (lambda: encoder().read(tokens(), encoder(n_hid=12).read(tokens())[1]), ValueError,
+                               "state has shape (1, 3, 12)"),
+    "a state of too few layers": (lambda: encoder().read(tokens(), encoder().read(tokens())[1][:2]), ValueError,
+                                  "state holds 2 layers"),
+    "masks of another batch": (lambda: encoder().read(tokens(1), None, encoder(**HALF).draw(3)), ValueError,
+                               "mask has shape (3, 1, 6), x (1, 7, 6)"),
+    "a number without a word, to read": (lambda: encoder().read(torch.tensor([[-1]])), IndexError, "x holds -1"),
+    "hidden weights of another layer": (lambda: a.run_layer(nn.LSTM(4, 4, batch_first=True), torch.rand(1, 2, 4),
+                                                            (torch.zeros(1, 1, 4),) * 2, torch.zeros(16, 5)),
+                                        ValueError, "w_hh has shape (16, 5): give (16, 4)"),
+    "another kind of layer": (lambda: a.run_layer(nn.GRU(4, 4, batch_first=True), torch.rand(1, 2, 4),
+                                                  (torch.zeros(1, 1, 4),) * 2, torch.zeros(12, 4)),
+                              ValueError, "rnn: give an nn.LSTM of one layer"),
+    "a head for no encoder": (lambda: a.LanguageModel(nn.LSTM(2, 2)), TypeError, "encoder is a LSTM: give an AWDLSTM"),
+    "NaN for a penalty": (lambda: a.activation_penalty(torch.ones(1, 2, 3), float("nan")), ValueError, "alpha=nan"),
+    "a target without a word": (lambda: a.lm_loss(a.language_model(20, 6, 10)(tokens()), tokens() + 20), IndexError,
+                                "y holds"),
+    "marks that are no tokens": (lambda: a.perplexity(a.language_model(20, 6, 10), LMBatches(torch.arange(41) % 20, 4),
+                                                      [20]), IndexError, "marks holds 20"),
+    "a list for a vocabulary": (lambda: a.save_encoder("x", encoder(), ["a"]), TypeError, "vocab is a list"),
     "a negative alpha": (lambda: a.LMTraining(-1), ValueError, "alpha=-1"),
     "a mask of a bad share": (lambda: a.keep_mask(2, 3), ValueError, "p=2"),
     "no text": (lambda: a.perplexity(a.language_model(9, 4, 4), []), ValueError, "batches hold 0 targets"),

@@ -23,9 +23,12 @@ def test_a_text_comes_back_but_for_what_is_rare(lines, share, min_freq, lower):
     if cut < 1:
         with pytest.raises(ValueError, match="train_lines"): char_data(text, share, min_freq, lower)
         return
-    data = char_data(text, share, min_freq, lower)
     seen = text.lower() if lower else text
     train = "".join(line + "\n" for line in (seen.splitlines())[:cut])
+    if max(map(train.count, train)) < min_freq:
+        with pytest.raises(ValueError, match="leaves no symbol"): char_data(text, share, min_freq, lower)
+        return
+    data = char_data(text, share, min_freq, lower)
     assert len(data.train) == len(train) and len(data.train) + len(data.valid) == len(seen)
     for c, i in zip(train, data.train.tolist()):
         assert data.vocab.itos[i] == (c if train.count(c) >= min_freq else "xxunk")
@@ -172,6 +175,14 @@ def test_nets_grow_older_on_demand():
     assert torch.get_num_threads() == threads
 
 
+@pytest.mark.parametrize("line", ["ภาษาไทยง่ายมาก\n", "我喜欢这部电影。\n", "İstanbul ǅ ß\n", "🙂 a\u0301\n"])
+def test_texts_of_any_script_are_numbers_and_come_back(line):
+    data = char_data(line * 30)
+    assert data.vocab.textify(data.train[: len(line.lower())], "") == line.lower() and (data.train != 0).all()
+    net = char_net("GRU", len(data.vocab), n_hid=8)
+    assert np.isfinite(fit(net, *next_chars(data.train, 4), bs=16).loss).all()
+
+
 @pytest.mark.parametrize("call, words", [
     (lambda: char_data(5), "give one str"), (lambda: char_data("one line"), "leaves one part"),
     (lambda: char_data("a\nb\n", "most"), "train_lines"), (lambda: char_data("a\nb\n", -0.5), "train_lines"),
@@ -181,7 +192,19 @@ def test_nets_grow_older_on_demand():
     (lambda: unroll(char_net("tanh", 5), torch.zeros(0, dtype=torch.long)), "give one text"),
     (lambda: reach(unroll(char_net("tanh", 5), torch.tensor([1, 2])), 1, 2), "step=2"),
     (lambda: reach(unroll(char_net("tanh", 5), torch.tensor([1, 2])), -1), "target=-1"),
-    (lambda: fit(char_net("tanh", 5), torch.zeros(3, 2), torch.zeros(2, 2)), "one target each"),
+    (lambda: fit(char_net("tanh", 5), torch.zeros(3, 2).long(), torch.zeros(2, 2).long()), "one target each"),
+    (lambda: fit(char_net("tanh", 5), torch.zeros(3, 2), torch.zeros(3, 2)), "x holds torch.float32"),
+    (lambda: fit(char_net("tanh", 5), [[1, 2]], [[2, 3]], clip=0), "clip=0"),
+    (lambda: fit(char_net("tanh", 5), [[1, 2]], [[2, 3]], opt_fn=torch.optim.SGD([torch.ones(1)])), "opt_fn is a SGD"),
+    (lambda: held_out(char_net("tanh", 5), [[1, 2]], [[2.0, 3.0]]), "y holds float64"),
+    (lambda: clip_norm_(torch.ones(3), 1.0), "parameters is one tensor"),
+    (lambda: char_data("abcdefgh\nijklmnop\n"), "min_freq=3 leaves no symbol"),
+    (lambda: char_data("ab\n" * 9, min_freq=float("nan")), "min_freq=nan"),
+    (lambda: CharLoop(5)(torch.zeros(2, 0).long()), r"x has shape \(2, 0\)"),
+    (lambda: OwnRNN(2, 3, "tanh"), "act='tanh'"),
+    (lambda: rnn_step(*(torch.zeros(s) for s in ((4, 3), (1, 4), (4, 3), (4, 4), 4, 4))), r"h has shape \(1, 4\)"),
+    (lambda: rnn_step(*(torch.zeros(s) for s in ((4, 3), (4, 4), (4, 3), (4, 4), (4, 1), 4))), "b_ih has shape"),
+    (lambda: reach(unroll(char_net("tanh", 5), torch.tensor([1, 2])), 1, .5), "step must be"),
     (lambda: fit(char_net("tanh", 5), *next_chars(torch.arange(5), 2), epochs=0), "epochs=0")])
 def test_what_does_not_fit_is_named(call, words):
     with pytest.raises((TypeError, ValueError), match=words): call()

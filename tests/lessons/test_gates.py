@@ -130,6 +130,13 @@ def test_correlations_are_numpys():
     assert got[2] == 0 and got[3] == pytest.approx(-1)
 
 
+def made(n_gates, n_states=1, **other):
+    "Arguments of a step from three numbers to a state of two; some of them replaced."
+    parts = dict(e=torch.zeros(1, 3), state=(torch.zeros(1, 2),) * n_states, w_ih=torch.zeros(2 * n_gates, 3),
+                 w_hh=torch.zeros(2 * n_gates, 2), b_ih=torch.zeros(2 * n_gates), b_hh=torch.zeros(2 * n_gates))
+    return (parts | other).values()
+
+
 @pytest.mark.parametrize("call, words", [
     (lambda: open_gates(nn.RNN(2, 2), torch.zeros(1, 1, 2)), "nn.GRU or nn.LSTM"),
     (lambda: open_gates(nn.GRU(2, 2, bidirectional=True, batch_first=True), torch.zeros(1, 1, 2)), "one direction"),
@@ -138,6 +145,21 @@ def test_correlations_are_numpys():
     (lambda: distribution(torch.zeros(3), top_p=1.5), "top_p=1.5"),
     (lambda: distribution(torch.zeros(3), top_k=1.5), "top_k"),
     (lambda: write(CharNet("GRU", 5), torch.zeros(2, 3, dtype=torch.long)), "give one text"),
-    (lambda: write(CharNet("GRU", 5), torch.zeros(1, 3, dtype=torch.long), 0), "n=0")])
+    (lambda: write(CharNet("GRU", 5), torch.zeros(1, 3, dtype=torch.long), 0), "n=0"),
+    (lambda: write(CharNet("GRU", 5), "abc"), "start holds"), (lambda: half_life(float("nan")), "gate=nan"),
+    (lambda: gru_step(*made(3, b_ih=torch.zeros(6, 1))), r"b_ih has shape \(6, 1\): give \(6,\)"),
+    (lambda: lstm_step(*made(4, 2, b_hh=torch.zeros(1))), r"b_hh has shape \(1,\): give \(8,\)"),
+    (lambda: lstm_step(*made(4, 2, e=torch.zeros(1, 3).double())), "e holds torch.float64: give a tensor of one prec"),
+    (lambda: gru_step(*made(3, e=np.zeros((1, 3)))), "e is a ndarray"),
+    (lambda: lstm_step(*made(4)), r"give a tuple, \(h, c\)"),
+    (lambda: open_gates(nn.GRU(2, 2, batch_first=True), [[1.0]]), "x is a list"),
+    (lambda: open_gates(nn.GRU(2, 2, batch_first=True), torch.ones(1, 1, 2).long()), "e holds torch.int64"),
+    (lambda: open_gates(nn.LSTM(2, 2, batch_first=True), torch.ones(1, 1, 2), (None, None)), "state holds a NoneType"),
+    (lambda: keep_start_(CharNet("GRU", 5)), "rnn is a CharNet"),
+    (lambda: keep_start_(nn.GRU(2, 2, bidirectional=True)), "two directions"),
+    (lambda: follows(1.0, 1.0), "one for each"), (lambda: distribution("abc"), "activations is a text"),
+    (lambda: distribution(torch.zeros(0)), r"activations has shape \(0,\)"),
+    (lambda: distribution(torch.full((3,), -torch.inf)), "nothing but"),
+    (lambda: distribution(torch.zeros(2), banned=[0, 1]), "banned leaves no symbol")])
 def test_what_does_not_fit_is_named(call, words):
     with pytest.raises((TypeError, ValueError), match=words): call()

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lessonkit.engines.vocab import fits, in_order
 from lessonkit.tokens import (BOS, PAD, SPECIALS, UNK, Vocab, clean_text, count_pairs, detokenize, learn_merges,
                               merge_pair, numericalize_docs,
     tokenize_chars, tokenize_words, train_bpe)
@@ -94,6 +95,40 @@ def test_file_gives_an_equal_vocab(tmp_path_factory, tokens):
     vocab, path = Vocab.from_tokens(tokens, min_freq=1), tmp_path_factory.mktemp('vocab') / 'v.json'
     vocab.save(path)
     assert Vocab.load(path) == vocab == pickle.loads(pickle.dumps(vocab))
+
+
+WORDS = Vocab([*SPECIALS, 'a', 'b'])
+
+
+@pytest.mark.parametrize('call, words', [
+    (lambda: Vocab.from_tokens(None), 'tokens_or_docs is a NoneType'),
+    (lambda: Vocab.from_tokens(b'abc'), 'tokens_or_docs is one string'),
+    (lambda: Vocab.from_tokens([1, 2]), "mixes lists of tokens with '1'"),
+    (lambda: Vocab.from_tokens([['a'], None]), "mixes lists of tokens with 'None'"),
+    (lambda: Vocab.from_tokens(['a', ['b']]), 'cut documents into str'),
+    (lambda: Vocab.from_tokens([['a']], max_vocab=8.5), 'max_vocab=8.5: give a whole number'),
+    (lambda: Vocab.from_tokens([['a']], min_freq=float('nan')), 'min_freq=nan'),
+    (lambda: Vocab.from_tokens([['a']], specials='xxunk'), "specials='xxunk': give a list"),
+    (lambda: Vocab.from_counts(['a']), 'counts is a list'),
+    (lambda: WORDS.numericalize([1, 2]), 'tokens holds 1, a int'), (lambda: WORDS.numericalize(None), 'tokens is a N'),
+    (lambda: WORDS.numericalize(b'ab'), 'is one string'), (lambda: WORDS.unknown_share('a b'), 'is one string'),
+    (lambda: WORDS.textify('ab'), 'ids holds <U2'), (lambda: WORDS.textify([1.7]), 'ids holds float64'),
+    (lambda: WORDS.textify([True]), 'ids holds bool'), (lambda: WORDS.textify([[1]]), r'of shape \(1, 1\)'),
+    (lambda: WORDS.textify([1], None), 'sep=None'), (lambda: fits('vocab', ['a'], 1), 'vocab is a list: give a Vocab'),
+    (lambda: fits('vocab', WORDS, 8), 'vocab has 9 tokens, the encoder 8'),
+    (lambda: list(in_order(str, [1], 0)), 'n_jobs=0')])
+def test_what_is_no_token_and_no_number_is_named(call, words):
+    with pytest.raises((TypeError, ValueError), match=words): call()
+
+
+@pytest.mark.parametrize('text', ['[' * 100_000, '{"format": "lessonkit.Vocab", "version": 1}', '\x00', '[]'])
+def test_a_file_that_is_no_vocabulary_is_refused(tmp_path, text):
+    (tmp_path / 'v.json').write_text(text)
+    with pytest.raises(ValueError, match='is not a vocabulary'): Vocab.load(tmp_path / 'v.json')
+
+
+def test_no_tokens_are_no_error():
+    assert WORDS.numericalize([]).tolist() == [] and WORDS.textify([]) == '' and WORDS.unknown_share([]) == 0
 
 
 def test_failed_save_leaves_the_old_file(tmp_path, monkeypatch):

@@ -22,21 +22,17 @@ PLACE = ("left", "right", "torn")
 
 
 class Plain(nn.Module):
-    "The least that an encoder needs: emb, reset, select, and a call that reads on."
+    "The least that an encoder needs: emb, draw, read."
 
     def __init__(self, vocab_sz=40, emb_sz=6):
         super().__init__()
         self.emb, self.rnn = nn.Embedding(vocab_sz, emb_sz), nn.LSTM(emb_sz, emb_sz, batch_first=True)
-        self.state = None
 
-    def reset(self): self.state = None
+    def draw(self, bs): return None
 
-    def select(self, rows): self.state = self.state and tuple(s[:, rows] for s in self.state)
-
-    def forward(self, x):
-        out, state = self.rnn(self.emb(x), self.state)
-        self.state = tuple(s.detach() for s in state)
-        return out, out
+    def read(self, x, state=None, masks=None):
+        out, new = self.rnn(self.emb(x), state[0] if state else None)
+        return [out], [new]
 
 
 def classifier(encoder=AWDLSTM, seed=0, **options):
@@ -142,7 +138,10 @@ def test_nothing_is_left_of_the_document_before():
         first = net(docs[0][None])
         net(docs[1][None])
         assert_close(net(docs[0][None]), first, atol=0, rtol=0)
-    assert net.encoder.state is None
+        net.encoder(docs[1][None])  # what the encoder itself reads is its own affair
+        kept = net.encoder.state
+        assert_close(net(docs[0][None]), first, atol=0, rtol=0)
+    assert net.encoder.state is kept
 
 
 def test_a_review_of_20_000_tokens_trains_in_bounded_memory():
@@ -158,6 +157,50 @@ def test_a_review_of_20_000_tokens_trains_in_bounded_memory():
     F.cross_entropy(net(x), torch.tensor([0, 1])).backward()
     opt.step()
     assert all(p.grad.isfinite().all() for p in net.parameters()) and not before.equal(net.encoder.rnns[0].weight_hh_l0)
+
+
+def test_memory_is_bounded_among_documents_of_all_lengths():
+    "One document after another is near its end: the long ones still keep their own last tokens only."
+    kept = {}
+    for longest in (4_000, 16_000):
+        net = classifier(reach=144, chunk=72).train()
+        docs = documents(np.linspace(longest / 16, longest, 16).astype(int))
+        x = pad_docs(docs)
+        kept[longest] = graph_bytes(lambda net=net, x=x: net(x))
+    assert kept[16_000] < 1.3 * kept[4_000], kept
+
+
+def test_each_document_learns_from_its_own_last_tokens():
+    "In company of any lengths a document teaches the encoder what it teaches it beside one of its own length."
+    docs, slopes = documents([12, 60, 31, 60, 7]), {}
+    for name, at in (("all", range(5)), ("alike", (1, 3))):
+        net = classifier(chunk=5, reach=10)
+        pooled = net.features(pad_docs([docs[i] for i in at]))
+        pooled[list(at).index(1)].sum().backward()
+        slopes[name] = net.encoder.emb.weight.grad
+    assert_close(slopes["all"], slopes["alike"], atol=1e-5, rtol=1e-4)
+    assert slopes["all"].abs().sum() > 0
+
+
+@given(lengths=st.lists(st.integers(1, 25), min_size=1, max_size=20), chunk=st.integers(1, 30), seed=st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_lengths_that_are_known_change_nothing(lengths, chunk, seed):
+    net, docs = classifier(seed=seed, chunk=chunk), documents(lengths, seed)
+    with torch.no_grad(): assert_close(net(pad_docs(docs), lengths), net(pad_docs(docs)), atol=0, rtol=0)
+
+
+def test_in_training_one_draw_serves_the_whole_document():
+    "A document in pieces is read under the masks of its first piece, and each row keeps its own."
+    docs = documents([30, 7, 19])
+    net = classifier(chunk=1000)
+    net.encoder.train()
+    for name in ("embed_p", "input_p", "hidden_p", "weight_p"): setattr(net.encoder, name, .5)
+    found = []
+    for chunk in (1000, 4, 9):
+        net.chunk = chunk
+        torch.manual_seed(3)
+        with torch.no_grad(): found.append(net.features(pad_docs(docs)))
+    for other in found[1:]: assert_close(other, found[0], atol=1e-5, rtol=1e-5)
 
 
 def test_beyond_reach_is_read_but_does_not_teach():
@@ -295,6 +338,20 @@ def test_a_score_reads_what_probabilities_read():
     np.testing.assert_allclose(classifier_score(net, vocab)(docs), torch.logit(p), atol=1e-6)
 
 
+@pytest.mark.parametrize("texts", [["ภาษาไทยง่ายมาก", "หนังเรื่องนี้ดี"], ["我喜欢这部电影。", "这部电影很糟糕"],
+                                   ["🙂🙃", "a\u0301e\u0301"]])
+def test_other_scripts_are_read_and_other_words_are_unknown(texts):
+    "Letter by letter they are numbers like any others; beside a vocabulary that lacks them all, all are unknown."
+    own, foreign = Vocab.from_tokens([list(t) for t in texts], min_freq=1), Vocab([*SPECIALS, *"good"[:2], *"film"])
+    torch.manual_seed(0)
+    net = TextClassifier(AWDLSTM(len(own), 4, 5, 1), 2, own).eval()
+    p = probabilities(net, [own.numericalize(list(t)) for t in texts])
+    assert p.isfinite().all() and not p[0].equal(p[1])
+    assert [own.textify(own.numericalize(list(t)), "") for t in texts] == texts
+    assert foreign.unknown_share(list(texts[0])) == 1
+    with pytest.raises(ValueError, match="no word in common"): move_encoder(net.encoder, own, foreign)
+
+
 # ── bad input ──
 
 NET, SMALL = classifier(), Vocab(["xxunk", "good"])
@@ -304,6 +361,21 @@ REFUSED = {
     "an empty document": (lambda: pad_docs([[3], []]), r"docs\[1\] has shape \(0,\)"),
     "an empty document of a loader": (lambda: TextBatches([[3], []]), r"docs\[1\] is empty"),
     "an empty corpus": (lambda: TextBatches([]), "docs is empty"),
+    "a document of padding": (lambda: TextBatches([[3], [1, 1]]), r"docs\[1\] is empty, all padding"),
+    "documents of different depths": (lambda: NET([[3, 4], [5]]), "x holds rows of different lengths"),
+    "lengths with a gap": (lambda: sortish([2.0, float("nan")], 2), "lengths holds float64"),
+    "a negative seed": (lambda: TextBatches([[3]], seed=-1), "seed=-1"),
+    "a negative epoch": (lambda: TextBatches([[3]]).set_epoch(-1), "epoch=-1"),
+    "padding of one axis": (lambda: align(torch.tensor([1, 2])), r"x has shape \(2,\)"),
+    "pooling for others": (lambda: pool(torch.rand(2, 3, 4), torch.tensor([1])), r"left has shape \(1,\): give \(2,\)"),
+    "pooling of nothing": (lambda: concat_pool(torch.rand(2, 3, 4), [0, 2]), r"n holds \[0, 2\]: take 1 to 3"),
+    "pooling beyond": (lambda: concat_pool(torch.rand(1, 3, 4), [4]), r"n holds \[4\]"),
+    "a list for a vocabulary": (lambda: TextClassifier(AWDLSTM(9, 4, 4, 1), 2, ["a"]), "vocab is a list: give a Vocab"),
+    "words for numbers": (lambda: move_rows(torch.ones(2, 3), SMALL, ["gut"]), "new is a list: give a Vocab"),
+    "a score of other words": (lambda: classifier_score(NET, SMALL), "vocab has 2 tokens, the encoder 40"),
+    "a score of no class": (lambda: classifier_score(NET, Vocab(map(str, range(40))), 3), "target holds 3"),
+    "a score of texts": (lambda: classifier_score(NET, Vocab(map(str, range(40))))(["a b"]), "docs holds a text"),
+    "a gradient of no class": (lambda: input_gradient(NET, [3, 4], -1), "target holds -1"),
     "documents of words": (lambda: TextBatches([["a", "b"]]), r"docs\[0\] holds"),
     "too few classes": (lambda: TextBatches([[3], [4]], [0]), "one class for each"),
     "a side": (lambda: pad_docs([[3]], side="top"), "side='top'"),
@@ -312,12 +384,18 @@ REFUSED = {
     "one axis": (lambda: NET(torch.tensor([4])), r"x has shape \(1,\)"),
     "no step": (lambda: NET(torch.ones(2, 0, dtype=torch.long)), r"x has shape \(2, 0\)"),
     "floats": (lambda: NET(torch.rand(2, 3)), "whole numbers"),
+    "lengths for others": (lambda: NET(torch.tensor([[5, 6], [7, 1]]), [2]), r"lengths has shape \(1,\)"),
+    "lengths beyond the batch": (lambda: NET(torch.tensor([[5, 6], [7, 1]]), [3, 1]), "lengths are not 1 to 2"),
+    "a negative length": (lambda: NET(torch.tensor([[5, 6], [7, 1]]), [2, -1]), "lengths are not 1 to 2"),
+    "half a length": (lambda: NET(torch.tensor([[5, 6], [7, 1]]), [2, .5]), "lengths holds float"),
     "one document in training": (lambda: copy.deepcopy(NET).train()(torch.tensor([[5]])), "BatchNorm needs two"),
     "a strange encoder": (lambda: TextClassifier(nn.LSTM(2, 2), 2), "give an AWDLSTM"),
     "another vocabulary": (lambda: TextClassifier(AWDLSTM(9, 4, 4, 1), 2, SMALL), "do not belong together"),
     "no padding token": (lambda: TextClassifier(AWDLSTM(2, 4, 4, 1), 2, SMALL), "no 'xxpad'"),
     "one class": (lambda: TextClassifier(AWDLSTM(9, 4, 4, 1), 1), "n_class=1"),
-    "another language": (lambda: move_rows(torch.ones(2, 3), SMALL, Vocab(["gut"])), "no token in common"),
+    "another language": (lambda: move_rows(torch.ones(2, 3), SMALL, Vocab(["gut"])), "no word in common"),
+    "another language, the same specials": (lambda: move_encoder(AWDLSTM(8, 4, 4, 1), Vocab([*SPECIALS, "good"]),
+                                                                 Vocab([*SPECIALS, "gut"])), "no word in common"),
     "another encoder": (lambda: move_rows(torch.ones(3, 3), SMALL, SMALL), "do not belong together"),
     "one word": (lambda: occlusion(lambda docs: docs, ["one"]), "two or more"),
     "no baseline yet": (lambda: TfidfBaseline().log_odds([["a"]]), "fit it first"),
@@ -344,9 +422,9 @@ def test_the_baseline_reads_tokens_not_letters(tmp_path):
 def test_what_would_be_wrong_without_a_word_is_refused(tmp_path):
     vocab = Vocab([*SPECIALS, "good", "film"])
     model = TextClassifier(AWDLSTM(len(vocab), 4, 5, 1), 2, pad=3).eval()
-    with pytest.raises(ValueError, match="and 1 is xxpad.* and 3 is xxpad"):
+    with pytest.raises(ValueError, match="xxpad is 1 in vocab, 3 in model"):
         save_classifier(tmp_path / "c", model, vocab)
-    with pytest.raises(ValueError, match=r"docs\[1\] is empty, or no row"): TextBatches([[4], [[4]]])
+    with pytest.raises(ValueError, match=r"docs\[1\] is empty, all padding, or no row"): TextBatches([[4], [[4]]])
     with pytest.raises(ValueError, match=r"gives has shape \(1,\): give \(3,\)"): occlusion(lambda d: [0], ["a", "b"])
 
 

@@ -1,6 +1,7 @@
 """The rows smoke (what the machine is and how fast) and cuda-tests (every test that needs CUDA)."""
 import copy
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import torch
 from torch import nn
+
+from lessonkit.awd_lstm import DROPS, AWDLSTM
 
 from .machine import CUDA, DEVICE, Run, clock
 from .nets import cifar_net, dogscats_net
@@ -44,6 +47,25 @@ def lstm_ms(run: Run) -> dict:
     return found
 
 
+def awd_ms(run: Run) -> dict:
+    """Milliseconds of a training step of the IMDB rows' encoder with all its dropouts, and of the same layers without;
+    the two in turns, the median of each. At most 1.15 times as long is what lesson 34 means by fast."""
+    vocab, emb, hidden, bs, bptt, rounds = (29_952, 512, 1024, 128, 72, 20) if CUDA else (50, 16, 24, 4, 8, 3)
+    torch.manual_seed(0)
+    enc = AWDLSTM(vocab, emb, hidden, 3).to(DEVICE).train()
+    plain = AWDLSTM(vocab, emb, hidden, 3, **dict.fromkeys(DROPS, 0.)).to(DEVICE).train()
+    x, took = torch.randint(vocab, (bs, bptt), device=DEVICE), {"awd_ms": [], "plain_lstm_ms": []}
+    for i in range(rounds + 3):
+        for (name, found), net in zip(took.items(), (enc, plain)):
+            began = clock()
+            with torch.autocast(DEVICE.type, torch.float16, enabled=CUDA and not run.safe): out = net(x)[1]
+            out.float().square().mean().backward()
+            net.zero_grad(set_to_none=True)
+            if i >= 3: found.append((clock() - began) * 1e3)
+    found = {name: statistics.median(ms) for name, ms in took.items()}
+    return found | {"awd_over_plain": found["awd_ms"] / found["plain_lstm_ms"]}
+
+
 def smoke_row(run: Run, seconds: float):
     "What the machine is, how fast it multiplies, copies and recurs, and whether bfloat16 and replaying can be trusted."
     found = {"python": sys.version.split()[0], "cores": os.cpu_count(), "cudnn": torch.backends.cudnn.version()}
@@ -73,7 +95,10 @@ def cuda_files() -> list[str]:
 
 
 def cuda_row(run: Run, seconds: float):
-    "Every test marked `cuda`. pytest comes from this Python, or from what `pack cuda-tests` put into the data folder."
+    """Every test marked `cuda`, and how long a step of the AWD-LSTM takes beside plain layers (`awd_over_plain`).
+
+    pytest comes from this Python, or from what `pack cuda-tests` put into the data folder."""
+    run.save(**awd_ms(run))
     report = run.out / "part.xml"
     packed = run.data / "python"
     path = [str(ROOT), *([str(packed)] if packed.is_dir() else []), *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from lessonkit.awd_lstm import (AWDLSTM, DROPS, LanguageModel, activation_penalty, lm_loss, perplexity,
                                 temporal_penalty)
 from lessonkit.bptt import LMBatches
+from lessonkit.ulmfit import TextClassifier
 
 from .machine import CUDA, DEVICE, MAX_FILES, Run, clock
 
@@ -82,51 +83,19 @@ class Data:
         return self.tokens[shift + torch.arange(len(shift), device=shift.device)]
 
     def batches(self, docs: np.ndarray, bs: int, max_len: int | None):
-        "Yields (x (b, longest) int64, padded at the end; which of `docs` they are), without waiting for the GPU."
+        "Yields (x (b, longest) int64, padded at the end; its lengths; which of `docs`), without waiting for the GPU."
         lengths = self.lengths.numpy()[docs].clip(max=max_len)
         first = self.starts.numpy()[docs] + self.lengths.numpy()[docs] - lengths
         n, s = (torch.from_numpy(a).to(self.tokens.device)[:, None] for a in (lengths, first))
         for rows in (slice(i, i + bs) for i in range(0, len(docs), bs)):
             t = torch.arange(int(lengths[rows].max()), device=self.tokens.device)
             x = self.tokens[(s[rows] + t).clamp(max=len(self.tokens) - 1)]
-            yield x.masked_fill(t >= n[rows], PAD), rows
+            yield x.masked_fill(t >= n[rows], PAD), lengths[rows], rows
 
 
 def make_encoder(size: Size, drops: tuple[float, ...]) -> AWDLSTM:
     "Lesson 34's encoder, of this size, with the dropouts in the order of `DROPS`."
     return AWDLSTM(size.vocab, size.emb, size.hidden, size.n_layers, **dict(zip(DROPS, drops)))
-
-
-class TextClassifier(nn.Module):
-    """Reads a review chunk by chunk; classifies last, maximum and mean of the outputs (Howard & Ruder 2018, 3.3).
-    Padding never changes an answer: a review's own tokens are moved to the left, and only their outputs are pooled."""
-
-    def __init__(self, encoder: AWDLSTM, n_class: int = 2, chunk: int = 288, reach: int = 1440, n_head: int = 50):
-        super().__init__()
-        self.encoder, self.chunk = encoder, chunk
-        self.reach, n = reach, 3 * encoder.rnns[-1].hidden_size
-        self.head = nn.Sequential(nn.BatchNorm1d(n), nn.Dropout(.2), nn.Linear(n, n_head), nn.ReLU(),
-                                  nn.BatchNorm1d(n_head), nn.Dropout(.1), nn.Linear(n_head, n_class))
-
-    def groups(self) -> list: return [*self.encoder.groups(), list(self.head.parameters())]
-
-    def forward(self, x: Tensor) -> Tensor:
-        "x (b, t) int64, PAD anywhere → activations (b, n_class), float32."
-        real = x != PAD
-        x, n = x.gather(1, (~real).byte().argsort(dim=1, stable=True)), real.sum(1, keepdim=True).clamp(min=1)
-        learns = torch.is_grad_enabled() and any(p.requires_grad for p in self.encoder.parameters())
-        masks, state, total, last = self.encoder.draw(len(x)), None, 0., 0.
-        top = torch.full((), -math.inf, device=x.device)
-        for i in range(0, x.shape[1], self.chunk):
-            piece = x[:, i : i + self.chunk]
-            with torch.set_grad_enabled(learns and i + self.chunk > x.shape[1] - self.reach):
-                outs, state = self.encoder.read(piece, state, masks)
-            out, state = outs[-1].float(), [[s.detach() for s in hc] for hc in state]
-            t = torch.arange(i, i + piece.shape[1], device=x.device)
-            here, end = (t < n)[..., None], (t == n - 1)[..., None]
-            total, last = total + (out * here).sum(1), last + (out * end).sum(1)
-            top = torch.maximum(top, out.masked_fill(~here, -math.inf).amax(1))
-        with torch.autocast(x.device.type, enabled=False): return self.head(torch.cat([last, top, total / n], 1))
 
 
 def autocast(run: Run):
@@ -235,7 +204,7 @@ def train_classifier(run: Run, size: Size, data: Data, encoder: AWDLSTM | None,
     rng, _ = np.random.default_rng(1), torch.manual_seed(1)
     own, label = make_encoder(size, CLASSIFIER_DROPS), torch.from_numpy(data.label).to(DEVICE)
     if encoder is not None: own.load_state_dict(encoder.state_dict())
-    model = TextClassifier(own, 2, size.chunk, size.reach).to(DEVICE).train()
+    model = TextClassifier(own, 2, pad=PAD, chunk=size.chunk, reach=size.reach, drops=(.2, .1)).to(DEVICE).train()
     for epochs, n_free, lr, share in [(1, 1, .02, .1), (1, 2, .01, .17), (1, 3, .005, .2), (2, 5, .003, .53)]:
         groups, step, mean = model.groups(), 0, torch.zeros((), device=DEVICE)
         for i, g in enumerate(groups):
@@ -245,10 +214,10 @@ def train_classifier(run: Run, size: Size, data: Data, encoder: AWDLSTM | None,
         for _ in range(epochs):
             docs = data.train[sortish(data.lengths.numpy()[data.train], size.bs, rng)]
             y = label[torch.from_numpy(docs).to(DEVICE)]
-            for x, rows in data.batches(docs, size.bs, size.max_len):
+            for x, lengths, rows in data.batches(docs, size.bs, size.max_len):
                 pos = max(step / total, (time.monotonic() - start) / max(begin + spent - start, 1e-3))
                 if pos >= 1: break
-                with autocast(run): loss = F.cross_entropy(model(x), y[rows])
+                with autocast(run): loss = F.cross_entropy(model(x, lengths), y[rows])
                 stepper(loss, one_cycle(pos))
                 step, mean = step + 1, mean.lerp(loss.detach(), max(.05, 1 / (step + 1)))
                 if run.due(): run.log(f"classifier: {n_free} free, step {step} of {total}, loss {float(mean):.3f}")
@@ -261,8 +230,8 @@ def train_classifier(run: Run, size: Size, data: Data, encoder: AWDLSTM | None,
 def predict(run: Run, size: Size, data: Data, model: TextClassifier, docs: np.ndarray) -> np.ndarray:
     "The probability that each review of `docs` is positive: float32, in their order."
     order, found = np.argsort(data.lengths.numpy()[docs], kind="stable"), []
-    for x, _ in data.batches(docs[order], size.bs, size.max_len):
-        with autocast(run): found.append(model.eval()(x).softmax(1)[:, 1])
+    for x, lengths, _ in data.batches(docs[order], size.bs, size.max_len):
+        with autocast(run): found.append(model.eval()(x, lengths).softmax(1)[:, 1])
     return torch.cat(found).cpu().numpy()[np.argsort(order)]
 
 
