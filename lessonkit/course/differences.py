@@ -167,7 +167,7 @@ def _values(want, got, args) -> list[str]:
     "Relations between two arrays of numbers of one shape."
     several = want.size > 1 and not np.all(want == want.flat[0])
     if np.isnan(got).any() and not np.isnan(want).any():
-        return ['nan is born somewhere: 0 times the logarithm of 0, infinity minus infinity, 0 / 0, or a negative root']
+        return ['nan appears somewhere: 0 times the logarithm of 0, infinity minus infinity, 0 / 0, or a negative root']
     if np.isinf(got).any() and not np.isinf(want).any():
         return ['it overflows: the exponential of a large number, or a division by 0']
     found = _scaled(want, got, args, 'it' if want.ndim == 0 else 'every value')

@@ -59,7 +59,7 @@ register("network/tent", tent, _tents,
               "These weights fit only where both sides are equally steep. At the top the slope changes from up "
               "to down: down − up."),
              (_weights(lambda up, down: [up, -down, 0]),
-              "The weights are the slopes themselves. A hinge goes on for ever, so each weight has to be the "
+              "The weights are the slopes themselves. A hinge goes on without end, so each weight has to be the "
               "change of slope at its bend."),
              (_weights(lambda up, down: [up, -down, down]),
               "At the top the first hinge still rises. The second has to take that away as well: −up − down."),
