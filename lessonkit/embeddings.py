@@ -97,7 +97,7 @@ def pca(
     """Principal component analysis: directions at right angles, along which the rows vary most.
 
     Signs are fixed: the largest entry of each component is positive, and among equals the first. In float64, by the
-    eigenvectors of `x.T @ x` where they are exact (ten rows a column or more, no spread below a thousandth), else by SVD.
+    eigenvectors of `x.T @ x` where they are exact (ten rows a column, no spread below a thousandth), else by SVD.
     Raises ValueError for more components than rows or columns, and where all rows are equal."""
     m, give, n = as_rows("x", x), _as_given(x), whole("n", n)
     if n > min(m.shape): raise ValueError(f"n={n} is too many for x of shape {m.shape}: take {min(m.shape)} or fewer")

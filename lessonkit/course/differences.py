@@ -154,8 +154,9 @@ def _factor(c: float, args: Mapping, several: bool, what: str) -> list[str]:
         if np.isclose(c * v, 1, rtol=1e-4): found.append(f'{what} should be {word} times as large{less}')
     for n, v in _sizes(args):  # off by one below the fraction bar
         if v < 2 or v != int(v) or n in args: continue  # a length, no number that was given
-        if np.isclose(c, v / (v - 1), rtol=1e-4): found.append(f'{what} is divided by `{n}` - 1, and should be by `{n}`')
-        if np.isclose(c, (v - 1) / v, rtol=1e-4): found.append(f'{what} is divided by `{n}`, and should be by `{n}` - 1')
+        own, less = f'`{n}`', f'`{n}` - 1'
+        if np.isclose(c, v / (v - 1), rtol=1e-4): found.append(f'{what} is divided by {less}, and should be by {own}')
+        if np.isclose(c, (v - 1) / v, rtol=1e-4): found.append(f'{what} is divided by {own}, and should be by {less}')
     found += [f'{what} is {c:.4g} times what it should be'] if several and not found else []
     return found
 

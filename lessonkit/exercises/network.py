@@ -35,7 +35,8 @@ def _drawn(want, got):
     curve = lambda b, w: (np.maximum(x[:, None] - np.asarray(b, float), 0) * np.asarray(w, float)).sum(1)
     gap = np.abs(curve(*want) - curve(bends, weights))
     if gap.max() <= 1e-6: return ""
-    if np.abs(curve(*want) - curve(weights, bends)).max() <= 1e-6: return "bends and weights stand in each other's place"
+    swapped = np.abs(curve(*want) - curve(weights, bends)).max() <= 1e-6
+    if swapped: return "bends and weights stand in each other's place"
     i = int(np.flatnonzero(gap > 1e-6)[0])
     high, yours = curve(*want)[i], curve(bends, weights)[i]
     return f"at x = {x[i]:.3g} the tent is {high:.3g} high, yours {yours:.3g}: the first place where they differ"

@@ -34,7 +34,8 @@ def _same_curve(want, got):
     if not (wrong := ~np.isclose(values, right, rtol=1e-5, atol=1e-7)).any(): return ""
     i = int(wrong.argmax())
     ways = relations(right, values, {})
-    return f"at position {where[i]:.3g}: expected {right[i]:.4g}, got {values[i]:.4g}" + (f"; {ways[0]}" if ways else "")
+    more = f"; {ways[0]}" if ways else ""
+    return f"at position {where[i]:.3g}: expected {right[i]:.4g}, got {values[i]:.4g}{more}"
 
 
 def _three(pcts, ends=lambda lr: [(0, lr), (lr, 0)], line=sched_lin):
