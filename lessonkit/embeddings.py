@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .engines.checks import as_matrix, indices, number as finite, seeded, whole
+from .engines.checks import as_matrix, as_rows, indices, number as finite, seeded, whole
+from .engines.tall import moments, tall_product
 
 # %% ../nbs/21_embeddings.ipynb #em-matrix
 _all_ = ["as_matrix"]
@@ -68,43 +69,47 @@ class PCA:
         return _as_given(self.components)((m - mean) @ parts.T)
 
 # %% ../nbs/21_embeddings.ipynb #em-pca-function
+def _by_squares(m: np.ndarray, n: int):
+    "Mean, singular values of m less its mean, and n directions (n, d); None where squares would cost digits, or gaps."
+    if len(m) < 10 * m.shape[1]: return None
+    with np.errstate(over="ignore", invalid="ignore"): mean, square = moments(m)
+    if not 1e-40 < square.diagonal().max() < 1e200: return None  # out of range, or a gap
+    table = square - len(m) * np.outer(mean, mean)
+    if (square.diagonal() > 1e3 * table.diagonal()).any(): _, table = moments(m - mean)  # a large mean: off it first
+    values, vectors = np.linalg.eigh(table)
+    if values[-n] <= 1e-6 * values[-1]: return None
+    return mean, np.sqrt(values[::-1].clip(0)), vectors[:, ::-1].T[:n].copy()
+
+
+def _by_svd(m: np.ndarray, n: int):
+    "The same for any table, by its singular value decomposition."
+    size = np.abs(m).max() or 1.0
+    mean = (m / size).mean(0)
+    rest = m / size - mean
+    _, s, directions = np.linalg.svd(np.linalg.qr(rest, "r") if len(m) > m.shape[1] else rest, full_matrices=False)
+    return mean * size, s * size, directions[:n].copy()
+
+
 def pca(
     x,  # (n_rows, d): an array, a tensor, a DataFrame, an `nn.Embedding`
     n: int = 3,  # components wanted; 3 is what a picture can show
 ) -> PCA:  # arrays of the kind and precision that was given
     """Principal component analysis: directions at right angles, along which the rows vary most.
 
-    Signs are fixed: the largest entry of each component is positive, and among equals the first.
-    Tables of ten rows a column or more go by the
-    eigenvectors of `x.T @ x`, others by the singular value decomposition: the same answer, at the lower price.
+    Signs are fixed: the largest entry of each component is positive, and among equals the first. In float64, by the
+    eigenvectors of `x.T @ x` where they are exact (ten rows a column, no spread below a thousandth), else by SVD.
     Raises ValueError for more components than rows or columns, and where all rows are equal."""
-    m, give, n = as_matrix("x", x), _as_given(x), whole("n", n)
+    m, give, n = as_rows("x", x), _as_given(x), whole("n", n)
     if n > min(m.shape): raise ValueError(f"n={n} is too many for x of shape {m.shape}: take {min(m.shape)} or fewer")
-    size = max(m.max(), -m.min())
-    if size and not 1e-20 < size < 1e100:  # squares would leave the range of numbers
-        p = pca(m / size, n)
-        return PCA(*map(give, (p.scores * size, p.components, p.explained_ratio, p.mean * size)))
-    mean, taken_off = np.ones(len(m)) @ m / len(m), False
-    if len(m) >= 10 * m.shape[1]:
-        square = m.T @ m
-        table = square - len(m) * np.outer(mean, mean)
-        if (np.diag(square) > 1e3 * np.diag(table)).any():  # a mean that large would cost digits: take it off first
-            m, taken_off = m - mean, True
-            table = m.T @ m
-        square, vectors = np.linalg.eigh(table)
-        square, components = square[::-1].clip(0), vectors[:, ::-1].T[:n].copy()
-    else:
-        m, taken_off = m - mean, True
-        _, s, components = np.linalg.svd(m, full_matrices=False)
-        square, components = s**2, components[:n].copy()
-    if not square[0] > 1e-30 * len(m) * max((mean**2).max(), 1e-30):
+    mean, s, components = _by_squares(m, n) or _by_svd(as_matrix("x", m), n)
+    if not s[0] > 1e-15 * np.sqrt(len(m)) * np.abs(mean).max():
         raise ValueError("x has equal rows: nothing varies, so there is no direction to find")
-    length = np.abs(components)
-    largest = (length > length.max(1, keepdims=True) * (1 - 1e-9)).argmax(1)
+    largest = (np.abs(components) > np.abs(components).max(1, keepdims=True) * (1 - 1e-9)).argmax(1)
     components *= np.sign(components[np.arange(n), largest])[:, None]
-    scores = m @ components.T
-    if not taken_off: scores -= components @ mean
-    return PCA(*map(give, (scores, components, square[:n] / square.sum(), mean)))
+    far = np.abs(mean).max() > 1e3 * s[n - 1] / np.sqrt(len(m))  # then it would cost digits here, too
+    scores = tall_product(m - mean, components.T) if far else tall_product(m, components.T) - components @ mean
+    share = (s / s[0]) ** 2
+    return PCA(*map(give, (scores, components, share[:n] / share.sum(), mean)))
 
 # %% ../nbs/21_embeddings.ipynb #em-faithful
 def faithfulness(
@@ -116,8 +121,7 @@ def faithfulness(
     if len(x) != len(scores):
         raise ValueError(f"scores has {len(scores)} row{'s' * (len(scores) > 1)} and x {len(x)}: give one place a row")
     away = ((x - x.mean(0)) ** 2).sum(1)
-    shown = (scores**2).sum(1)
-    return np.where(away > 0, np.minimum(shown / np.where(away > 0, away, 1), 1), 1.0)
+    return np.where(away > 0, np.minimum((scores**2).sum(1) / np.where(away > 0, away, 1), 1), 1.0)
 
 
 def extremes(

@@ -186,7 +186,7 @@ def search(
     score: Callable | str | Mapping | Iterable[str] | None = None,  # None: the model's own
     n_jobs: int | None = None,  # processes; None: as `joblib.parallel_config` says around the call, else 1
     journal: str | Path | None = None,  # file to write each fit into: interrupted, the same call goes on
-    seed: int = 0,  # for every `random_state` that model and setting leave open, so that a fit can be had again
+    seed: int = 0,  # for every `random_state` that model and setting leave open, so that a fit can be repeated
     retry: bool = False,  # True fits again what the journal holds as failed
     progress: bool = True,  # a text bar
     fit_params: Mapping | None = None,  # handed to each `fit`: sample_weight, or STEP__sample_weight in a pipeline

@@ -142,7 +142,8 @@ def _factor(c: float, args: Mapping, several: bool, what: str) -> list[str]:
         sign = f'the sign of {what} is the other way round'
         return [sign] if np.isclose(c, -1) else [f'{sign}, and {o}' for o in _factor(-c, args, several, 'its size')]
     known = [('2', 2., 'a factor 2'), *((f'`{n}`', v, f'`{n}`') for n, v in _sizes(args)),
-             ('ln 2', math.log(2), 'the base of the logarithm'), ('ln 10', math.log(10), 'the base of the logarithm')]
+             ('ln 2', math.log(2), 'the base of the logarithm'), ('ln 10', math.log(10), 'the base of the logarithm'),
+             ('log2(10)', math.log2(10), 'the base of the logarithm'), ('100', 100., 'a percentage: a factor 100')]
     found = []
     for word, v, about in known:
         more, less = f' ({about} too many?)', f' ({about} left out?)'
@@ -151,6 +152,11 @@ def _factor(c: float, args: Mapping, several: bool, what: str) -> list[str]:
             less = ': a mean where a sum is asked, or a division too many?'
         if np.isclose(c, v, rtol=1e-4): found.append(f'{what} is {word} times what it should be{more}')
         if np.isclose(c * v, 1, rtol=1e-4): found.append(f'{what} should be {word} times as large{less}')
+    for n, v in _sizes(args):  # off by one below the fraction bar
+        if v < 2 or v != int(v) or n in args: continue  # a length, no number that was given
+        own, less = f'`{n}`', f'`{n}` - 1'
+        if np.isclose(c, v / (v - 1), rtol=1e-4): found.append(f'{what} is divided by {less}, and should be by {own}')
+        if np.isclose(c, (v - 1) / v, rtol=1e-4): found.append(f'{what} is divided by {own}, and should be by {less}')
     found += [f'{what} is {c:.4g} times what it should be'] if several and not found else []
     return found
 
@@ -167,12 +173,16 @@ def _values(want, got, args) -> list[str]:
     "Relations between two arrays of numbers of one shape."
     several = want.size > 1 and not np.all(want == want.flat[0])
     if np.isnan(got).any() and not np.isnan(want).any():
-        return ['nan is born somewhere: 0 times the logarithm of 0, infinity minus infinity, 0 / 0, or a negative root']
+        return ['nan appears somewhere: 0 times the logarithm of 0, infinity minus infinity, 0 / 0, or a negative root']
     if np.isinf(got).any() and not np.isinf(want).any():
         return ['it overflows: the exponential of a large number, or a division by 0']
     found = _scaled(want, got, args, 'it' if want.ndim == 0 else 'every value')
     if want.ndim > 1 and _close(got, np.swapaxes(want, -1, -2)):
         found.append('its axes are swapped: it is the transpose')
+    if want.ndim == 2:
+        for axis, what in ((1, 'row'), (0, 'column')):
+            if min(want.shape) > 1 and _in_proportion(want, got, axis):
+                found.append(f'each {what} is right but for a factor of its own (summed over the wrong axis?)')
     if several and want.ndim:
         if _close(got[1:], want[:-1]): found.append('the values are right, but one place too late')
         if _close(got[:-1], want[1:]): found.append('the values are right, but one place too early')
@@ -196,8 +206,16 @@ def _values(want, got, args) -> list[str]:
         old = plain(value)
         if isinstance(old, np.ndarray) and old.shape == want.shape and old.dtype.kind in 'iuf':
             if _close(got, old): found.append(f'it is `{name}` as it was')
-            else: found += _scaled(want - old, got - old, args, f'the change from `{name}`')
+            else:  # in general words as well, which several items may share
+                for what in (f'the change from `{name}`', 'the change from what was given'):
+                    found += _scaled(want - old, got - old, args, what)
     return found
+
+
+def _in_proportion(want, got, axis: int) -> bool:
+    "Whether each line along `axis` is a multiple of what it should be."
+    with np.errstate(all='ignore'): by = np.sum(want * got, axis, keepdims=True) / np.sum(want**2, axis, keepdims=True)
+    return bool(np.isfinite(by).all() and by.all() and _close(got, by * want))
 
 
 def _shapes(want, got, args) -> list[str]:
@@ -250,13 +268,24 @@ def relations(
         if abs(len(a) - len(b)) == 1: return _one_off(a, b, 'item')
         if len(a) != len(b): return []
         if len(a) > 1 and not differ(a, list(b)[::-1]): return ['the items are right, but in reverse order']
+        if _same_items(a, b): return ['the items are right, but not in their places']
         wrong = [i for i in range(len(a)) if differ(a[i], b[i])]
         found = shared([relations(a[i], b[i], args) for i in wrong])
         part = '' if len(wrong) == len(a) else f"in {', '.join(f'[{i}]' for i in wrong)} alone: "
-        return [part + o for o in found]
+        return [part + o for o in found] + (found if part else [])  # elsewhere all items may be wrong
     if isinstance(a, Mapping) and isinstance(b, Mapping) and a.keys() == b.keys():
         return shared([relations(a[k], b[k], args) for k in a if differ(a[k], b[k])])
     return []
+
+
+def _same_items(a, b) -> bool:
+    "Whether two lists hold the same, in another order."
+    left = list(b)
+    for item in a:
+        i = next((i for i, other in enumerate(left) if not differ(item, other)), None)
+        if i is None: return False
+        del left[i]
+    return True
 
 
 def shared(

@@ -122,6 +122,22 @@ class Source(str):
     def _repr_markdown_(self): return f'```python\n{self}\n```'
 
 # %% ../../nbs/course/exercises.ipynb #exercise-class
+def _a_little_off(args: Mapping) -> dict[str, dict]:
+    "In words: the inputs, one of them a little different."
+    found = {}
+    for name, value in args.items():
+        if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+            for by, word in ((1, 'larger'), (-1, 'smaller')):
+                found[f'it is what `{name}` one {word} would give (off by one)'] = {**args, name: value + by}
+    lists = {name: len(v) for name, v in args.items() if isinstance(v, (list, tuple)) and v}
+    for n in dict.fromkeys(lists.values()):  # those of one length belong together
+        names = [name for name, length in lists.items() if length == n]
+        for part, word in ((slice(-1), 'last'), (slice(1, None), 'first')):
+            found[f'it is what comes out without the {word} item of `{names[0]}` (off by one)'] = {
+                name: v[part] if name in names else v for name, v in args.items()}
+    return found
+
+
 @dataclass
 class Exercise:
     "Something to write, with its own check. Made by `register`, found by `exercise`."
@@ -228,11 +244,26 @@ class Exercise:
             lines += [f'    expected {values[0]}', f'    got      {values[1]}']
         problem = self._problem(answer, args, want, got)
         if (not named or got.error) and problem != 'expected {}, got {}'.format(*values): lines.append(f'  {problem}')
-        if not named and not self.compare and not any(found[k].error for k in bad):
+        if not named and not got.error:
+            bad = [k for k in bad if not found[k].error]
+            bad = [k for k in bad if _size(wants[k].value) > 1] or bad  # one value alone has no place and no axis
             named_args = [dict(zip(self._names(args), args)) for args in cases]
-            ways = shared([relations(wants[k].value, found[k].value, named_args[k]) for k in bad])
+            ways = [] if self.compare else shared(
+                [relations(wants[k].value, found[k].value, named_args[k]) for k in bad])
+            ways = ways or self._as_if(named_args, found, bad)
             lines += [f'  In other words: {ways[0]}.'] if ways else []
         return '\n'.join(lines)
+
+    def _as_if(self, named_args: list[dict], found, bad: list[int]) -> list[str]:
+        "Inputs a little different, for which the answer would be right: one more, one less, one item left out."
+        ways = shared([list(_a_little_off(named_args[k])) for k in bad])
+        return [words for words in ways if all(self._fits(_a_little_off(named_args[k])[words], found[k]) for k in bad)]
+
+    def _fits(self, args: dict, got: _Outcome) -> bool:
+        with np.errstate(all='ignore'): want = _run(self.reference, tuple(args.values()))
+        if want.error: return False
+        try: return not (self.compare or differ)(want.value, got.value)
+        except Exception: return False
 
     def _does_as(self, wrong: Callable, cases: list[tuple], found: list[_Outcome], bad: list[int]) -> bool:
         "Whether an answer did on every input what the known mistake does. Those that fail tell soonest."

@@ -57,6 +57,8 @@ def _as_date(name, s: pd.Series) -> pd.DataFrame:
     texts = s.dtype == object or pd.api.types.is_string_dtype(s)
     try: s = pd.to_datetime(s, format="mixed") if texts else s
     except (ValueError, TypeError) as e:
+        if "ixed time" in str(e):
+            _refuse(name, "holds times of several zones", f"give pd.to_datetime(table[{name!r}], utc=True)")
         _refuse(name, "holds a text that is no date", f"correct it, or leave {name!r} out of dates ({e})")
     s = s.dt.tz_localize(None)
     days = (s - pd.Timestamp("1970-01-01")) / pd.Timedelta(days=1)
@@ -105,7 +107,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         for name in names:
             s = table[name]
             kind = kinds[name] = self._kind_of(name, s)
-            if kind == "empty": _refuse(name, "holds nothing", "leave it out")
+            if kind == "empty": _refuse(name, "holds nothing in these rows", "leave it out, or fill its gaps first")
             if kind == "category":
                 levels[name], groups[name] = self._levels(name, s, ordered.get(name)), [name]
                 if name not in ordered and _says_date(s):

@@ -49,11 +49,11 @@ register("collab/decayed-step", decayed_step, _sheets,
               "A gap makes everything NaN that shares its row or its column. A gap is no error: put 0 there "
               "(`np.nan_to_num`)."),
              (lambda stars, *rest: decayed_step(np.nan_to_num(stars), *rest),
-              "The gaps are taken for 0 stars, and pull at the factors with all their might. Put 0 in for the *error* "
+              "The gaps are taken for 0 stars, and pull hard at the factors. Put 0 in for the *error* "
               "of a gap, not for its stars."),
              (_step(pull=0), "The decay does nothing: its slope, decay · m, is missing."),
              (_step(pull=2.0),
-              "The decay is twice as strong: the slope of decay / 2 · m² is decay · m, for the 2 of the square "
+              "The decay is twice as strong: the slope of decay / 2 · m² is decay · m: the 2 of the square "
               "cancels the ½."),
              (_step(pull=-1.0), "The decay pushes the factors away from 0. Its slope is added to that of the errors."),
              (_step(half=2.0),
@@ -187,7 +187,7 @@ def _no_bias(user_factors, user_bias, stars, mean, alpha):
 
 
 register("collab/new-movie", new_movie, _new_movies,
-         prompt="Something new, the other way round: a *movie* has just come out, and a few people whom the model "
+         prompt="Something new, the other way round: a *movie* has just come out, and a few people the model "
                 "knows have rated it. `new_movie(user_factors, user_bias, stars, mean, alpha)` gives its (bias, "
                 "factors) by ridge regression. A rating is mean + the person's bias + the movie's bias + factors · "
                 "factors; the squares of the movie's bias and factors all have the price `alpha`.",

@@ -140,7 +140,7 @@ register("embeddings/nearest", nearest_rows, _spaces,
              (lambda x, i, k: _order((x / np.linalg.norm(x, axis=0)) @ (x / np.linalg.norm(x, axis=0))[i], i, k),
               "The columns were brought to length 1, not the rows: axis=1, with keepdims=True."),
              (lambda x, i, k: _order(np.abs(_unit(x) @ _unit(x)[i]), i, k),
-              "The sign of the cosine was dropped: −1 is the opposite direction, as far off as can be."),
+              "The sign of the cosine was dropped: −1 is the opposite direction, as far away as possible."),
          ])
 
 # %% ../../nbs/exercises/embeddings.ipynb #who-moved

@@ -60,7 +60,7 @@ register("forest-insight/permutation", permutation_loss, _shuffles,
                 "Error after minus error before; it is negative where shuffling helped by luck."],
          mistakes=[
              (_in_place,
-              "X itself is shuffled, so whoever uses it next finds it broken. Work on a copy."),
+              "X itself is shuffled, so the next one to use it gets a broken table. Work on a copy."),
              (_shuffled,
               "This is the error after shuffling. Subtract the error before."),
              (lambda *args: -permutation_loss(*args),

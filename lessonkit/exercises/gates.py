@@ -116,7 +116,7 @@ def bias(steps):
 register("gates/bias", bias, [(1.0,), (2.0,), (5.0,), (20.0,), (100.0,), (0.7,)],
          prompt="The right start: a gate that sees nothing but its bias is sigmoid(bias). `bias(steps)` gives the bias "
                 "at which half of a memory is left after so many steps.",
-         hints=["The gate has to fulfil gate ** steps = ½.",
+         hints=["The gate must satisfy gate ** steps = ½.",
                 "sigmoid(b) = g means b = log(g / (1 − g))."],
          mistakes=[
              (lambda steps: float(0.5 ** (1 / steps)), "This is the gate itself. Asked for is the bias that makes it."),

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..course.differences import relations
 from ..course.exercises import register
 from ..learner import Callback, DataLoaders, GradClip, Learner, accuracy
 
@@ -152,7 +153,8 @@ def _same_norms(want, got) -> str:
     if isinstance(a, str) or isinstance(b, str): return "" if a == b else str(b)
     if len(a) != len(b): return f"expected {len(a)} norms in a fit of {len(a)} training steps, got {len(b)}"
     if np.allclose(a, b, rtol=1e-4): return ""
-    return f"expected norms {np.round(a, 4).tolist()}, got {np.round(b, 4).tolist()}"
+    ways = relations(np.array(a), np.array(b), {})
+    return f"expected norms {np.round(a, 4).tolist()}, got {np.round(b, 4).tolist()}" + (f"; {ways[0]}" if ways else "")
 
 
 def _noting(measure, event="after_backward", empty=False):

@@ -35,6 +35,8 @@ def _drawn(want, got):
     curve = lambda b, w: (np.maximum(x[:, None] - np.asarray(b, float), 0) * np.asarray(w, float)).sum(1)
     gap = np.abs(curve(*want) - curve(bends, weights))
     if gap.max() <= 1e-6: return ""
+    swapped = np.abs(curve(*want) - curve(weights, bends)).max() <= 1e-6
+    if swapped: return "bends and weights stand in each other's place"
     i = int(np.flatnonzero(gap > 1e-6)[0])
     high, yours = curve(*want)[i], curve(bends, weights)[i]
     return f"at x = {x[i]:.3g} the tent is {high:.3g} high, yours {yours:.3g}: the first place where they differ"
@@ -59,7 +61,7 @@ register("network/tent", tent, _tents,
               "These weights fit only where both sides are equally steep. At the top the slope changes from up "
               "to down: down − up."),
              (_weights(lambda up, down: [up, -down, 0]),
-              "The weights are the slopes themselves. A hinge goes on for ever, so each weight has to be the "
+              "The weights are the slopes themselves. A hinge goes on without end, so each weight has to be the "
               "change of slope at its bend."),
              (_weights(lambda up, down: [up, -down, down]),
               "At the top the first hinge still rises. The second has to take that away as well: −up − down."),

@@ -8,6 +8,7 @@ __all__ = ['wsd', 'restart_positions']
 # %% ../../nbs/exercises/schedules.ipynb #imports
 import numpy as np
 
+from ..course.differences import relations
 from ..course.exercises import register
 from ..schedules import combine_scheds, sched_const, sched_cos, sched_lin
 
@@ -25,12 +26,16 @@ def _same_curve(want, got):
     if not callable(got):
         what = "None (is there a `return`?)" if got is None else f"a {type(got).__name__}"
         return f"expected a function of position, got {what}: return what `combine_scheds` returns"
-    for pos in np.unique(np.concatenate([np.linspace(0, 1, 41), getattr(want, "joints", [])])).tolist():
-        try: value = float(got(pos))
+    where, values = np.unique(np.concatenate([np.linspace(0, 1, 41), getattr(want, "joints", [])])).tolist(), []
+    for pos in where:
+        try: values.append(float(got(pos)))
         except Exception as e: return f"at position {pos:.3g} it stopped with {type(e).__name__}: {e}"
-        if not np.isclose(value, want(pos), rtol=1e-5, atol=1e-7):
-            return f"at position {pos:.3g}: expected {want(pos):.4g}, got {value:.4g}"
-    return ""
+    right, values = want(np.array(where)), np.array(values)
+    if not (wrong := ~np.isclose(values, right, rtol=1e-5, atol=1e-7)).any(): return ""
+    i = int(wrong.argmax())
+    ways = relations(right, values, {})
+    more = f"; {ways[0]}" if ways else ""
+    return f"at position {where[i]:.3g}: expected {right[i]:.4g}, got {values[i]:.4g}{more}"
 
 
 def _three(pcts, ends=lambda lr: [(0, lr), (lr, 0)], line=sched_lin):
@@ -81,10 +86,11 @@ def _same_places(want, got):
     if got is None or isinstance(got, (str, dict)) or not hasattr(got, "__len__"):
         what = "None (is there a `return`?)" if got is None else f"a {type(got).__name__}"
         return f"expected a list of positions, got {what}"
-    if len(got) != len(want):
-        return f"expected {len(want)} positions, got {len(got)}"
+    ways = relations([float(v) for v in want], [float(v) for v in got], {})
+    more = f"; {ways[0]}" if ways else ""
+    if len(got) != len(want): return f"expected {len(want)} positions, got {len(got)}{more}"
     for i, (a, b) in enumerate(zip(want, got)):
-        if not np.isclose(a, float(b), atol=1e-6): return f"restart {i + 1}: expected {a:.4f}, got {float(b):.4f}"
+        if not np.isclose(a, float(b), atol=1e-6): return f"restart {i + 1}: expected {a:.4f}, got {float(b):.4f}{more}"
     return ""
 
 

@@ -32,7 +32,7 @@ _UNDER_WAY = {e: ("fit",) if e in ("before_fit", "before_epoch", "after_epoch", 
 class Stop(Exception):
     """Raised by a callback to leave the rest of this `level`.
 
-    after_batch, after_pass and after_fit are called all the same, for all callbacks. After the backward pass, "batch"
+    after_batch, after_pass and after_fit are still called, for all callbacks. After the backward pass, "batch"
     leaves the gradients where they are, so that the next batch adds to them; before the step, it throws them away. With
     several processes, all must leave at the same moment. Where no such level is under way ("batch" in before_epoch),
     it is a ValueError."""

@@ -32,6 +32,72 @@ def test_components_are_scikit_learns(rows, columns, seed, shift):
         np.testing.assert_allclose(ours.scores[:, j], theirs.transform(x)[:, j], atol=1e-3)
 
 
+def table_of(spreads, rows, seed=0):
+    "Rows whose components have these spreads, along directions drawn at random: (x, directions)."
+    rng, d = np.random.default_rng(seed), len(spreads)
+    u = rng.normal(size=(rows, d))
+    u, turn = np.linalg.qr(u - u.mean(0))[0], np.linalg.qr(rng.normal(size=(d, d)))[0]
+    return u * np.sqrt(rows) * spreads @ turn.T, turn.T
+
+
+def same_as_scikit_learn(x, n, within=1e-6):
+    "Every figure of the n components equals scikit-learn's full SVD; scores by each component's own spread."
+    ours, theirs = pca(x, n), TheirPCA(svd_solver="full").fit(np.asarray(x, np.float64))
+    scores = theirs.transform(np.asarray(x, np.float64))[:, :n]
+    turned = np.sign((np.asarray(ours.components) * theirs.components_[:n]).sum(1))  # a tie of largest entries
+    np.testing.assert_allclose(ours.components * turned[:, None], theirs.components_[:n], atol=within)
+    np.testing.assert_allclose(ours.scores * turned / scores.std(0), scores / scores.std(0), atol=within)
+    np.testing.assert_allclose(ours.explained_ratio, theirs.explained_variance_ratio_[:n], rtol=within)
+    np.testing.assert_allclose(ours.mean, theirs.mean_, atol=within * np.abs(x).max())
+
+
+@pytest.mark.parametrize("shape", [(4000, 8), (80, 8), (79, 8), (9, 8), (8, 9), (5, 40)])
+@pytest.mark.parametrize("mean", [0, 3, 1e3, 1e5])
+def test_components_are_scikit_learns_tall_and_wide_near_zero_and_far_from_it(shape, mean):
+    rng = np.random.default_rng(0)
+    same_as_scikit_learn(rng.normal(size=shape) * np.geomspace(8, 0.5, shape[1]) + mean, min(4, *shape))
+
+
+@pytest.mark.parametrize("least", [0.5, 1e-2, 1e-3, 1e-4, 1e-6])
+@pytest.mark.parametrize("rows", [3000, 40])
+def test_components_are_scikit_learns_however_small_the_last_spread_is(least, rows):
+    x, directions = table_of(np.geomspace(1, least, 6), rows)
+    same_as_scikit_learn(x, 6)
+    cos = (pca(x, 6).components * directions).sum(1)
+    np.testing.assert_allclose(np.abs(cos), 1, atol=1e-9)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_single_precision_comes_back_as_exact_as_it_can_be_written(order):
+    x = np.asarray(table_of(np.geomspace(5, 0.5, 7), 2000)[0] + 2, np.float32, order=order)
+    assert pca(x, 5).scores.dtype == pca(x, 5).mean.dtype == np.float32
+    same_as_scikit_learn(x, 5)
+    assert np.abs(pca(x, 5).scores - pca(x.astype(np.float64), 5).scores).max() < 1e-5
+
+
+@pytest.mark.parametrize("constant", [0.0, 7.0, -1e6])
+def test_columns_that_do_not_vary_or_come_twice_change_nothing(constant):
+    x, _ = table_of(np.geomspace(4, 1, 4), 1000)
+    wider = np.c_[x, np.full(1000, constant), x[:, 0]]
+    same_as_scikit_learn(wider, 4)
+    p = pca(np.c_[x, np.full(1000, constant)], 5)  # one more than there are directions
+    assert abs(p.explained_ratio[4]) < 1e-9 and np.abs(p.scores[:, 4]).max() < 1e-6 * max(1, abs(constant))
+    np.testing.assert_allclose(p.components @ p.components.T, np.eye(5), atol=1e-9)
+    np.testing.assert_allclose(p.components[:4, 4], 0, atol=1e-9)
+
+
+@pytest.mark.parametrize("least, n, by_squares", [(0.01, 3, True), (1e-5, 3, False), (1e-5, 2, True), (0.0, 3, False)])
+def test_squares_are_used_only_where_they_keep_their_digits(monkeypatch, least, n, by_squares):
+    "Whatever is not asked for may be as small as it likes."
+    asked, svd = [], np.linalg.svd
+    monkeypatch.setattr(np.linalg, "svd", lambda a, **kwargs: asked.append(a.shape) or svd(a, **kwargs))
+    pca(table_of([1, 0.5, least], 500)[0], n)
+    assert asked == ([] if by_squares else [(3, 3)])  # the r of a QR, not the 500 rows
+    asked.clear()
+    pca(table_of([1, 0.5, least], 29)[0], n)  # fewer than ten rows a column
+    assert asked == [(3, 3)]
+
+
 def test_signs_do_not_depend_on_the_order_of_rows():
     x = np.random.default_rng(0).normal(size=(80, 6)) * np.arange(1, 7)
     for order in (slice(None, None, -1), np.random.default_rng(1).permutation(80)):

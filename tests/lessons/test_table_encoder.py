@@ -1,6 +1,7 @@
 "`TableEncoder` as a scikit-learn transformer, and the tables it meets."
 import datetime
 import decimal
+import re
 import warnings
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import RandomForestRegressor
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -16,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from lessonkit.bagging import oob_curve
 from lessonkit.engines.table_encoder import TableEncoder
 from lessonkit.forest_insight import ice, path_contributions, permutation_importance
-from lessonkit.search import search
+from lessonkit.search import grid, search
 
 ORDER = ["Po", "Fa", "TA", "Gd", "Ex"]
 
@@ -123,3 +124,45 @@ def test_some_columns_alone_and_dates_with_a_zone():
     table = pd.DataFrame({"a": [1, 2], "b": ["x", "y"], "d": pd.date_range("2020", periods=2, tz="UTC")})
     assert make_column_transformer((TableEncoder(), ["a", "b"])).fit_transform(table).shape == (2, 2)
     assert TableEncoder().fit_transform(table)["d_day"].tolist() == [1, 2]
+
+
+def through_everything(table):
+    "Pipeline, cross-validation, search and contributions; the last are checked against the forest."
+    y = np.arange(len(table)) % 2
+    encoder = TableEncoder(dates=[c for c in table if c == "sold"])
+    made = make_pipeline(encoder, RandomForestClassifier(3, random_state=0))
+    scores = cross_val_score(made, table, y, cv=3, error_score="raise")
+    depths = grid({"randomforestclassifier__max_depth": [1, 3]})
+    found = search(made, depths, (table[:30], y[:30]), (table[30:], y[30:]), progress=False)
+    fitted = made.fit(table, y)
+    why = path_contributions(fitted[1], fitted[0].transform(table))
+    np.testing.assert_allclose(why.prediction, fitted.predict_proba(table), atol=1e-10)
+    assert np.isfinite(scores).all() and not found.error.any() and len(fitted.predict(table.head(1))) == 1
+
+
+N = 40
+PLAIN = pd.DataFrame({"km": np.random.default_rng(0).normal(size=N), "who": ["a", "b", "c", "a"] * (N // 4)})
+
+
+@pytest.mark.parametrize("more", [
+    dict(flag=[True, False] * (N // 2), when=pd.date_range("2020", periods=N),
+         size=pd.Categorical(["lo", "hi"] * (N // 2))),
+    dict(whole=pd.array([None, 1, 2, 3] * (N // 4), "Int64"), yes=pd.array([None, True] * (N // 2), "boolean"),
+         real=pd.array([None, .5] * (N // 2), "Float64"), text=pd.array([None, "x"] * (N // 2), "string")),
+    dict(sold=pd.date_range("2020", periods=N).strftime("%Y-%m-%d")),
+    dict(when=pd.date_range("2020", periods=N, tz="Europe/Berlin")),
+    dict(rare=["z"] * 14 + ["w"] * 26),  # a training part lacks one of them
+    dict(sparse=pd.arrays.SparseArray([0.0, 1.0] * (N // 2)), part=pd.cut(PLAIN.km, 3)),
+], ids=["mixed", "nullable", "date texts", "zones", "a level in one part alone", "sparse and intervals"])
+def test_odd_tables_go_through_pipeline_validation_search_and_contributions(more):
+    through_everything(PLAIN.assign(**more))
+
+
+@pytest.mark.parametrize("words, table", [
+    ("column 'late' holds nothing in these rows", PLAIN.assign(late=[np.nan] * 27 + [1.0] * 13)),  # in one part
+    ("columns come twice: ['km']", pd.concat([PLAIN, PLAIN[["km"]]], axis=1)),
+    ("column 'sold' holds times of several zones",
+     PLAIN.assign(sold=["2020-01-01T00:00+01:00", "2020-07-01T00:00+02:00"] * (N // 2))),
+], ids=["empty in one part", "twice", "several zones"])
+def test_what_does_not_go_through_is_refused_by_its_name(words, table):
+    with pytest.raises(ValueError, match=re.escape(words)): through_everything(table)
