@@ -21,7 +21,8 @@ from ..widgets.controls import Button, Choice, Player, Slider, Toggle
 from ..widgets.explorer import Chip
 from ..widgets.keys import moving
 from ..widgets.palette import ink
-from ..widgets.pointmap import Cloud, MapExplorer, Words
+from ..widgets.cloud import Cloud
+from ..widgets.pointmap import MapExplorer, Words
 from ..widgets.scene import fit, number
 
 # %% ../../nbs/explorers/embedding.ipynb #ee-class

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..embeddings import PCA, align_frames, as_matrix, extremes, follows, nearest, pca
-from ..widgets.pointmap import Column, Titles
+from ..widgets.cloud import Column, Titles
 from ..widgets.scene import number
 
 # %% ../../nbs/explorers/embedding_data.ipynb #ed-table

@@ -10,7 +10,8 @@ __all__ = ['ROW', 'ENDS', 'MOST', 'Component', 'EmbeddingRecord', 'view', 'draw_
 from dataclasses import dataclass
 
 from ..widgets.panel import NARROW
-from ..widgets.pointmap import Cloud, MapScene
+from ..widgets.cloud import Cloud
+from ..widgets.pointmap import MapScene
 from ..widgets.scene import fit, number, text_width
 
 # %% ../../nbs/explorers/embedding_view.ipynb #ev-record
