@@ -82,8 +82,9 @@ def draw_curves(r, s, box, x, room):
     p.zone("curve", click=True, drag=True, hover=True)
     if r.boom and p.x[0] < r.boom < p.x[1]:
         p.upright(r.boom, ink="alarm", width=1.5, key="boom")
-        spot, beyond = p.px([[r.boom, y[0]]])[0], sum(p.outer[::2]) - text_width("explodes") - 6
-        p.scene.text([[min(spot[0] + 6, beyond), spot[1] - 33]], "explodes", ink="alarm", align="left")
+        fits = p.px([[r.boom, y[0]]])[0, 0] + text_width("explodes") + 8 < sum(p.outer[::2])
+        p.text([[r.boom, y[0]]], "explodes", ink="alarm", dx=6 if fits else -6, dy=-14,
+               align="left" if fits else "right")
     if r.others:
         names = [(v[-1], n, f"class{i % 8}-text") for i, (n, _, v) in enumerate(r.others)]
         names += [(r.smooth[-1], r.name, "fg")]
@@ -91,7 +92,8 @@ def draw_curves(r, s, box, x, room):
     shown = float(np.clip(r.lr, *p.x))
     p.upright(shown, ink="focus", width=1.5 if r.still else 3, key="chosen")
     p.points([[shown, r.smooth[r.step]]], size=9 if r.still else 13, ink="focus", stroke="panel", width=2)
-    p.beside(shown, shown, y[0], f"chosen {number(r.lr, 2)}", dy=-14, ink="focus", size=13, weight="bold")
+    close = r.boom and np.ptp(p.px([[shown, y[0]], [np.clip(r.boom, *p.x), y[0]]])[:, 0]) < 190
+    p.beside(shown, shown, y[0], f"chosen {number(r.lr, 2)}", dy=-32 if close else -14, ink="focus", size=13, weight="bold")
     step = float(np.log10(r.lrs[1] / r.lrs[0]))
     p.handle("lr", (shown, sum(y) / 2), axis="x", label="chosen rate", step=(step, 0), value=f"rate {number(r.lr)}")
     if r.pointed: p.upright(r.pointed, ink="muted", dash=(1, 3))

@@ -115,7 +115,7 @@ def construct(p, m, lrs, s, taken=0.0):  # `taken`: px at the left that hold oth
         p.points(on[m.said.steps], size=7, ink=m.ink)
         before = int((lrs[m.said.steps] < p.x[0]).sum())
         if not before: return
-        word, at = f"◂ {before} more, from {number(lrs[m.said.steps[0]], 2)} on", int((lrs < p.x[0]).sum())
+        word, at = f"◂ {before} more dots", int((lrs < p.x[0]).sum())
         p.label((p.x[0], s[at]), word, ink=f"{m.ink}-text", clear=on[at:])
 
 # %% ../../nbs/explorers/lr_finder_data.ipynb #xr-sentence

@@ -25,7 +25,7 @@ def view(
     width: float,  # px
 ) -> Scene:
     "The map, the chosen setting beside the best, and a line a setting through all parameters."
-    card, lines = 30 + 23 * len(r.card), 44 * len(r.axes)
+    card, lines, (ny, nx) = 30 + 23 * len(r.card), 44 * len(r.axes), r.map.score.shape
     if width >= NARROW:
         s = Scene(width, 600)
         above, below = rows((0, 0, width, 600), 320, 1, gap=24)
@@ -34,9 +34,11 @@ def view(
         s = Scene(width, 300 + card + lines + 88)
         above, told, below = rows((0, 0, width, s.height), 300, card, 1, gap=20)
         plane, scale = columns(above, 1, 44, gap=10)
+        if ny <= 12 and r.map.words((width - 56) / nx)[0]: plane, scale = above, None  # the numbers say it
     _, top, _, high = draw_map(r, s, plane).box
-    p = Panel(s, "scale", (scale[0], top - 6, scale[2], high + 6), y=r.span, xticks=False, left=32)
-    p.field(np.linspace(1, 0, 128)[:, None], lo=0, hi=1)
+    if scale:
+        p = Panel(s, "scale", (scale[0], top - 6, scale[2], high + 6), y=r.span, xticks=False, left=32)
+        p.field(np.linspace(1, 0, 128)[:, None], lo=0, hi=1)
     draw_card(r, s, told)
     draw_lines(r, s, below, width >= NARROW)
     return s
@@ -55,11 +57,9 @@ def draw_map(r, s, box):
     xt = [(at, fit(label, room)) for at, label in xt]
     p = Panel(s, "map", box, (0, nx), (ny, 0), title="Score", note=note, xticks=xt, yticks=yt, left=56,
               xlabel=name(r.x), ylabel=name(r.y))
-    high, wide, plain = p.box[3] / ny >= 16, p.box[2] / nx, not ((score < 0) | (score >= 0.9995)).any()
-    short = plain and wide < text_width("0.000") + 4  # .926
-    room = text_width(".000", 11) + 3 if short else 38
-    words = [[f"{v:.3f}"[short:] for v in row] for row in score] if high and wide >= room else None
-    p.heat(score, *r.span, words=words, gap=2, size=12 - short)
+    high, wide = p.box[3] / ny >= 16, p.box[2] / nx
+    words, size = r.map.words(wide)
+    p.heat(score, *r.span, words=words[::-1] if words and high else None, gap=2, size=size)
     row, col = np.nonzero((count > 0) & np.isnan(score))
     p.boxes(col, row, col + 1, row + 1, stroke="alarm", width=1.5, inset=2)
     middles = np.stack([col + 0.5, row + 0.5], 1)
@@ -69,7 +69,7 @@ def draw_map(r, s, box):
     p.zone("map", click=True, hover=True, cells=(nx, ny))
     if r.cell is None: return p
     at = (r.cell[1], ny - 1 - r.cell[0], r.cell[1] + 1, ny - r.cell[0])
-    for ink, width in (("page", 7), ("fg", 3)): p.boxes(*([v] for v in at), stroke=ink, width=width, key=f"cell-{ink}")
+    for ink, width in (("page", 7 if size == 12 else 4), ("fg", 3 if size == 12 else 2)): p.boxes(*([v] for v in at), stroke=ink, width=width, key=f"cell-{ink}")
     return p
 
 

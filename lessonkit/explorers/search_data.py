@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..widgets.panel import ticks
-from ..widgets.scene import number
+from ..widgets.scene import number, text_width
 
 # %% ../../nbs/explorers/search_data.ipynb #xv-table
 RESULTS = ("score", "train_score", "seconds", "error")  # columns that are no parameters
@@ -125,6 +125,15 @@ class CellMap:
     count: np.ndarray  # (rows, cols) settings in it
     failed: np.ndarray  # (rows, cols) those without a score
     score: np.ndarray  # (rows, cols) the best or the mean; NaN where there is none
+
+    def words(
+        self,
+        room: float,  # px: as wide as a cell
+    ) -> tuple[list | None, int]:  # None: they do not fit; their size
+        "Its scores as words: 0.926, or .926 in narrow cells."
+        plain = not ((self.score < 0) | (self.score >= 0.9995)).any()
+        if room < 38 and (not plain or room < text_width(".000", 11) + 5): return None, 12
+        return [[f"{v:.3f}"[room < 38 :] for v in row] for row in self.score], 12 - (room < 38)
 
     def top(self, x: Axis, y: Axis) -> str:
         "Its highest cell, in words."
