@@ -26,18 +26,19 @@ def view(
     r: LRRecord,
     width: float,  # px
 ) -> Scene:
-    "The rules in lanes, the curve below them, and beside it (narrow: beneath it) the three short runs."
+    "The rules in lanes, the curve below them, and beside it, once there are some, the three short runs."
     wide, lanes = width >= NARROW, 28 + 20 * max(len(r.marks), 4)
     s = Scene(width, lanes + 350 if wide else lanes + 470)
     left = tries = (0, 0, width, s.height)
-    if r.learner: left, tries = columns(left, 0.66, 0.34, gap=28) if wide else rows(left, 1, 170)
+    runs = r.tried if wide else r.learner  # a narrow page keeps their place free: it does not jump
+    if runs: left, tries = columns(left, 0.66, 0.34, gap=28) if wide else rows(left, 1, 170)
     above, below = rows(left, lanes, 1, gap=8)
     said = [v for m in r.marks for v in (m.said.lr, m.low) if np.isfinite(v)]
     x = 0.8 * min([r.start, *said, r.lr or r.start]), 1.25 * r.end
     room = 96.0 if r.others else 0.0  # for the curves' names
     draw_rules(r, s, above, x, room)
     draw_curves(r, s, below, x, room)
-    if r.learner: draw_tries(r, s, tries)
+    if runs: draw_tries(r, s, tries)
     return s
 
 
@@ -79,15 +80,20 @@ def draw_curves(r, s, box, x, room):
         if r.rule == m.name or m is r.marks[0]:  # of all together, the first alone
             construct(p, m, r.lrs, r.smooth, text_width(what) + 14)
     p.zone("curve", click=True, drag=True, hover=True)
-    if r.boom and p.x[0] < r.boom < p.x[1]: p.label((r.boom, 0.2 * y[0] + 0.8 * y[1]), "explodes", ink="alarm", gap=10)
+    if r.boom and p.x[0] < r.boom < p.x[1]:
+        p.upright(r.boom, ink="alarm", width=1.5, key="boom")
+        fits = p.px([[r.boom, y[0]]])[0, 0] + text_width("explodes") + 8 < sum(p.outer[::2])
+        p.text([[r.boom, y[0]]], "explodes", ink="alarm", dx=6 if fits else -6, dy=-14,
+               align="left" if fits else "right")
     if r.others:
         names = [(v[-1], n, f"class{i % 8}-text") for i, (n, _, v) in enumerate(r.others)]
         names += [(r.smooth[-1], r.name, "fg")]
         p.ends([(float(np.clip(v, *y)), *more) for v, *more in names])
     shown = float(np.clip(r.lr, *p.x))
-    p.upright(shown, ink="focus", width=3, key="chosen")
-    p.points([[shown, r.smooth[r.step]]], size=13, ink="focus", stroke="panel", width=2)
-    p.beside(shown, shown, y[0], f"chosen {number(r.lr, 2)}", dy=-14, ink="focus", size=13, weight="bold")
+    p.upright(shown, ink="focus", width=1.5 if r.still else 3, key="chosen")
+    p.points([[shown, r.smooth[r.step]]], size=9 if r.still else 13, ink="focus", stroke="panel", width=2)
+    close = r.boom and np.ptp(p.px([[shown, y[0]], [np.clip(r.boom, *p.x), y[0]]])[:, 0]) < 190
+    p.beside(shown, shown, y[0], f"chosen {number(r.lr, 2)}", dy=-32 if close else -14, ink="focus", size=13, weight="bold")
     step = float(np.log10(r.lrs[1] / r.lrs[0]))
     p.handle("lr", (shown, sum(y) / 2), axis="x", label="chosen rate", step=(step, 0), value=f"rate {number(r.lr)}")
     if r.pointed: p.upright(r.pointed, ink="muted", dash=(1, 3))
@@ -152,7 +158,7 @@ class LRFinderExplorer(Explorer):
         self.n_try, self.kwargs = n_try, kwargs
         self.runs = {} if find is None else dict(find) if isinstance(find, Mapping) else {"first run": find}
         for f in self.runs.values(): checked(f)
-        self.tries = None
+        self.tries, self._tried = None, False
         self.suggestions = {}
         self._spreads = {}
         super().__init__(**dict(run_name=next(reversed(self.runs), "")) | state)
@@ -224,7 +230,7 @@ class LRFinderExplorer(Explorer):
                         find.explodes(beta) if some else None, some and find.falls(beta),
                         None if tries is None else (tries.columns.to_numpy(float), tries.to_numpy(float, copy=True)),
                         self.n_try, self.running, self.learn is not None and not (self.recording and tries is None),
-                        self.pointed)
+                        self.pointed, tries is not None or self._tried and not self.recording, self.recording)
 
     def _marks(self):
         for name, said in self.suggestions.items():
@@ -266,6 +272,7 @@ class LRFinderExplorer(Explorer):
             if self.due(): self.refresh()
             return self._stopped
 
+        self._tried = True
         self.tries = try_rates(self.learn, [self.lr / 10, self.lr, self.lr * 10], self.n_try, report=report)
 
     def start_run(self):
@@ -306,13 +313,14 @@ class LRFinderExplorer(Explorer):
 
         lowest = lambda f: float(f"{f.lrs[f.smooth(0.9).argmin()]:.3g}")
         apart = lambda r: np.ptp([np.log10(m.said.lr) for m in r.marks])
-        return [Chip("the lowest point", "The loss is lowest at this rate. Why not take it?", at(lr=lowest),
-                     lambda r: f"{number((r.boom or r.end) / r.lr, 2)} times as much is the "
-                     f"{'edge' if r.boom else 'end'}, and this curve saw each rate for one step only."),
+        return [Chip("the lowest point", "Take the rate where the loss is lowest. Why not train with it?", at(lr=lowest),
+                     lambda r: (f"Because the loss explodes after {number(r.boom, 2)}, {number(r.boom / r.lr, 2)} times "
+                                "that rate, and " if r.boom else "Because ") +
+                     "the curve saw each rate for one step only: many steps at it may go wrong."),
                 Chip("raw losses", "Without smoothing, how far apart are the rules?", at(smoothing=0.0),
                      lambda r: f"{apart(r):.1f} decades, from {number(min(m.said.lr for m in r.marks), 2)} to "
                      f"{number(max(m.said.lr for m in r.marks), 2)}: each batch is easy or hard by chance."),
-                Chip("too smooth", "About 50 losses are averaged here. Where did the lowest and the steepest place go?",
+                Chip("too smooth", "Average about 50 losses. Where do the lowest and the steepest place go?",
                      at(smoothing=0.98, rule="minimum"),
                      lagged)]
 
@@ -324,5 +332,8 @@ class LRFinderExplorer(Explorer):
     def on_hover(self, id, x, y): self.pointed = float(x or 0)
 
     def recorded_values(self):
-        n = len(self.find.lrs) if self.find else 0
-        return range(0, n, max(1, n // 40))
+        "Some 40 of the steps that the picture shows, and the chosen one in its place among them: the axis stays."
+        if self.find is None: return []
+        lrs, start = self.find.lrs, min(self.record().start, self.lr)
+        first = int((lrs < start * (1 - 1e-9)).sum())
+        return sorted({*range(first, len(lrs), max(1, (len(lrs) - first) // 40)), self.step})

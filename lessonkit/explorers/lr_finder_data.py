@@ -89,6 +89,8 @@ class LRRecord:
     running: bool
     learner: bool
     pointed: float  # a rate; 0: none
+    tried: bool = False  # short runs have a place beside the curve
+    still: bool = False  # a recording: nothing can be dragged
 
     by_name = property(lambda self: {m.name: m for m in self.marks}, doc="The rules by name.")
 
@@ -109,7 +111,12 @@ def construct(p, m, lrs, s, taken=0.0):  # `taken`: px at the left that hold oth
         p.line([[m.said.lr, s[k]], on[k]], ink=m.ink).points([on[k]], size=14, ink="none", stroke=m.ink, width=2.5)
     elif m.how == "window":
         p.boxes([lrs[m.said.steps[0]]], [p.y[0]], [lrs[m.said.steps[-1]]], [p.y[1]], fill=f"{m.ink}-pale")
-    else: p.points(on[m.said.steps], size=7, ink=m.ink)
+    else:
+        p.points(on[m.said.steps], size=7, ink=m.ink)
+        before = int((lrs[m.said.steps] < p.x[0]).sum())
+        if not before: return
+        word, at = f"◂ {before} more dots", int((lrs < p.x[0]).sum())
+        p.label((p.x[0], s[at]), word, ink=f"{m.ink}-text", clear=on[at:])
 
 # %% ../../nbs/explorers/lr_finder_data.ipynb #xr-sentence
 def sentence(r: LRRecord) -> str:
@@ -132,6 +139,7 @@ def sentence(r: LRRecord) -> str:
         ends = losses[-max(1, len(losses) // 6) :].mean(0)  # of single batches; NaN where one was not finite
         ended = [f"{number(a, 2)} {'explodes' if np.isnan(v) else f'ends at {v:.2f}'}" for a, v in zip(rates, ends)]
         text += f" After {len(losses)} steps: {', '.join(ended)}."
+    if r.learner and r.tries is None and not r.pointed: text += " “try it” trains three short runs from here."
     if r.pointed:
         k = int(np.abs(np.log(r.lrs / r.pointed)).argmin())
         text += f" Pointed at: rate {number(r.lrs[k], 2)}, loss {r.smooth[k]:.2f}."
@@ -149,4 +157,5 @@ def lagged(
     if "steep" in now: places.append(("steepest place", before["steep"].lr, now["steep"].lr))
     said = [f"the {name} {f'moves from {number(a, 2)} to {number(b, 2)}' if a != b else f'stays at {number(a, 2)}'}"
             for name, a, b in places]
-    return f"Against {beta:g}, {', '.join(said)}. An average of the past lags behind, to the right."
+    text = ", ".join(said)
+    return f"{text[0].upper()}{text[1:]} (smoothing {beta:g}, then {r.beta:g}): an average of the past lags behind."

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 import traitlets as T
 
-from .schedule_record import (Knot, ScheduleRecord, Trained, limits, percent, sentence,
-                                                 training_data)
+from .schedule_record import Knot, ScheduleRecord, Trained, limits, percent, sentence, training_data
 from ..schedules import (Schedule, clr, combine_scheds, one_cycle, one_cycle_momentum, sched_const,
                                  sched_cos, sched_exp, sched_lin, sgdr, stlr, train_by)
 from ..widgets.controls import Button, Choice, Player, Slider, Toggle
@@ -82,7 +81,10 @@ def draw_curve(r, p, curve, now, ink):
     p.area(curve[0], p.y[0], curve[1], ink="focus-tint" if ink == "focus" else "class2-pale")
     p.line(np.stack(curve, 1), ink=ink, width=2.5).points([[r.position, now]], size=9, key="here", cut=True)
     if not p.ylog or now > 0:
-        p.label((r.position, now), f"{now:.3g}", size=13, weight="bold", gap=12, clear=np.stack(curve, 1))
+        up = np.linspace(np.log10(p.y[0]) if p.ylog else p.y[0], np.log10(p.y[1]) if p.ylog else p.y[1], 49)
+        line = np.stack([0 * up + r.position, 10**up if p.ylog else up], 1)
+        off = np.concatenate([np.stack(curve, 1), line])
+        p.label((r.position, now), f"{now:.3g}", size=13, weight="bold", gap=12, clear=off)
 
 
 def draw_loss(r, s, box):
@@ -288,21 +290,19 @@ class ScheduleExplorer(Explorer):
     def chips(self):
         return [
             Chip("longer and longer",
-                 "Each of three cycles is twice as long as the last. What share of the way does the last one take?",
+                 "Make each of three cycles twice as long as the one before. How much of the way does the last take?",
                  dict(kind="sgdr", **SUITED, lr_min=.001, n_cycle=3, cycle_mult=2.0, log_axis=False, step=0),
-                 lambda r: f"{percent(1 - r.rate.joints[-1])}: of 1 + 2 + 4 = 7 parts it has 4. "
-                           "However many cycles there are, it is over half."),
+                 lambda r: f"{percent(1 - r.rate.joints[-1])}: 4 of 1 + 2 + 4 = 7 parts. More cycles: still over half."),
             Chip("up and down",
-                 "The rate climbs, then falls to almost nothing. What does momentum do meanwhile, and why?",
-                 dict(kind="one_cycle", **SUITED_ONE_CYCLE, pct_start=.3, div=25.0, div_final=1e4, log_axis=False,
-                      step=0),
-                 lambda r: f"It goes the other way, from {r.momenta(0):.3g} to {r.momenta(r.rate.joints[0]):.3g} and "
-                           "back: where steps are large, fewer of the old ones are carried along."),
+                 "Let the rate rise and fall, and momentum fall and rise. Where it is lowest, how many steps count?",
+                 dict(kind="one_cycle", **SUITED_ONE_CYCLE, pct_start=.3, div=25.0, div_final=1e4, log_axis=False, step=0),
+                 lambda r: f"About {1 / (1 - r.momenta(r.rate.joints[0])):.0f}, which is 1 / (1 − momentum); at both "
+                           f"ends {1 / (1 - r.momenta(0)):.0f}. Large steps carry fewer of the old ones along."),
             Chip("a straight line?",
-                 "The rate falls by the same factor each step. Is it halfway down when half of the steps are taken?",
+                 "Let each step lower the rate by the same factor. Is it halfway down after half of the steps?",
                  lambda e: dict(kind="exp", **SUITED, lr_min=.001, log_axis=True, step=e.n_step // 2),
-                 lambda r: f"On this logarithmic axis, yes: it is a straight line. As a number it is {r.rate(.5):.3g}, "
-                           f"far below half of {r.rate(0):.3g}."),
+                 lambda r: f"No: it is {r.rate(.5):.3g}, far below half of {r.rate(0):.3g}. It only looks so on this "
+                           "logarithmic axis, where it is a straight line."),
         ]
 
     def code_of(self, **state):

@@ -11,7 +11,7 @@ import pandas as pd
 import traitlets as T
 
 from .search_data import (OFFER, PULL, SHOWN, Axis, SearchRecord, cell_map, checked, described,
-                                             free_parameter, parameters_of, sentence, shown, spans, spread)
+                                             free_parameter, lean, parameters_of, same_top, sentence, shown, spread, worth)
 from ..search import chosen
 from ..widgets.controls import Button, Choice, Player, Slider
 from ..widgets.explorer import Chip, Explorer
@@ -25,7 +25,7 @@ def view(
     width: float,  # px
 ) -> Scene:
     "The map, the chosen setting beside the best, and a line a setting through all parameters."
-    card, lines = 30 + 23 * len(r.card), 44 * len(r.axes)
+    card, lines, (ny, nx) = 30 + 23 * len(r.card), 44 * len(r.axes), r.map.score.shape
     if width >= NARROW:
         s = Scene(width, 600)
         above, below = rows((0, 0, width, 600), 320, 1, gap=24)
@@ -34,9 +34,11 @@ def view(
         s = Scene(width, 300 + card + lines + 88)
         above, told, below = rows((0, 0, width, s.height), 300, card, 1, gap=20)
         plane, scale = columns(above, 1, 44, gap=10)
+        if ny <= 12 and r.map.words((width - 56) / nx)[0]: plane, scale = above, None  # the numbers say it
     _, top, _, high = draw_map(r, s, plane).box
-    p = Panel(s, "scale", (scale[0], top - 6, scale[2], high + 6), y=r.span, xticks=False, left=32)
-    p.field(np.linspace(1, 0, 128)[:, None], lo=0, hi=1)
+    if scale:
+        p = Panel(s, "scale", (scale[0], top - 6, scale[2], high + 6), y=r.span, xticks=False, left=32)
+        p.field(np.linspace(1, 0, 128)[:, None], lo=0, hi=1)
     draw_card(r, s, told)
     draw_lines(r, s, below, width >= NARROW)
     return s
@@ -56,8 +58,8 @@ def draw_map(r, s, box):
     p = Panel(s, "map", box, (0, nx), (ny, 0), title="Score", note=note, xticks=xt, yticks=yt, left=56,
               xlabel=name(r.x), ylabel=name(r.y))
     high, wide = p.box[3] / ny >= 16, p.box[2] / nx
-    words = [[f"{v:.3f}" for v in row] for row in score] if high and wide >= text_width("0.000") + 4 else None
-    p.heat(score, *r.span, words=words, gap=2)
+    words, size = r.map.words(wide)
+    p.heat(score, *r.span, words=words[::-1] if words and high else None, gap=2, size=size)
     row, col = np.nonzero((count > 0) & np.isnan(score))
     p.boxes(col, row, col + 1, row + 1, stroke="alarm", width=1.5, inset=2)
     middles = np.stack([col + 0.5, row + 0.5], 1)
@@ -67,20 +69,21 @@ def draw_map(r, s, box):
     p.zone("map", click=True, hover=True, cells=(nx, ny))
     if r.cell is None: return p
     at = (r.cell[1], ny - 1 - r.cell[0], r.cell[1] + 1, ny - r.cell[0])
-    for ink, width in (("page", 7), ("fg", 3)): p.boxes(*([v] for v in at), stroke=ink, width=width, key=f"cell-{ink}")
+    for ink, width in (("page", 7 if size == 12 else 4), ("fg", 3 if size == 12 else 2)): p.boxes(*([v] for v in at), stroke=ink, width=width, key=f"cell-{ink}")
     return p
 
 
 def draw_card(r, s, box):
     "The chosen setting and the best, side by side; beside the best the second."
     n, note = len(r.card), f"{r.rank:,} are better" if r.rank else "the best"
+    line = np.clip((box[3] - 66) / n, 23, 36)  # px: as far down as the map beside it
     how = dict(title="Chosen", note=note, xticks=False, yticks=False, frame=False)
-    p = Panel(s, "card", box[:3] + (30 + 23 * n,), (0, 1), (n, 0), **how)
+    p = Panel(s, "card", box[:3] + (30 + line * n,), (0, 1), (n, 0), **how)
     for i, (name, own, other) in enumerate(r.card):
-        result, line = name in ("score", "seconds"), [[0, i + 0.5]]
+        result, at = name in ("score", "seconds"), [[0, i + 0.5]]
         if name == "score": p.across(i + 0.02, ink="line", dash=())
         color, weight = "fg" if own == other or result else "focus", "bold" if result else "normal"
-        p.text(line, name, ink="muted", align="left", max_width=0.38 * box[2])
+        p.text(at, name, ink="muted", align="left", max_width=0.38 * box[2])
         p.text([[0.69, i + 0.5]], own, ink=color, weight=weight, align="right", max_width=0.29 * box[2])
         p.text([[1, i + 0.5]], other, ink="muted", align="right", max_width=0.28 * box[2])
     s.text([[box[0] + box[2], box[1] + 10]], "best" if r.rank else "second", weight="bold", align="right")
@@ -130,7 +133,7 @@ def draw_lines(r, s, box, wide):
             p.line([[0, j - 0.3], [text_width(name, 12, weight) / p.box[2], j - 0.3]], ink="panel", width=16)
             p.text([[0, j - 0.3]], name, align="left", weight=weight)
         held = kept or a.name == "score"  # the axis to begin with
-        p.points(grips, size=15 if held else 8, ink="page", stroke="focus", width=3 if held else 1.5)
+        if not r.still: p.points(grips, size=15 if held else 8, ink="page", stroke="focus", width=3 if held else 1.5)
         where = (j - 0.12, j + 0.12, *ends) if wide else (*ends, j - 0.24, j + 0.24)
         p.zone(f"axis{j}" if wide else f"row{j}", where, drag=True)
         if a.name != "score": continue
@@ -261,8 +264,8 @@ class SearchExplorer(Explorer):
             "" if pointed < 0 else described(self.table, pointed),
             {self.names.index(k): v for k, v in self.ranges.items()},
             " and ".join(f"{k} from {self.axes[k].between(*v)}" for k, v in self.ranges.items()),
-            spans(self.axes, self.parameters, self.kept), {way: self._map(way).top(x, y) for way in ("best", "mean")},
-            self.names.index(self.axis))
+            {c: lean(self.axes[c], self.kept) for c in self.parameters}, {way: self._map(way).top(x, y) for way in ("best", "mean")},
+            self.names.index(self.axis), self.recording)
 
     # ── wire ──
 
@@ -280,15 +283,12 @@ class SearchExplorer(Explorer):
 
     def chips(self):
         slow = int(self._rank_of[np.nan_to_num(self.table["seconds"], nan=-1).argmax()])
-        tenth = float(np.floor(np.nanquantile(self.axes["score"].place, 0.9) * 1e4) / 1e4)
-        return [Chip("the top tenth",
-                     "Only the best tenth of the scores is kept. Which parameter may still be anything?",
-                     dict(ranges={"score": (tenth, 1.0)}, held={}), free_parameter),
-                Chip("the slowest", "This setting took longest. Was it worth it?", dict(rank=slow, ranges={}, held={}),
-                     lambda r: f"{r.rank} of {r.n} score better; the best scores {r.gap:.4f} more."),
-                Chip("mean", "A cell now shows the mean of its settings. Is its best cell that of the best score?",
-                     dict(reduce="mean", ranges={}, held={}),
-                     lambda r: f"By the mean: {r.tops['mean']}. By the best: {r.tops['best']}.")]
+        none, best = dict(ranges={}, held={}), float(np.nanquantile(self.axes["score"].place, 0.9))
+        return [Chip("the top tenth", "Keep only the best tenth of the scores. Which parameters may still be anything?",
+                     none | {"ranges": {"score": (np.floor(best * 1e4) / 1e4, 1.0)}}, free_parameter),
+                Chip("the slowest", "Take the setting that took longest. Was it worth it?", {"rank": slow} | none, worth),
+                Chip("mean", "Show the mean of each cell. Is the best cell still that of the best score?",
+                     {"reduce": "mean"} | none, same_top)]
 
     def code_of(self, **state): return super().code_of(**state).replace("(", "(table, ", 1)
 

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['RESULTS', 'SHOWN', 'OFFER', 'PULL', 'parameters_of', 'checked', 'shown', 'Axis', 'CellMap', 'cell_map', 'spread',
-           'spans', 'SearchRecord', 'described', 'free_parameter', 'shared', 'sentence']
+           'Lean', 'lean', 'SearchRecord', 'described', 'percent', 'free_parameter', 'shared', 'worth', 'same_top',
+           'sentence']
 
 # %% ../../nbs/explorers/search_data.ipynb #xv-imports
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..widgets.panel import ticks
-from ..widgets.scene import number
+from ..widgets.scene import number, text_width
 
 # %% ../../nbs/explorers/search_data.ipynb #xv-table
 RESULTS = ("score", "train_score", "seconds", "error")  # columns that are no parameters
@@ -125,6 +126,15 @@ class CellMap:
     failed: np.ndarray  # (rows, cols) those without a score
     score: np.ndarray  # (rows, cols) the best or the mean; NaN where there is none
 
+    def words(
+        self,
+        room: float,  # px: as wide as a cell
+    ) -> tuple[list | None, int]:  # None: they do not fit; their size
+        "Its scores as words: 0.926, or .926 in narrow cells."
+        plain = not ((self.score < 0) | (self.score >= 0.9995)).any()
+        if room < 38 and (not plain or room < text_width(".000", 11) + 5): return None, 12
+        return [[f"{v:.3f}"[room < 38 :] for v in row] for row in self.score], 12 - (room < 38)
+
     def top(self, x: Axis, y: Axis) -> str:
         "Its highest cell, in words."
         if np.isnan(self.score).all(): return "none"
@@ -164,14 +174,47 @@ def spread(places: np.ndarray, most: int = 6, room: float = 0.05) -> np.ndarray:
     return out
 
 
-def spans(
-    axes: dict,  # name: `Axis`
-    parameters: list[str],
+@dataclass(frozen=True)
+class Lean:
+    """Where four in five of the kept settings lie, by one parameter: the smallest part of the table that holds them.
+
+    The kept settings share it if in the whole table at least one setting in five fewer lies there, and if the
+    difference is more than three standard errors of so few settings: the place was sought out, too."""
+
+    words: str  # its value, its values or its range
+    kept: float  # share of the kept settings that lie in it
+    all: float  # share of all settings that do
+    n: int  # kept settings
+
+    gain = property(lambda self: self.kept - self.all, doc="How many more of the kept than of all.")
+
+    @property
+    def told(self) -> bool:
+        "Whether the kept settings share it."
+        return self.n >= 5 and self.gain >= max(0.2, 3 * np.sqrt(self.all * (1 - self.all) / self.n))
+
+
+def lean(
+    axis: Axis,
     kept: np.ndarray,  # (n,) bool
-) -> dict:  # name: (low, high), places from 0 to 1
-    "From where to where kept settings lie on each parameter's axis."
-    places = {c: axes[c].place[kept] for c in parameters}
-    return {c: (float(v.min()), float(v.max())) if len(v) else (0.0, 0.0) for c, v in places.items()}
+) -> Lean:
+    "Where most of the kept settings lie on an axis, beside all settings."
+    n, need = int(kept.sum()), int(np.ceil(0.8 * kept.sum()))
+    if not n: return Lean("nothing", 0.0, 0.0, 0)
+    if axis.numeric:
+        v, every, dust = np.sort(axis.place[kept]), np.sort(axis.place), 1e-9
+        low, high = v[: n - need + 1] - dust, v[need - 1 :] + dust
+        i = int((np.searchsorted(every, high, "right") - np.searchsorted(every, low)).argmin())
+        inside = (axis.place >= low[i]) & (axis.place <= high[i])
+        ends = dict.fromkeys(number(axis.value(p), 2) for p in (low[i] + dust, high[i] - dust))
+        words = " to ".join(ends)
+    else:
+        count, every = (np.bincount(axis.code[rows], minlength=len(axis.labels)) for rows in (kept, slice(None)))
+        order = np.argsort(-count / every, kind="stable")
+        taken = np.sort(order[: int(np.searchsorted(count[order].cumsum(), need)) + 1])
+        inside, words = np.isin(axis.code, taken), " or ".join(axis.labels[c] for c in taken)
+    return Lean(words, float(inside[kept].mean()), float(inside.mean()), n)
+
 
 # %% ../../nbs/explorers/search_data.ipynb #xv-record
 SHOWN = 9  # lines of the card at most
@@ -205,11 +248,10 @@ class SearchRecord:
     pointed: str  # in words
     ranges: dict  # {number of the axis: (low, high)}
     ranges_told: str
-    spans: dict  # {parameter: (low, high)}: from where to where kept settings lie on its axis
+    leans: dict  # {parameter: where most of the kept settings lie, a `Lean`}
     tops: dict  # {'best' or 'mean': the best cell, in words}
     axis: int  # whose range the sliders set
-
-    widths = property(lambda self: {k: high - low for k, (low, high) in self.spans.items()}, doc="Shares of the axes.")
+    still: bool = False  # a recording: nothing can be pulled
 
 # %% ../../nbs/explorers/search_data.ipynb #xv-words
 def described(table: pd.DataFrame, row: int) -> str:
@@ -220,24 +262,53 @@ def described(table: pd.DataFrame, row: int) -> str:
     return f"{setting}: score {r['score']:.4f} after {number(r['seconds'])} s".replace("-", "−")
 
 
+def percent(share: float) -> str:
+    "A share in words."
+    return f"{100 * share:.0f} %"
+
+
 def free_parameter(
     r,  # a `SearchRecord`
 ) -> str:
-    "Which parameters the kept settings still span, in words."
-    order = sorted(r.widths, key=r.widths.get)
-    left = f"{r.widths[order[0]]:.0%} of its" if r.widths[order[0]] else "one place of its"
-    return (f"{order[-1]} still spans {r.widths[order[-1]]:.0%} of its axis: it matters least here. "
-            f"{order[0]} is down to {left} axis: it matters most.")
+    "Which parameters are as mixed among the kept settings as among all, and which is least so, in words."
+    if r.n_kept < 5: return f"Nobody can say: {r.n_kept} settings are too few."
+    free, order = [k for k, v in r.leans.items() if not v.told], sorted(r.leans, key=lambda k: r.leans[k].gain)
+    least = r.leans[order[-1]]
+    text = f"{', '.join(free)}: as mixed here as in the whole table. " if free else "None: each of them leans. "
+    if not least.told: return text + "No parameter leans to one side."
+    return text + (f"Least free is {order[-1]}: {least.words} in {percent(least.kept)} of the kept settings, "
+                   f"in {percent(least.all)} of all.")
+
 
 def shared(
     r,  # a `SearchRecord`
 ) -> str:
-    "What the kept settings have in common, and which parameters are free among them, in words."
-    axes = {a.name: a for a in r.axes}
-    same = [f"{k} {axes[k].between(*v)}" for k, v in r.spans.items() if r.widths[k] <= 0.9]
-    free = [k for k in r.spans if r.widths[k] > 0.9]
+    "What most of the kept settings have in common and all settings have not, and what they have not, in words."
+    if r.n_kept < 5: return "They are too few to say what they share."
+    leans = {k: v for k, v in r.leans.items() if k not in {r.axes[j].name for j in r.ranges}}
+    same = [f"{k} {v.words} ({percent(v.kept)}; of all {percent(v.all)})" for k, v in leans.items() if v.told]
+    free = [k for k, v in leans.items() if not v.told]
     text = f"What they share: {', '.join(same)}." if same else "They share no value."
-    return text + f" Free: {', '.join(free)}." * bool(free)
+    return text + f" As mixed as in the whole table: {', '.join(free)}." * bool(free)
+
+
+def worth(
+    r,  # a `SearchRecord`
+) -> str:
+    "Whether the chosen setting was worth its time, in words."
+    own, other = r.card[-1][1:]  # seconds
+    if r.error: return "No: its fit failed."
+    if not r.rank: return f"Yes: none of {r.n} scores better. It took {own} s, the second best {other} s."
+    return (f"No: {r.rank} of {r.n} score{'s' * (r.rank == 1)} better. It took {own} s; the best took {other} s and "
+            f"scores {r.gap:.4f} more.")
+
+
+def same_top(
+    r,  # a `SearchRecord`
+) -> str:
+    "Whether the cell of the best mean is that of the best score, in words."
+    mean, best = r.tops["mean"], r.tops["best"]
+    return f"Yes: {best}, both ways." if mean == best else f"No: by the mean it is {mean}; by the best, {best}."
 
 
 def sentence(r: SearchRecord) -> str:

@@ -74,6 +74,7 @@ class WaterfallRecord:
     ladder: np.ndarray  # (at most 430,) predictions of all rows, sorted
     n: int  # rows
     rank: int  # of the row among them
+    still: bool = False  # a recording: nothing can be dragged
 
     before = property(lambda self: self.bias + float(self.was.sum()))
     prediction = property(lambda self: self.bias + float(self.now.sum()))
@@ -204,8 +205,10 @@ def rounded(v, step) -> float:
 def most(
     r,  # a `WaterfallRecord`
 ) -> str:
-    "The three columns that move the answer most, in words."
-    return "; ".join(f"{r.names[j]} = {r.words[j]}: {r.say(r.now[j], True)}" for j in largest(r.now)[:3]) + "."
+    "The columns that raise the answer most, at most three of them, in words."
+    up = [j for j in largest(r.now) if r.now[j] > 0][:3]
+    if not up: return "None: no column raises it."
+    return "; ".join(f"{r.names[j]} = {r.words[j]}: {r.say(r.now[j], True)}" for j in up) + "."
 
 
 def up_and_down(
@@ -213,8 +216,9 @@ def up_and_down(
 ) -> str:
     "How much pulls each way, in words."
     up, down = r.now[r.now > 0].sum(), r.now[r.now < 0].sum()
-    return (f"Look: {(r.now > 0).sum()} columns raise it by {r.say(up, True)} together, "
-            f"{(r.now < 0).sum()} lower it by {r.say(down, True)}.")
+    if not r.now.any(): return "No: no column moves it."
+    return (f"Yes: columns that raise it add {r.say(up, True)} together ({(r.now > 0).sum()} of them), "
+            f"those that lower it {r.say(down, True)} ({(r.now < 0).sum()}).")
 
 
 def own_and_others(
@@ -223,5 +227,6 @@ def own_and_others(
     "How much of an edit's effect stands in the edited column's own bar, in words."
     moved = r.now - r.was
     own, others = moved[r.chosen], moved.sum() - moved[r.chosen]
-    return (f"Its own bar moves by {r.say(own, True)}, all others together by {r.say(others, True)}: "
-            "another value leads down other paths, where other columns are asked.")
+    if np.allclose(np.delete(moved, r.chosen), 0): return f"Yes: its own bar moves by {r.say(own, True)}, no other does."
+    return (f"No: its own bar moves by {r.say(own, True)}, all others together by {r.say(others, True)}, since another "
+            "value leads down other paths, where other columns are asked.")
