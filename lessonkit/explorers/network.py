@@ -11,7 +11,7 @@ import numpy as np
 import traitlets as T
 
 from .network_data import (DASHES, INKS, PLANE, STARTS, NetworkRecord, X, as_pair, bends, beside,
-                                              folds, ink_of, loudest, pulls, start, tip, with_bend, with_fold, with_height)
+                                        folds, ink_of, loudest, pulls, start, tip, with_bend, with_fold, with_height)
 from ..network import TASKS, Layer, Training, forward, make_curve, make_rings, train, wave
 from ..widgets.controls import Button, Choice, Player, Slider
 from ..widgets.explorer import Chip, Explorer
