@@ -82,7 +82,8 @@ class Study:
         n = min(len(text) // ROWS, COLS)
         if n <= SETTLE + 20: raise ValueError(f"text has {len(text)} characters: give at least {ROWS * (SETTLE + 21)}")
         rows = [slice(i * n, (i + 1) * n) for i in range(ROWS)]
-        self.texts, self._known, self.n = [text[s] for s in rows], {}, ROWS * (n - SETTLE)  # letters that count
+        self.texts, self._known = [text[s] for s in rows], {}
+        self.n = ROWS * (n - SETTLE)  # letters that count
         with torch.no_grad():
             self.layers = open_gates(net.rnn, net.emb(torch.tensor([ids[s] for s in rows])))
 
