@@ -121,18 +121,25 @@ def draw_bars(r, s, box, wide):
 
 
 def name_bars(r, p, at):
-    "The strongest words at the ends of their bars, where they lie on nothing."
-    taken, (l, _, w, _) = [], p.box
-    for i in np.argsort(-np.abs(r.net))[:10]:
+    "The strongest words at the ends of their bars, and TF-IDF's strongest, one below the other where they are close."
+    taken, (l, t, w, h), high = [], p.box, np.maximum(np.abs(r.net), 0)
+    top, net = int(np.abs(r.base).argmax()), np.argsort(-high)[:10]
+    for i in dict.fromkeys([int(net[0]), top, *net.tolist()]):
         weight, mid = "bold" if i == r.word else "normal", p.px(np.stack([at, r.net], 1))[:, 0]
-        word = fit(r.words[i], 110, 12, weight)
+        word, size = fit(r.words[i], 110, 12, weight), max(high[i], abs(r.base[i]) * (i == top))
         half = text_width(word, 12, weight) / 2 + 3
         x = min(max(mid[i], l + half), l + w - half)
-        if not word or abs(r.net[i]) < 0.15 * p.y[1] or any(abs(x - o) < half + far for o, far in taken): continue
+        if not word or size < 0.15 * p.y[1]: continue
+        up = (r.base[i] if i == top and abs(r.base[i]) > high[i] else r.net[i]) >= 0
         near = np.abs(mid - x) < half + 0.35 * w / len(at)
-        ends, up = np.concatenate([r.net[near], r.base[near], [0.0]]), r.net[i] >= 0
-        p.text([[at[i], ends.max() if up else ends.min()]], word, dx=x - mid[i], dy=-11 if up else 12, weight=weight)
-        taken.append((x, half))
+        ends = np.concatenate([r.net[near], r.base[near], [0.0]])
+        end, away = ends.max() if up else ends.min(), -1 if up else 1
+        y = p.px([[at[i], end]])[0, 1] + away * (11.5 if away > 0 else 11)
+        others = [v for o, v, far in taken if abs(x - o) < half + far]
+        while any(abs(y - v) < 15 for v in others): y += away
+        if t <= y <= t + h - 6:
+            p.text([[at[i], end]], word, dx=x - mid[i], dy=y - p.px([[at[i], end]])[0, 1], weight=weight)
+        taken.append((x, y, half))  # what found no room keeps smaller ones from standing in its place
 
 
 # %% ../../nbs/explorers/evidence_view.ipynb #xe-sentence

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MOST', 'IN_SIGHT', 'BEST', 'LOW', 'LOOKS', 'view', 'in_sight', 'seen', 'track', 'heading', 'verdict', 'draw_letters',
-           'inks_of', 'draw_unit', 'draw_others', 'draw_reach', 'draw_next', 'signed', 'named', 'back', 'sentence',
-           'reach_words', 'more_than_luck', 'GateExplorer']
+           'inks_of', 'draw_unit', 'draw_others', 'draw_reach', 'draw_next', 'named', 'back', 'sentence', 'reach_words',
+           'GateExplorer']
 
 # %% ../../nbs/explorers/gates.ipynb #xv-imports
 from collections.abc import Sequence
@@ -15,7 +15,8 @@ import traitlets as T
 
 from ..course.datasets import load
 from ..course.nets import CharNet
-from .gates_data import COLS, EVENTS, GATES, PARTS, ROWS, GateRecord, Study, read_gates
+from .gates_data import (COLS, EVENTS, GATES, PARTS, ROWS, GateRecord, Study, more_than_luck,
+                                              read_gates, signed)
 from .generation_data import character_net, drawn_as, numbers_of, percent, spoken
 from ..widgets.controls import Choice, Player, Words
 from ..widgets.explorer import Chip, Explorer
@@ -124,14 +125,18 @@ def draw_unit(r, s, box, left, right, span):
 
 
 def draw_others(r, s, box, left, right, span):
-    "The units that follow the event best, each as the one above, in small."
+    "The units that follow the event best or go against it, in small, each on its own scale."
     x, y, w, h = box
     n, at, gate = len(r.units), seen(r, span), r.part in GATES
-    heading(s, y, f"The {n} that follow best" if n > 1 else "The only unit", "click one" * (n > 1 and w >= NARROW))
+    scale = f"each from its {'least to its most open' if gate else 'most below to its most above 0'}"
+    heading(s, y, f"The {n} that go with it best, or against it" if n > 1 else "The only unit",
+            (scale + " · click one" * (n > 1)) * (w >= NARROW))
     p = track(s, "units", (x, y + 24, w, h - 24), left, right, span, (BEST, 0))
     row, col = (a.ravel() for a in np.mgrid[:n, : len(at)])
-    v = r.values[row, at[col]] / (1 if gate else np.maximum(np.abs(r.values).max(1), 1e-3)[row])
-    foot, tall = (row + .94, .86 * np.clip(v, 0, 1)) if gate else (row + .5, .44 * v)
+    low, most = r.values.min(1), np.maximum(np.abs(r.values).max(1), 1e-3)
+    if gate: v = (r.values[row, at[col]] - low[row]) / np.maximum(r.values.max(1) - low, 1e-3)[row]
+    else: v = r.values[row, at[col]] / most[row]
+    foot, tall = (row + .94, .05 + .81 * np.clip(v, 0, 1)) if gate else (row + .5, .44 * v)
     p.boxes(at[col] + .11, foot - tall, at[col] + .89, foot, fill=inks_of(r, at) * n, key="small")
     p.boxes([span[0]], [r.rank], [at[-1] + 1], [r.rank + 1], stroke="focus", width=2.5, key="chosen")
     for i, (unit, well) in enumerate(zip(r.units, r.r)):
@@ -174,11 +179,6 @@ def draw_next(r, s, box, left, right, most):
     p.text(np.stack([at, np.zeros(len(at))], 1), [r.symbols[i] for i in order], size=13, font="mono", dy=12)
 
 
-def signed(v: float) -> str:
-    "A correlation, always with its sign."
-    return f"{v:+.2f}".replace("-", "−")
-
-
 def named(event: str) -> str:
     "An event in a sentence."
     return f"the {event}" if event.startswith("place") else f"being {event}" if event.startswith("inside") else event
@@ -204,7 +204,9 @@ def sentence(r: GateRecord) -> str:
     how = f" ({'nearly shut' if v < .2 else 'wide open' if v > .8 else 'partly open'})" * (r.part in GATES)
     text += f"the {r.part_name} of unit {r.units[r.rank]} in layer {r.layer} is {number(v, 2)}{how}. "
     if not r.happens: return f"{text}The text that units are ranked on has no such place: {r.event}."
-    return f"{text}It follows {named(r.event)} with {signed(r.r[r.rank])} (1 is perfect); luck reaches {r.luck:.2f}."
+    how, best = ("follows", "1") if r.r[r.rank] >= 0 else ("goes against", "−1")
+    return (f"{text}Over {r.n_text:,} letters of text it {how} {named(r.event)}: correlation {signed(r.r[r.rank])} "
+            f"({best} is perfect; luck reaches {r.luck:.2f}).")
 
 
 def reach_words(r) -> str:
@@ -212,16 +214,6 @@ def reach_words(r) -> str:
     n = back(r)
     return f"A tenth of the largest gradient or more reaches {n} letter{'s' * (n != 1)} back."
 
-
-def more_than_luck(r: GateRecord) -> str:
-    "Whether the best unit follows better than luck would."
-    if not r.happens: return f"Nobody can say: the text has no such place ({r.event}). Give one that has, as `text`."
-    v, n = abs(r.r[0]), sum(abs(v) > r.luck for v in r.r)
-    verdict = ("Clearly: it is a unit for it." if v > .7 else
-               "More than luck, but far from a unit for it: many carry a little." if v > 1.3 * r.luck else
-               "No: the best of so many reaches that by luck.")
-    return (f"Unit {r.units[0]} follows best, with {signed(r.r[0])}; by luck the best of {r.n_units} reaches "
-            f"{r.luck:.2f}. {verdict} Of the {len(r.r)} shown, {n} are above luck.")
 
 # %% ../../nbs/explorers/gates.ipynb #xv-class
 class GateExplorer(Explorer):
@@ -231,7 +223,7 @@ class GateExplorer(Explorer):
     about = ("A net reads a sentence. A bar for each letter shows how far one of its gates is open; orange bars stand "
              "where the spaces are (or what else you chose). Do the two go together?")
     watch, along = ("phrase", "step", "event", "look", "part", "layer", "rank"), "step"
-    view, sentence = staticmethod(view), staticmethod(sentence)
+    offers, view, sentence = (" · click one",), staticmethod(view), staticmethod(sentence)
     phrase = T.Unicode(help="what is read, 1 to 60 characters")
     step = T.Int(help="the chosen answer: the one after this letter, counted from 0")
     event = T.Unicode(help="what the units are ranked by: a name of EVENTS")
@@ -301,7 +293,7 @@ class GateExplorer(Explorer):
         return GateRecord(self.look, drawn_as(list(self.phrase)), there / max(there.max(), 1), values,
                           tuple(f.units.tolist()), tuple(f.r.tolist()), f.luck, f.happens, self.event, self.part,
                           self.parts[self.part], self.layer, self.net.rnn.num_layers, self.net.rnn.hidden_size,
-                          self.rank, self.step, share, self._reading.p[self.step], self._symbols)
+                          self.rank, self.step, share, self._reading.p[self.step], self._symbols, self.study.n)
 
     # ── wiring ──
 
@@ -322,11 +314,11 @@ class GateExplorer(Explorer):
         top = self.net.rnn.num_layers
         late = lambda e: dict(look="reach", step=max(len(e.phrase) - 2, 0))
         return [
-            Chip("who opens at quotes", f"Whose {self.parts[first]} follows quotation marks? Is it more than luck?",
+            Chip("who opens at quotes", f"Does a {self.parts[first]} go with quotation marks, more than by luck?",
                  dict(look="units", event="a quotation mark", part=first, layer=1), more_than_luck),
             Chip("who is inside quotes", "Is there a unit that knows that it is between two quotation marks?",
                  dict(look="units", event="inside quotes", part=cell, layer=top), more_than_luck),
-            Chip("who counts the line", "And one that knows how long ago the line ended?",
+            Chip("who counts the line", "Is there a unit that knows how long ago the line ended?",
                  dict(look="units", event="place in the line", part=cell, layer=top), more_than_luck),
             Chip("how far back", "On which letters does a late answer hang? Guess how many letters back.", late,
                  lambda r: f"{reach_words(r)} It was read letter by letter; what is farther back hardly matters here."),

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PARTS', 'GATES', 'EVENTS', 'ROWS', 'COLS', 'SETTLE', 'since', 'inside', 'Followers', 'Study', 'GateReading',
-           'read_gates', 'GateRecord']
+           'read_gates', 'GateRecord', 'signed', 'more_than_luck']
 
 # %% ../../nbs/explorers/gates_data.ipynb #xg-imports
 from dataclasses import dataclass
@@ -83,6 +83,7 @@ class Study:
         if n <= SETTLE + 20: raise ValueError(f"text has {len(text)} characters: give at least {ROWS * (SETTLE + 21)}")
         rows = [slice(i * n, (i + 1) * n) for i in range(ROWS)]
         self.texts, self._known = [text[s] for s in rows], {}
+        self.n = ROWS * (n - SETTLE)  # letters that count
         with torch.no_grad():
             self.layers = open_gates(net.rnn, net.emb(torch.tensor([ids[s] for s in rows])))
 
@@ -154,8 +155,23 @@ class GateRecord:
     share: np.ndarray  # (step + 1,) the gradient of that answer at each letter, the largest is 1
     p: np.ndarray  # (n_symbols,) what is expected after the letter
     symbols: tuple[str, ...]  # as they are drawn
+    n_text: int  # letters of the text that units were ranked on
 
     @property
     def next(self) -> str:
         "The letter that follows the chosen one; '' after the last."
         return self.letters[self.step + 1] if self.step + 1 < len(self.letters) else ""
+
+def signed(v: float) -> str:
+    "A correlation, always with its sign."
+    return f"{v:+.2f}".replace("-", "−")
+
+
+def more_than_luck(r: GateRecord) -> str:
+    "Whether the best unit goes with the event, or against it, more than luck would."
+    if not r.happens: return f"Nobody can say: the text has no such place ({r.event}). Give one that has, as `text`."
+    v, n = abs(r.r[0]), sum(abs(v) > r.luck for v in r.r)
+    verdict = ("Yes" if v > .7 else "A little, but none is a unit for it alone" if v > 1.3 * r.luck else
+               "No, not more than by luck")
+    return (f"{verdict}. Unit {r.units[0]} goes {'with' if r.r[0] >= 0 else 'against'} it most, at {signed(r.r[0])}; "
+            f"by luck the best of {r.n_units} reaches {r.luck:.2f}. Of the {len(r.r)} shown, {n} are above luck.")

@@ -101,13 +101,13 @@ def draw_text(r, s, box, cols, lines):
 
 def draw_bars(r, s, box, wide):
     "The likeliest letters, then all others: pale what the net gives, strong what is drawn from."
-    shown, rest = r.order[:BARS].tolist(), r.order[BARS:].tolist()
+    shown, rest = r.order[:BARS].tolist(), [i for i in r.order[BARS:].tolist() if r.symbols[i] != "▯"]
     n, others = len(shown), [float(r.own[rest].sum()), float(r.drawn[rest].sum())] if rest else []
     high, most = max(float(r.own.max()), float(r.drawn.max()), *others), BARS + (2 if wide else 4)
     top, far = next((v for v in (.3, .6) if high <= v), 1.0), n + (most - n) / 2
     p = Panel(s, "bars", box, (0, most), (0, 1.12 * top), title="The next letter", left=38, xticks=False,
-              note="pale: as the net gives it; blue: as it is drawn; framed: what luck takes" if wide else
-                   "pale: net; blue: drawn; framed: luck",
+              note="pale: as the net gives it; blue, with its number: as it is drawn; framed: what luck takes" if wide
+              else "pale: net; blue: drawn; framed: luck",
               yticks=[(v, f"{100 * v:.0f} %") for v in (0, top / 2, top)])
     at = np.array([*[i + .5 for i in range(n)], *[far] * len(others[:1])])
     own, drawn = [*r.own[shown].tolist(), *others[:1]], [*r.drawn[shown].tolist(), *others[1:]]
@@ -122,7 +122,7 @@ def draw_bars(r, s, box, wide):
            ink=["fg" if r.drawn[i] > 0 else "muted" for i in shown])
     if rest: s.text([[xs[n], low]], f"{len(rest)} other{'s' * (len(rest) > 1)}", ink="muted")
     big = [k for k in range(len(at)) if drawn[k] >= .01]
-    tops = [[at[k], max(drawn[k], own[k])] for k in big]
+    tops = [[at[k], drawn[k]] for k in big]
     if big: p.text(tops, [f"{100 * drawn[k]:.0f}" for k in big], size=11, dy=-7)
     p.zone("bars", (0, n, 0, 1.12 * top), click=True)
 
@@ -166,7 +166,7 @@ class GenerationExplorer(Explorer):
     title, lesson, hint = "Which letter comes next?", "33_gates", "click a bar to write that letter"
     about = ("Type a beginning, then let the net go on. The bars are its expectation of the next letter; luck, a "
              "number from 0 to 1, takes one of them. Step back, change the temperature, and see what would have been. "
-             "A page holds the net itself, its weights rounded to 63 steps a row where they are many.")
+             "A saved page goes on writing, too: it holds the net, a large one a little rounded.")
     watch, along = ("start", "written", "step", "temperature", "top_k", "top_p", "seed", "pointed"), "step"
     offers, engine = (), "lstm"
     view, sentence = staticmethod(view), staticmethod(sentence)

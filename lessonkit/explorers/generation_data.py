@@ -119,7 +119,7 @@ def surprises(r) -> str:  # of a `WritingRecord`
     mine = [p for p in r.chances[r.n_start :] if p < RARE]
     n = len(r.chances) - r.n_start
     return (f"{len(mine)} of {n} letters are ones that the net itself gave less than {100 * RARE:.0f} % "
-            f"({percent(len(mine) / max(n, 1))}). After each the net must go on from a word that does not exist.")
+            f"({percent(len(mine) / max(n, 1))}). From each of them the net had to go on.")
 
 
 def sureness(r) -> str:  # of a `WritingRecord`

@@ -10,8 +10,8 @@ __all__ = ['SUITED', 'view', 'draw_parts', 'draw_sum', 'draw_folds', 'draw_field
 import numpy as np
 import traitlets as T
 
-from .network_data import (DASHES, INKS, PLANE, STARTS, NetworkRecord, X, as_pair, bends, folds,
-                                              ink_of, pulls, start, tip, with_bend, with_fold, with_height)
+from .network_data import (DASHES, INKS, PLANE, STARTS, NetworkRecord, X, as_pair, bends, beside,
+                                        folds, ink_of, loudest, pulls, start, tip, with_bend, with_fold, with_height)
 from ..network import TASKS, Layer, Training, forward, make_curve, make_rings, train, wave
 from ..widgets.controls import Button, Choice, Player, Slider
 from ..widgets.explorer import Chip, Explorer
@@ -31,7 +31,7 @@ def view(
     "The units and their sum, the loss and the gradient: two by two, or one below the other on a narrow page."
     if width >= NARROW:
         s = Scene(width, 560)
-        above, below = rows((0, 0, width, 560), 0.62, 0.38)
+        above, below = rows((0, 0, width, 560), *((0.62, 0.38) if r.task == "curve" else (0.7, 0.3)))
         boxes = [*columns(above, 0.5, 0.5, gap=28), *columns(below, 0.6, 0.4, gap=28)]
     else:
         s = Scene(width, 1010)
@@ -59,7 +59,8 @@ def draw_parts(r, s, box):
     if not one: return
     at = bends(r.net)
     seen = np.flatnonzero((at > X[0]) & (at < X[1]))
-    p.points(np.stack([at[seen], 0 * seen], 1), size=11, ink="page", stroke=[ink_of(r, j) for j in seen], width=2.5)
+    p.points(np.stack([at, beside(r.net, r.unit)], 1)[seen], size=11, ink="page",
+             stroke=[ink_of(r, j) for j in seen], width=2.5)
     p.zone("parts", drag=True, cursor="grab")
     end, height = tip(r.net, r.unit)
     height = float(np.clip(height, -0.97 * r.high, 0.97 * r.high))
@@ -75,8 +76,9 @@ def draw_parts(r, s, box):
 
 def draw_sum(r, s, box):
     "The points and the network's curve."
-    p = Panel(s, "sum", box, X, (-r.high, r.high), title="Their sum, the net's answer", xlabel="x", left=36, right=16,
-              note=("dashed: what made the dots" if box[2] > 400 else "dashed: the truth") * (r.known and box[2] > 330))
+    title, note = (("Their sum, the net's answer", "dashed: what made the dots") if box[2] > 400 else
+                   ("Their sum", "dashed: the truth"))
+    p = Panel(s, "sum", box, X, (-r.high, r.high), title=title, note=note * r.known, xlabel="x", left=36, right=16)
     xs = np.linspace(*X, 161)
     if r.known: p.line(np.stack([xs, wave(xs)], 1)[16:-16], ink="muted", width=1.5, dash=[5, 4])
     said = forward(r.net, r.x)[-1]
@@ -162,7 +164,7 @@ def sentence(r: NetworkRecord) -> str:
     k, w = r.at, len(r.off)
     shape = f"{w} unit{'s' * (w > 1)}" + f" in each of {r.depth} layers" * (r.depth > 1) + ", placed by hand" * r.placed
     text = f"Step {k} of {r.n_step}, {shape}: loss {number(r.train[k])} on the points learned"
-    if k: text += f", {'down' if r.train[k] < r.train[0] else 'up'} from {number(r.train[0])}"
+    if k: text += f", {'down' if r.train[k] < r.train[0] else 'up'} from {number(r.train[0])} at step 0"
     if len(r.valid): text += f"; {number(r.valid[k])} on the others"
     text += f"; {r.right:.0%} of the points on the right side." if r.task == "classes" else "."
     if k == len(r.train) - 1 < r.n_step:
@@ -222,6 +224,7 @@ class NetworkExplorer(Explorer):
         if wrong := sorted(set(state) - set(self.watch)):
             raise TypeError(f"{wrong[0]!r} is no parameter of this explorer; take {', '.join(self.watch[:-1])}")
         super().__init__(**{"task": "curve", "rate": SUITED.get(state.get("task"), 0.03), **state})
+        if "chosen" not in state: self.chosen = loudest(self.net, self._points[None if self.own else self.task][0][0])
 
     @T.validate("units", "depth", "rate", "step", "chosen", "seed")
     def _fits(self, proposal):
@@ -291,7 +294,8 @@ class NetworkExplorer(Explorer):
         elif id == "fold": self._place(with_fold(self.net, self.chosen, np.clip((x, y), *PLANE)))
         elif self.task == "classes": self._grab(folds(self.net), np.array([x, y]), np.array([0.2, 0.2]))
         elif self.depth == 1:
-            self._grab(np.stack([bends(self.net), np.zeros(self.units)], 1), np.array([x, y]), np.array([0.12, 0.6]))
+            rings = np.stack([bends(self.net), beside(self.net, self.chosen)], 1)
+            self._grab(rings, np.array([x, y]), np.array([0.12, 0.6]))
 
     def on_drop(self, id, x, y):
         if id != "parts": self.on_drag(id, x, y)
@@ -336,7 +340,7 @@ class NetworkExplorer(Explorer):
                  lambda r: f"Not on other points: {number(r.valid[-1])} after step {last}, and it was "
                            f"{number(r.valid.min())} at step {int(r.valid.argmin())}. Eight units end at "
                            f"{number(few().valid[-1])}. The rest is noise learned by heart."),
-            Chip("two folds", "Two units, two folds. Can they fence in the inner points?",
+            Chip("two folds", "Two classes in a plane now, two units: can their folds fence in the inner points?",
                  dict(fresh, task="classes", units=2, depth=1, start="right", rate=0.2, seed=2, step=last),
                  lambda r: f"No: two lines leave an opening, and {r.right:.0%} of the points are on the right side. "
                            "Three can close it: take 3 units."),

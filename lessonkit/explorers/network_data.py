@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STARTS', 'INKS', 'DASHES', 'X', 'PLANE', 'start', 'bends', 'folds', 'with_bend', 'with_fold', 'with_height', 'pulls',
-           'NetworkRecord', 'tip', 'as_pair', 'ink_of']
+           'NetworkRecord', 'tip', 'loudest', 'beside', 'as_pair', 'ink_of']
 
 # %% ../../nbs/explorers/network_data.ipynb #xn-imports
 from collections.abc import Sequence
@@ -139,6 +139,26 @@ def tip(net: Sequence[Layer], unit: int) -> tuple[float, float]:  # x, and the u
     "Where a unit's part is held to tilt it: near the edge of the picture on its sloped side."
     x = 0.92 * (X[1] if net[0].weight[unit, 0] > 0 else X[0])
     return x, float(forward(net, np.array([[x]]))[1][0, unit] * net[1].weight[0, unit])
+
+
+def loudest(
+    net: Sequence[Layer],
+    x: np.ndarray,
+) -> int:
+    "The unit whose part varies most over the points, of those whose bend is in sight: moving it moves the sum."
+    if len(net) != 2: return 0
+    size = (forward(net, x)[-2] * net[-1].weight[0]).std(0)
+    if x.shape[1] == 1: size = np.where(np.abs(bends(net)) < 0.9 * X[1], size, -1)
+    return int(size.argmax())
+
+
+def beside(net: Sequence[Layer], unit: int) -> np.ndarray:  # heights
+    "Where the rings of the bends are drawn: on 0, and one below the other where bends lie close; `unit` first."
+    at, y = bends(net), np.zeros(len(net[0].weight))
+    for n, j in enumerate(order := sorted(range(len(at)), key=lambda j: (j != unit, at[j]))):
+        there = [y[i] for i in order[:n] if abs(at[i] - at[j]) < (0.14 if i == unit else 0.1)]
+        while any(abs(y[j] - v) < 0.2 for v in there) and y[j] > -1.2: y[j] -= 0.21
+    return y
 
 
 def as_pair(

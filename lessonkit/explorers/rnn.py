@@ -16,7 +16,7 @@ import traitlets as T
 from ..char_rnn import KINDS, CharData, char_data
 from ..course.datasets import load
 from .rnn_data import (AGES, Nets, Reading, RNNRecord, best, blast, fade, percent,
-                                           read_phrase, small, spoken)
+                                           read_phrase, small, spoken, told)
 from .stream import Stream
 from ..widgets.controls import Choice, Player, Slider, Words
 from ..widgets.explorer import Chip, Explorer
@@ -36,7 +36,7 @@ def view(
 ) -> Scene:
     "The phrase; the gradient on its way back; what each net expects; what each remembers."
     wide, n = width >= NARROW, len(r.readings)
-    left, right, curves, row, strip = (112, 64, 176, 23, 38) if wide else (62, 40, 150, 22, 34)
+    left, right, curves, row, strip = (112, 64, 176, 23, 50) if wide else (62, 40, 150, 22, 44)
     guesses = 34 + curves + 16
     states = guesses + 22 + n * row + 14
     s = Scene(width, states + 22 + n * strip + 4)
@@ -98,7 +98,8 @@ def draw_gradient(r, s, box, left, right):
         seen, chosen = np.clip(np.nan_to_num(norms, nan=top, posinf=top), low, top), name == r.kind
         ink, value = INKS[i % len(INKS)], f" {small(norms[0])}" * wide
         curve = np.stack([np.arange(len(seen)) + .5, seen], 1)
-        p.line(curve, ink=ink, width=3.5 if chosen else 1.8, key=f"g-{name}").points(curve[:1], size=9, ink=ink)
+        line = f"{ink}-text"  # strong enough on a dark page, too
+        p.line(curve, ink=line, width=3.5 if chosen else 1.8, key=f"g-{name}").points(curve[:1], size=9, ink=line)
         names.append((float(seen[0]), fit(name, left - 14 - text_width(value)) + value, f"{ink}-text", chosen))
     draw_names(p, names, 12 if wide else 11)
     p.upright(r.step + .5, key="now").zone("gradient", drag=True)
@@ -120,7 +121,7 @@ def draw_names(p, names, size):
 def draw_guesses(r, s, box, left, right):
     "The letter that each net expects after each of the phrase's, and what it gives to the one that does follow."
     x, y, w, h = box
-    heading(s, y, "What does it expect next?", "in color: right, this letter does follow", "in color: right",
+    heading(s, y, "The letter it expects next", "in color: right, this letter does follow", "in color: right",
             end=f"p of “{r.next}”" if r.next else "its guess")
     n = len(r.readings)
     p = track(r, s, "guesses", (x, y + 22, w, h - 22), left, right, (n, 0), frame=False)
@@ -139,21 +140,25 @@ def draw_guesses(r, s, box, left, right):
 
 def draw_states(r, s, box, left, right):
     "Each net's numbers as colors, a row for a number, with a key."
-    (x, y, w, h), title = box, "What does it remember?"
+    (x, y, w, h), title = box, "What it keeps"
     heading(s, y, title)
     begin, wide = text_width(title, 14, "bold") + 24, 72 if left > 62 else 48
     key = Panel(s, "key", (begin, y + 4, wide, 12), (0, 12), (0, 1), xticks=False, yticks=False, frame=False)
     key.boxes(np.arange(12), np.zeros(12), np.arange(1, 13), np.ones(12), key="shades",
               fill=[f"signed:{i / 5.5 - 1:.2f}" for i in range(12)])
     s.text([[begin - 8, y + 10], [begin + wide + 8, y + 10]], ["−", "+"], size=13, ink="muted")
-    note = "a row is one number of its state; the scale is under each name"
-    if begin + 100 + text_width(note) < w: s.text([[begin + 100, y + 10]], note, ink="muted", align="left")
+    room = w - begin - wide - 28
+    notes = ("six numbers of its state, from the one that changes most to the one that holds on longest",
+             "top: changes most; below: holds on", "below: it holds on")
+    note = next((n for n in notes if text_width(n) < room), "")
+    if note: s.text([[begin + wide + 28, y + 10]], note, ink="muted", align="left")
     strip = (h - 22) / len(r.readings)
     for i, (name, reading) in enumerate(r.readings.items()):
-        n, units = reading.states.shape
-        most = max(1.0, float(np.abs(reading.states[np.isfinite(reading.states)]).max(initial=0)))
+        states = reading.states[:, told(reading.states)]
+        n, units = states.shape
+        most = max(1.0, float(np.abs(states[np.isfinite(states)]).max(initial=0)))
         p = track(r, s, f"net-{name}", (x, y + 22 + i * strip, w, strip - 5), left, right, (units, 0))
-        p.field(reading.states.T, extent=(0, n, units, 0), lo=-most, hi=most, scale="signed")
+        p.field(states.T, extent=(0, n, units, 0), lo=-most, hi=most, scale="signed")
         p.boxes([r.step], [0], [r.step + 1], [units], stroke="fg", width=1.5, key="step")
         if name == r.kind: p.boxes([0], [0], [p.x[1]], [units], stroke="focus", width=2.5, key="chosen")
         p.zone(f"net-{name}", (0, n, units, 0), click=True, hover=True)
@@ -193,8 +198,9 @@ class RNNExplorer(Explorer):
     "Recurrent nets read a phrase. Chosen state: `phrase`, `step`, `kind`, `trained`, `gain`."
 
     title, lesson, hint = "Five nets read a phrase", "31_char_rnn", "drag the line"
-    about = ("A column is a step. On top: how much of the chosen answer's gradient comes back to it. Below, for each "
-             "net: the letter it expects, and its state as colors.")
+    about = ("Which net's line stays high? Five nets read a phrase, a column a letter. A line shows how much of the "
+             "chosen answer's gradient comes back to each letter: what it can learn from. Below: what each net "
+             "expects, and what it keeps.")
     watch, along = ("phrase", "step", "kind", "trained", "gain", "pointed"), "step"
     view, sentence = staticmethod(view), staticmethod(sentence)
     phrase = T.Unicode(help="what is read, 1 to 32 characters")
@@ -328,7 +334,8 @@ class RNNExplorer(Explorer):
 
     def _cell(self, name, x, y) -> tuple[int, int]:
         "The character and the unit at a place of a strip."
-        n, units = self._readings[name].states.shape
-        return int(np.clip(x, 0, n - 1)), int(np.clip(y, 0, units - 1))
+        states = self._readings[name].states
+        units = told(states)
+        return int(np.clip(x, 0, len(states) - 1)), int(units[int(np.clip(y, 0, len(units) - 1))])
 
     def recorded_values(self): return range(len(self.phrase))
