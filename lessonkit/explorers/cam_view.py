@@ -160,7 +160,7 @@ def draw_scale(r, s, box):
     title = "one cell adds to the logit" if r.method == "CAM" else "evidence a cell"
     title += " (beyond the ends: same color)"
     p = Panel(s, "scale", box, (-r.limit, r.limit), (0, 1), xlabel=title, yticks=False, frame=True,
-              xticks=[(v * r.limit, signed(v * r.limit) if v else "0") for v in (-1, -.5, 0, .5, 1)])
+              xticks=[(v * r.limit, number(v * r.limit, 3, True)) for v in (-1, -.5, 0, .5, 1)])
     ramp = np.broadcast_to(np.linspace(-1, 1, 128), (2, 128))
     p.field(overlay(ramp * r.limit, r.limit, r.opacity, r.threshold, True))
     at = r.threshold * r.limit
