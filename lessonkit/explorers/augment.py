@@ -195,7 +195,8 @@ class AugmentExplorer(Explorer):
         self.classes = tuple(map(str, classes if classes is not None else range(k)))
         if len(self.classes) != k: raise ValueError(f"{len(self.classes)} classes, and the net answers with {k}")
         self.n_views, self.edge = int(n_views), -self.mean / self.std if edge == "black" else edge
-        self._seen, self._tally, self.saving = {}, (), False
+        self._seen, self._tally = {}, ()
+        self.saving = False  # a page is being written
         super().__init__(picture=picture, seed=seed, net=net or next(iter(self.nets)), **{**GENTLE, **limits})
 
     def _keep_known(self, most=20):

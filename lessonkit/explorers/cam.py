@@ -32,8 +32,8 @@ class CAMExplorer(Explorer):
     To be read: `answer` (probabilities by class), `contributions` (n_class, rows, columns), `narration`."""
 
     title, lesson, hint = "Where the net looked", "43_cam", "rub something out: drag over the picture"
-    about = ("What each cell of the picture adds to the net's answer: with a bias, the cells add up to it. The net runs "
-             "in this page, its weights rounded (a last digit may differ): drop in a photograph; it is sent nowhere.")
+    about = ("What each cell of the picture adds to the net's answer: with a bias, the cells add up to it. The net "
+             "runs in this page, its weights rounded (a last digit may differ): drop in a photograph; it goes nowhere.")
     watch = ("picture", "target", "versus", "method", "layer", "threshold", "opacity", "native", "zoomed", "strokes",
              "brush", "cell", "pointed", "card")
     along, engine = "picture", "cam"

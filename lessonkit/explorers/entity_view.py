@@ -149,8 +149,9 @@ def draw_pairs(r, s, box):
 def draw_epochs(r, s, box):
     "How the two distances go together, epoch by epoch."
     lo = min(-.1, float(np.nanmin(r.curve)) - .05)
-    p = Panel(s, "epochs", box, (-.16, max(r.n_frames - 1, 1) + .16), (lo, 1), title="Do they go together?", note="1: in order",
-              xlabel="epoch", xticks=[(e, str(e)) for e in range(r.n_frames)], ylabel="rank correlation", left=40)
+    p = Panel(s, "epochs", box, (-.16, max(r.n_frames - 1, 1) + .16), (lo, 1),
+              title="Do they go together?", note="1: in order", xlabel="epoch",
+              xticks=[(e, str(e)) for e in range(r.n_frames)], ylabel="rank correlation", left=40)
     p.across(0).line(np.stack([np.arange(r.n_frames), r.curve], 1), ink="focus", width=2.5, key="curve")
     p.upright(r.epoch, key="now")
     p.points([[r.epoch, r.curve[r.epoch]]], size=12, ink="focus", stroke="panel", key="here")
