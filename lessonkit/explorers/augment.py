@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from ..course.datasets import load
 from ..course.nets import load_net
-from .augment_record import AugmentRecord, described, sentence, verdict
+from .augment_record import AugmentRecord, described, sentence, stacked, surer, verdict
 from ..images import Augment, channel_stats, to_batch, view_predictions
 from ..widgets.controls import Button, Choice, Player, Slider, Toggle
 from ..widgets.explorer import Chip, Explorer
@@ -72,13 +72,18 @@ def draw_picture(r, s, box, strip, step):
     q.images(r.strip, gap=4)
     at, row = r.place % 5, r.place // 5
     q.boxes([at], [row], [at + 1], [row + 1], stroke="focus", width=3, key="chosen")
+    if r.saving:  # a recording holds one picture
+        s.text([[strip[0], strip[1] + rows * step + 12]], "the others: in the lesson", ink="muted", align="left",
+               max_width=5 * step)
+        return
     q.zone("strip", click=True, cells=(5, rows), label="another picture", value=f"picture {r.place + 1} of the strip")
 
 
 def draw_views(r, s, left, top, cell):
     "The random views, each with the net's answer."
     n = len(r.shown) - 1
-    flat(s, "head", (left, top, COLS * cell, 24), (0, 1), (0, 1), title=f"{n} random views", note=r.limits)
+    note = r.limits if text_width(r.limits) < COLS * cell - 140 else ""  # the sentence has it in full
+    flat(s, "head", (left, top, COLS * cell, 24), (0, 1), (0, 1), title=f"{n} random views", note=note)
     for row in range(-(-n // COLS)):
         some = range(1 + row * COLS, 1 + min(n, (row + 1) * COLS))
         p = flat(s, f"views-{row}", (left, top + 19 + row * (cell + 22), COLS * cell, cell), (0, COLS), (1, 0))
@@ -96,29 +101,29 @@ def draw_answers(r, s, box):
     "For each class: the views' probabilities as dots, that of the picture itself as a ring, their mean as a bar."
     k = len(r.classes)
     most = np.argsort(-np.maximum(r.p.max(0), np.arange(k) == r.truth), kind="stable")[:MOST_ROWS]
-    rows, n, wide = sorted(most.tolist()), len(r.p) - 1, box[2] >= NARROW
+    rows, wide = sorted(most.tolist()), box[2] >= NARROW
     (_, _, was), (_, _, right) = r.answer(0), r.answer(-1)
+    percent = lambda v: f"{100 * v:.0f} %"
     names = [(i + 0.5, fit(r.classes[c] + " ✓" * (c == r.truth), 110)) for i, c in enumerate(rows)]
     said = caption(r, -1, box[2] * 0.4, size=14, weight="bold")
     title = f"Their mean: {said}"
     note = "bar: the mean · dots: views · ring: as it is" if wide else "" if was and not right else "ring: as it is"
-    p = Panel(s, "answers", box, (-0.02, 1.02), (len(rows), 0), title=title, note=note, xlabel="probability",
-              xticks=(0, 0.2, 0.4, 0.6, 0.8, 1), yticks=names, right=52)
+    p = Panel(s, "answers", box, (-0.05, 1.05), (len(rows), 0), title=title, note=note, xlabel="probability",
+              xticks=[(v, percent(v)) for v in (0, 0.2, 0.4, 0.6, 0.8, 1)], yticks=names, right=60)
     if r.truth >= 0 and was and not right:  # the case to be seen
         s.text([[box[0] + box[2], box[1] + 9]], "averaging hurts", size=14, weight="bold", ink="alarm", align="right")
     at = np.arange(len(rows)) + 0.5
     best = int(r.mean[rows].argmax())
     p.bars(at, r.mean[rows], thick=0.84, ink="focus-tint", flat=True, key="mean")
     if not right: p.bars(at[[best]], r.mean[rows][[best]], thick=0.84, ink="up", flat=True, key="wrong")
-    lane = np.linspace(-0.3, 0.3, n) if n > 1 else np.zeros(n)
-    dots = np.stack([r.p[1:, rows].T.ravel(), (at[:, None] + lane).ravel()], 1)
-    p.points(dots, size=6, ink="focus", key="dots", cut=True)
-    if r.pointed > 0:
-        p.points(np.stack([r.p[r.pointed, rows], at + lane[r.pointed - 1]], 1), size=12, ink="up", stroke="panel")
-    p.points(np.stack([r.p[0, rows], at], 1), size=15, ink="none", stroke="fg", width=2, key="ring", cut=True)
+    unit = 1.1 / p.box[2], len(rows) / p.box[3]  # of a px
+    dots = np.stack([stacked(r.p[:, k], at[i], *unit) for i, k in enumerate(rows)])  # (rows, 1 + n, 2)
+    p.points(dots[:, 1:].reshape(-1, 2), size=5, ink="focus", key="dots", cut=True)
+    p.points(dots[:, 0], size=6, ink="panel", stroke="fg", width=2, key="ring", cut=True)
+    if r.pointed > 0: p.points(dots[:, r.pointed], size=12, ink="up", stroke="panel")
     ends = np.stack([np.full(len(rows), p.x[1]), at], 1)
-    p.text(ends, [f"{v:.2f}" for v in r.mean[rows]], align="left", dx=10, ink="muted")
-    p.text([[p.x[1], best + 0.5]], "◂", align="left", dx=40, ink="fg" if right else "alarm", weight="bold")
+    p.text(ends, [percent(v) for v in r.mean[rows]], align="left", dx=10, ink="muted")
+    p.text([[p.x[1], best + 0.5]], "◂", align="left", dx=46, ink="fg" if right else "alarm", weight="bold")
 
 # %% ../../nbs/explorers/augment.ipynb #xa-class
 GENTLE = dict(rotate=12.0, zoom=0.12, shift=0.08, light=0.1, cutout=0, mirror=False)
@@ -191,6 +196,7 @@ class AugmentExplorer(Explorer):
         if len(self.classes) != k: raise ValueError(f"{len(self.classes)} classes, and the net answers with {k}")
         self.n_views, self.edge = int(n_views), -self.mean / self.std if edge == "black" else edge
         self._seen, self._tally = {}, ()
+        self.saving = False  # a page is being written
         super().__init__(picture=picture, seed=seed, net=net or next(iter(self.nets)), **{**GENTLE, **limits})
 
     def _keep_known(self, most=20):
@@ -258,7 +264,7 @@ class AugmentExplorer(Explorer):
             **self._seen, classes=self.classes, truth=-1 if self.labels is None else int(self.labels[self.picture]),
             strip=self._pictures(self.x[first : first + THUMBS]), place=self.picture - first, seed=self.seed,
             net=self.net if len(self.nets) > 1 else "", limits=", ".join(words) or "all unchanged", tally=self._tally,
-            pointed=self.pointed)
+            pointed=self.pointed, saving=self.saving)
 
     # ── wire ──
 
@@ -296,6 +302,12 @@ class AugmentExplorer(Explorer):
         i = -1 if x is None else 1 + COLS * int(id[6:]) + int(np.clip(x, 0, COLS - 0.01))
         self.pointed = i if i <= self.n_views else -1
 
+    def to_html(self, path=None, values=None, max_bytes=3_000_000):
+        "A recording of this picture; see `Explorer.to_html`."
+        self.saving = True
+        try: return super().to_html(path, values, max_bytes)
+        finally: self.saving = False
+
     def lost(self, limits: Mapping, trials: int = 40) -> dict:
         "Values of traits at which a picture that is right alone is lost by the mean; `limits` where none is found."
         p = view_predictions(self.nets[self.net], self.x, ())[0].numpy()
@@ -317,12 +329,12 @@ class AugmentExplorer(Explorer):
             Chip("far too wild", "Turned by up to 90°, at half to twice the size, off to the side. What is left of "
                                  "the answer when all views are averaged?", where(WILD), verdict),
             Chip("gentle views", "Small turns and shifts, as a net may have met in training. Is the mean surer than "
-                                 "the picture alone?", GENTLE, verdict),
+                                 "the picture alone?", GENTLE, surer),
         ]
         names = list(self.nets)
         if len(names) < 2: return out
-        return [*out, Chip("the other net", f"The same views, shown to the net “{names[-1]}”. Does it mind them more, "
-                                            "or less?", dict(net=names[-1]), verdict)]
+        return [*out, Chip("the other net", f"The same views, shown to the net “{names[-1]}”. What will its mean "
+                                            "say?", dict(net=names[-1]), verdict)]
 
     def code_of(self, **state):
         "The line of code that makes a state; `images`, `labels` and `nets` stand for what you gave."

@@ -32,8 +32,8 @@ class CAMExplorer(Explorer):
     To be read: `answer` (probabilities by class), `contributions` (n_class, rows, columns), `narration`."""
 
     title, lesson, hint = "Where the net looked", "43_cam", "rub something out: drag over the picture"
-    about = ("What each cell of the picture adds to the net's answer: the cells and a bias add up to it exactly. The "
-             "net is in this page and runs on your computer: drop in a photograph of your own; it is sent nowhere.")
+    about = ("What each cell of the picture adds to the net's answer: with a bias, the cells add up to it. The net "
+             "runs in this page, its weights rounded (a last digit may differ): drop in a photograph; it goes nowhere.")
     watch = ("picture", "target", "versus", "method", "layer", "threshold", "opacity", "native", "zoomed", "strokes",
              "brush", "cell", "pointed", "card")
     along, engine = "picture", "cam"
@@ -86,7 +86,7 @@ class CAMExplorer(Explorer):
             else: self._keep(found, label, truth, notes, len(self.numbers))
         if not self.pictures: raise ValueError(f"none of the files is a picture: {': '.join(self.left_out[0])}")
         own = [self.eye.look(p) for p in self.pictures[:8]]
-        self.limits = {"": rounded_up(max(np.abs(v.cells[v.logits.argmax()]).max() for v in own))}
+        self.limits = {"": rounded_up(np.median([np.abs(v.cells[v.logits.argmax()]).max() for v in own]))}
         super().__init__(**state)
 
     # ── what code reads ──
@@ -189,11 +189,11 @@ class CAMExplorer(Explorer):
         return self.eye.grad(source, self.box or WHOLE, self.strokes, self.layer, k)
 
     def _limit(self):
-        "The end of the scale: one for all pictures and classes, and for each layer."
+        "The end of the scale: the strongest cell of a usual picture. One for all, and for each layer."
         layer = self.layer if self.method == "Grad-CAM" else ""
         if layer not in self.limits:
             most = [self.eye.grad(p, WHOLE, (), layer, None) for p in self.pictures[:4]]
-            self.limits[layer] = rounded_up(max(np.abs(m).max() for m in most))
+            self.limits[layer] = rounded_up(np.median([np.abs(m).max() for m in most]))
         return self.limits[layer]
 
     def _listed(self, logits):

@@ -158,8 +158,9 @@ def draw_photo(r, s, box):
 def draw_scale(r, s, box):
     "What the colors mean; the threshold is dragged here."
     title = "one cell adds to the logit" if r.method == "CAM" else "evidence a cell"
+    title += " (beyond the ends: same color)"
     p = Panel(s, "scale", box, (-r.limit, r.limit), (0, 1), xlabel=title, yticks=False, frame=True,
-              xticks=[(v * r.limit, signed(v * r.limit) if v else "0") for v in (-1, -.5, 0, .5, 1)])
+              xticks=[(v * r.limit, number(v * r.limit, 3, True)) for v in (-1, -.5, 0, .5, 1)])
     ramp = np.broadcast_to(np.linspace(-1, 1, 128), (2, 128))
     p.field(overlay(ramp * r.limit, r.limit, r.opacity, r.threshold, True))
     at = r.threshold * r.limit
@@ -281,6 +282,7 @@ def questions(
     odd = e.labels.index("a palace") if e.ours and "a palace" in e.labels else -1
     start = dict(versus=-1, method="CAM", card=False)
     top = lambda e: e._listed(e.seen.logits)
+    said = lambda e: int((e.whole or e.seen).logits.argmax())
     none = Chip("none of them", "The net was trained on other things only. Can it say that it does not know?",
                 dict(start, picture=odd, threshold=0.0),
                 lambda r: f"No: softmax shares out 100 % among the classes there are, and {r.names[0]} gets "
@@ -288,14 +290,15 @@ def questions(
     return [
         Chip("erase the evidence", "The cells that hold half of what speaks for the answer are painted over. Does "
              "the net change its mind?",
-             lambda e: dict(start, zoomed=False, strokes=strokes_over(e.base.cells[e._target()])),
-             lambda r: f"The logit of {r.names[r.target]} is {signed(float(r.logits[r.target]))}; before, it was "
-                       f"{signed(r.begun[1])}. Now it says {r.names[0]}: {percent(float(r.p[0]))}."
-                       + took_over(r)),
+             lambda e: dict(start, zoomed=False, target=said(e),
+                            strokes=strokes_over((e.whole or e.seen).cells[said(e)])),
+             lambda r: f"{'No: it still' if r.target == 0 else 'Yes: now it'} says {r.names[0]}, "
+                       f"{percent(float(r.p[0]))}. The logit of {r.names[r.target]} went from {signed(r.begun[1])} to "
+                       f"{signed(float(r.logits[r.target]))}." + took_over(r)),
         Chip("look again", "The dashed box holds most of the evidence. Shown the box alone, enlarged, is the net "
              "surer?", dict(start, zoomed=True, strokes=()),
-             lambda r: f"{r.names[r.target]} has {percent(float(r.p[r.target]))} in the box, and "
-                       f"{percent(r.whole)} in the whole picture."),
+             lambda r: f"{'Yes' if float(r.p[r.target]) > r.whole else 'No'}: {r.names[r.target]} has "
+                       f"{percent(float(r.p[r.target]))} in the box, and {percent(r.whole)} in the whole picture."),
         Chip("this and not that", "Softmax sees differences only. What speaks for the first class and not for the "
              "second?", lambda e: dict(start, target=top(e)[0], versus=top(e)[:2][-1]),
              lambda r: f"The difference of the two maps. It adds up to "

@@ -145,18 +145,14 @@ def sentence(r: ConvRecord) -> str:
     if r.layer:
         at = r.channel if r.pointed < 0 else r.pointed
         where = strongest(r, at)
-        text += f" Layer {r.layer}: map {r.channels[at] + 1} is strongest {where}."
+        text += f" Layer {r.layer}: map {r.channels[at] + 1} is largest {where}."
     return text
 
 
 def strongest(r: ConvRecord, i: int) -> str:
-    "Where a map has its largest value, in words."
-    h, w = r.maps.shape[1:]
-    at = int(r.maps[i].argmax())
-    down, along = at // w / max(h - 1, 1), at % w / max(w - 1, 1)
-    words = ["at the top", "in the middle", "at the bottom"][min(int(3 * down), 2)]
-    across = ["on the left", "in the center", "on the right"][min(int(3 * along), 2)]
-    return across if words == "in the middle" and across == "in the center" else f"{words}, {across}"
+    "Where a map has its largest value."
+    at, w = int(r.maps[i].argmax()), r.maps.shape[2]
+    return f"at row {at // w + 1}, column {at % w + 1}"
 
 
 def edges_found(r: ConvRecord) -> str:

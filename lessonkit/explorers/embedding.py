@@ -27,8 +27,8 @@ from ..widgets.scene import fit, number
 
 # %% ../../nbs/explorers/embedding.ipynb #ee-class
 def _first(c: Component) -> str:
-    goes = f"{c.follows} accounts for {100 * c.strength:.0f} % of it"
-    if c.strength < 0.1: goes = "No column of the table does"
+    goes = f"Yes: {c.follows} accounts for {100 * c.strength:.0f} % of it"
+    if c.strength < 0.1: goes = "No: no column of the table does"
     return f"{goes}. Its ends are {c.low[0]} and {c.high[0]}."
 
 
@@ -297,17 +297,19 @@ class EmbeddingExplorer(MapExplorer):
         first = min(range(min(len(s), 60)), key=lambda i: s.shown(i, 1, 2, s.n_frames - 1))
         state = dict(x=1, y=2, search="", share=100)
         return [
-            Chip("a place that misleads", "This one looks close to others on the map. Are they its true neighbors?",
-                 dict(state, selected=(int(s.order[first]),)),
-                 lambda r: f"The map shows {100 * r.faithful:.0f} % of where it stands. Of its {len(r.near)} nearest "
-                           f"in the full space, {r.kept} are among its {len(r.near)} nearest here: follow the lines."),
+            Chip("a place that misleads", f"Find {s.names[first]}. Will those around it on the map be its true "
+                 "neighbors?", dict(state, selected=(int(s.order[first]),)),
+                 lambda r: f"{'Yes' if r.kept == len(r.near) else 'No'}: of its {len(r.near)} nearest in the full "
+                           f"space, {r.kept} are among its {len(r.near)} nearest here: follow the lines. The map "
+                           f"shows {100 * r.faithful:.0f} % of where it stands."),
             Chip("what axis 1 is", "Nobody told the model what component 1 should mean. Does a column go with it?",
                  dict(state, color=s.best[0][0], selected=()),
                  lambda r: _first(r.components[0])),
             Chip("the first tenth", "The axes stay, only the most important tenth is in sight. Are they nearer to the "
                  "middle than the rest, or farther?", dict(state, share=10, selected=()),
-                 lambda r: f"Their mean distance from the middle, in the full space, is {number(r.spread[0])}; that of "
-                           f"the rest is {number(r.spread[1])}."),
+                 lambda r: f"{'Nearer' if r.spread[0] < r.spread[1] else 'Farther'}: in the full space, their mean "
+                           f"distance from the middle is {number(r.spread[0])}; that of the rest is "
+                           f"{number(r.spread[1])}."),
         ]
 
     def code_of(self, **state): return super().code_of(**state).replace("(", "(matrix, table, ", 1)

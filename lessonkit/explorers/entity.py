@@ -26,8 +26,8 @@ class EntityExplorer(Explorer):
     State: `column`, `selected` (a name, as the table has it), `epoch`, `seed`, `k`. `neighbours` reads the picture."""
 
     title, lesson = "What a net knows of names", "22_tabular"
-    about = ("Each point is a name in a table, placed by what a net has learned about it. Beside it is where the name "
-             "stands in the world. Lines lead to the nearest: true neighbors on the right, the net's on the left.")
+    about = ("Each point is a name in a table, placed by what a net has learned about it; a second map shows where it "
+             "stands in the world. Lines lead to the nearest: in the net by all numbers, of which the map shows two.")
     hint = "click a name: its lines lead to its neighbors"
     watch = ("column", "epoch", "seed", "selected", "k", "pointed")
     along, view, sentence = "epoch", staticmethod(view), staticmethod(sentence)

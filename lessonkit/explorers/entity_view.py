@@ -52,7 +52,8 @@ def sentence(r: EntityRecord) -> str:
                    f"{round(200 * r.chance) - 1} do as well.")
     if r.chosen >= 0:
         name = lambda rows: ", ".join(r.words[i] for i in rows)
-        out.append(f"Chosen: {r.words[r.chosen]}. Nearest in the embedding: {name(r.near)}.")
+        out.append(f"Chosen: {r.words[r.chosen]}. Nearest in the full embedding, of which the map shows "
+                   f"{100 * r.share:.0f} %: {name(r.near)}.")
         if r.kind: out.append(f"Nearest in the world: {name(r.near_there)}.")
     if r.pair:
         i, j = r.pair
@@ -107,8 +108,10 @@ def draw_map(r, s, box, name, title, note, xy, near, reach):
     along = np.linspace(0, 1, 40)[:, None]
     lines = np.concatenate([xy[i] + along * (xy[j] - xy[i]) for i, j in ways]) if ways else ()
     others, inks = [i for i in range(len(xy)) if i != r.chosen], hues(r)
-    p.points(xy[others], size=12.0, ink=[inks[i] for i in others], width=2, key="names", ids=[str(i) for i in others],
-             stroke=["focus" if i in linked else "panel" for i in others])
+    for key, on, width in (("names", False, 1), ("linked", True, 2)):
+        some = [i for i in others if (i in linked) == on]
+        p.points(xy[some], size=12.0, ink=[inks[i] for i in some], width=width, key=key, ids=[str(i) for i in some],
+                 stroke="focus" if on else "muted")
     if r.chosen >= 0: p.points(xy[[r.chosen]], size=17.0, ink=inks[r.chosen], stroke="focus", width=3, key="chosen")
     order = [i for i in range(len(xy)) if i in linked or i in r.pair] + [i for i in range(len(xy)) if i not in linked]
     for i in dict.fromkeys(order):
@@ -124,7 +127,7 @@ def hues(r) -> list[str]:
     "A color a name, by where it stands in the world: from south to north, or once around. The same on both maps."
     if not r.kind: return ["focus"] * len(r.words)
     rank = np.arange(len(r.words)) if r.kind == "circle" else np.argsort(np.argsort(r.place[:, 1], kind="stable"))
-    return [f"cividis:{.2 + .77 * v / max(len(rank) - 1, 1):.2f}" for v in rank]
+    return [f"cividis:{.25 + .7 * v / max(len(rank) - 1, 1):.2f}" for v in rank]
 
 
 def draw_pairs(r, s, box):
@@ -146,8 +149,9 @@ def draw_pairs(r, s, box):
 def draw_epochs(r, s, box):
     "How the two distances go together, epoch by epoch."
     lo = min(-.1, float(np.nanmin(r.curve)) - .05)
-    p = Panel(s, "epochs", box, (0, max(r.n_frames - 1, 1)), (lo, 1), title="Do they go together?", note="1: in order",
-              xlabel="epoch", xticks=[(e, str(e)) for e in range(r.n_frames)], ylabel="rank correlation", left=40)
+    p = Panel(s, "epochs", box, (-.16, max(r.n_frames - 1, 1) + .16), (lo, 1),
+              title="Do they go together?", note="1: in order", xlabel="epoch",
+              xticks=[(e, str(e)) for e in range(r.n_frames)], ylabel="rank correlation", left=40)
     p.across(0).line(np.stack([np.arange(r.n_frames), r.curve], 1), ink="focus", width=2.5, key="curve")
     p.upright(r.epoch, key="now")
     p.points([[r.epoch, r.curve[r.epoch]]], size=12, ink="focus", stroke="panel", key="here")

@@ -10,7 +10,7 @@ const HALF = 14,
   LEVELS = 16,
   BAR = [140, 40]; // px: the corner with the buttons is kept free of labels
 const GAP = 9,
-  AIR = [14, 9]; // px of air around a label: a map with fewer names is read, not deciphered
+  AIR = [36, 22]; // px of air around a label: a map with fewer names is read, not deciphered
 const SIZES = [
   [0.01, 1.7],
   [0.06, 1.3],
@@ -691,13 +691,22 @@ guests.push(({ model, stage, act, life, ask, calm, scaleOf }) => {
         const x = X(i),
           y = Y(i);
         if (x < 0 || y < 8 || y > h - 8 || x + GAP + map.wide[i] > w) continue;
-        const b = [x + GAP, y - 8, map.wide[i], 16];
-        if ((x + GAP + map.wide[i] > w - BAR[0] && y + 8 > h - BAR[1]) || (taken.length && touches(b))) continue;
+        const b = [x + GAP, y - 8, map.wide[i], 16],
+          whole = [x - 8, y - 8, map.wide[i] + GAP + 8, 16]; // with its dot
+        if ((x + GAP + map.wide[i] > w - BAR[0] && y + 8 > h - BAR[1]) || (taken.length && touches(whole))) continue;
         drawn.push([i, b, words(i), false]);
       }
     }
     const back = ink(it.panel),
       quiet = chosen.length || lit.length;
+    g.strokeStyle = ink(quiet ? it.muted : it.fg);
+    g.lineWidth = 1.25;
+    for (const [i, , , strong] of drawn)
+      if (!strong) { // which dot a label belongs to
+        g.beginPath();
+        g.arc(X(i), Y(i), sizeOf(i) / 2 + 2, 0, 7);
+        g.stroke();
+      }
     g.strokeStyle = back; // a rim of the ground's color, so that a name reads on whatever lies beneath
     g.lineJoin = "round";
     g.lineWidth = 4;

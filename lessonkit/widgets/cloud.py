@@ -21,7 +21,7 @@ LABELLED, PRINTED, FAR, HIGH, GAP, MARGIN = 10_000, 1_500, 64.0, 16.0, 9.0, (18.
 # points that may carry a label in the page, and in a printed picture; the nearest zoom; px: height of a label, its
 # distance from the point, and what is kept free at both sides of the whole map
 BAR = (140, 40)  # px: the lower right corner is kept free of labels for the page's buttons
-AIR = (14.0, 9.0)  # px of air around a label: a map with fewer names is read, not deciphered
+AIR = (36.0, 22.0)  # px of air around a label: a map with fewer names is read, not deciphered
 SIZES = ((0.01, 1.7), (0.06, 1.3), (0.3, 1.0), (1.0, 0.8))  # share of the points, the first most important; how wide
 
 
@@ -190,7 +190,7 @@ class Cloud:
         fits = (zooms[:last] <= zoom) & (x >= 0) & (y >= 8) & (y <= h - 8) & (end <= w)
         fits &= (end <= w - BAR[0]) | (y + 8 <= h - BAR[1])
         for i in np.flatnonzero(fits):
-            if i not in first and not (taken and touches((x[i] + GAP, y[i] - 8, wide[i]))):
+            if i not in first and not (taken and touches((x[i] - 8, y[i] - 8, wide[i] + GAP + 8))):
                 out.append((int(i), float(x[i] + GAP), float(y[i])))
         return out
 

@@ -73,11 +73,14 @@ def free_place(
 ) -> tuple[float, float, str] | None:  # x, y, align; None where there is none
     "The first place for a string around a point that is free and inside."
     (x, y), half = at, text_width(s, size, weight) / 2
+    first, last = within[0] + 2 * half + 1, within[0] + within[2] - 2 * half - 1  # where a text at an edge ends, begins
     for far in (1, 2, 3.5, 5):
         d = gap * far
         for px, py, align in ((x + d, y, "left"), (x - d, y, "right"), (x, y - d - 4, "center"),
                               (x, y + d + 4, "center"), (x + d, y - d, "left"), (x + d, y + d, "left"),
-                              (x - d, y - d, "right"), (x - d, y + d, "right")):
+                              (x - d, y - d, "right"), (x - d, y + d, "right"),
+                              (max(x + 16, first), y - d - 4, "right"), (min(x - 16, last), y - d - 4, "left"),
+                              (max(x + 16, first), y + d + 4, "right"), (min(x - 16, last), y + d + 4, "left")):
             if align == "center":
                 px = min(max(px, within[0] + half), within[0] + within[2] - half)
             box = text_box(px, py, s, size, weight, "sans", SHIFT[align])

@@ -94,9 +94,12 @@ class MapScene(Scene):
             self.marks(at[bright], size=grown, fill=[c.inks[c.fill[i]] for i in bright], stroke="focus", width=2, **how)
         strong, labels = set(bright), c.labels(box)
         if labels:  # a ground to be read on, whatever lies beneath
-            wide = [text_width(c.word(i)) + 3 for i, *_ in labels]
-            backs = [(box[0] + x - 1, box[1] + y - 7.5, w, 15) for (_, x, y), w in zip(labels, wide)]
+            room = [text_width(c.word(i)) + 3 for i, *_ in labels]
+            backs = [(box[0] + x - 1, box[1] + y - 7.5, w, 15) for (_, x, y), w in zip(labels, room)]
             self.rects(backs, fill="panel", printed=True)
+        named = [i for i, *_ in labels if i not in strong]
+        if named:  # which dot a label belongs to
+            self.marks(at[named], size=[wide[i] + 4 for i in named], fill="none", stroke="fg", width=1.25, **how)
         for i, x, y in labels:
             self.text([[box[0] + x, box[1] + y]], c.word(i), ink="fg" if i in strong or not dim else "muted",
                       align="left", printed=True)

@@ -438,7 +438,10 @@ export function eye(net) { // { input(picture, strokes), look(picture, box, stro
   const look = (picture, box, strokes) => {
     const part = region(picture, box, crop), { x, erased } = input(part, strokes), shown = gray(part);
     if (strokes.length)
-      erasing(...shown.shape, strokes, part.w / part.h).forEach((v, i) => { if (v) shown.data[i] = 118; });
+      erasing(...shown.shape, strokes, part.w / part.h).forEach((v, i) => {
+        const w = shown.shape[1];
+        if (v) shown.data[i] = (Math.floor(i / w) + (i % w)) % 12 < 3 ? 235 : 118; // stripes (cam_data.STRIPE)
+      });
     const laid = ({ cells, h, w }) => {
       const n = h * w,
         logits = Float64Array.from(bias, (b, k) => {
