@@ -39,8 +39,9 @@ def view(
         for i, box in enumerate((columns if wide else rows)(above, 0.3, 0.3, 0.3, gap=16)): draw_map(r, s, box, i)
     elif wide:
         left, middle, right = columns(above, 0.44, 0.26, 0.3, gap=20)
+        left, key = rows(left, 1, key, gap=10)
         draw_map(r, s, left)
-        draw_parts(r, s, *rows(middle, 1, 98, gap=8), *rows(right, 0.53, 0.47, key, gap=10))
+        draw_parts(r, s, *rows(middle, 1, 98, gap=8), *rows(right, 0.53, 0.47, gap=10), key)
     else:
         first, key, second, words, answers = rows(above, 1, key, 0.6 * width, 98, 120, gap=12)
         draw_map(r, s, first)
@@ -80,6 +81,7 @@ def draw_parts(r, s, spread, words, curve, answers, key):
     bare = dict(xticks=False, yticks=False)
     p = Panel(s, "spread", spread, r.data.bounds[:2], r.data.bounds[2:], title="Trees disagree", ylabel="by 0", **bare)
     p.field(r.spread[::-1], lo=0, hi=r.widest, scale="spread").zone("spread", drag=True)
+    if r.k == 1: p.text([[sum(p.x) / 2, sum(p.y) / 2]], "only one tree", ink="muted")
     s.image((p.box[0] + 34, p.box[1] - 15, 50, 10), np.arange(255, dtype=np.uint8)[None], ramp("spread", 255))
     s.text([[p.box[0] + 90, p.box[1] - 10]], f"±{number(r.widest, 2)}", ink="muted", align="left")
     for color, width in (("page", 4), ("fg", 1.5)): p.points([r.point], size=14, ink="none", stroke=color, width=width)
@@ -105,15 +107,17 @@ def draw_parts(r, s, spread, words, curve, answers, key):
     p.across(np.clip(v[: r.k].mean(), low, high), ink="fg", width=2).zone("answers", click=True, cells=(r.n, 1))
 
     p = Panel(s, "key", key, (0, 2), (r.key_rows, 0), **bare, frame=False)
+    dots = "; dots: the rows" if len(r.rows) else ""
     if not r.n_classes:
         p.field(np.arange(255, dtype=np.uint8)[None], r.colors, extent=(0, 2, 0.9, 0.2))
         p.text([[0, 1.5]], number(low), ink="muted", align="left")
-        if text_width(number(low) + number(high)) < key[2] - 90: p.text([[1, 1.5]], "the answer", ink="muted")
+        words = f"the answer{dots}"
+        if text_width(number(low) + words + number(high)) < key[2] - 30: p.text([[1, 1.5]], words, ink="muted")
         return p.text([[2, 1.5]], number(high), ink="muted", align="right")
     at = np.stack([np.arange(r.n_classes) % 2, np.arange(r.n_classes) // 2 + 0.5], 1)
     p.points(at + [0.05, 0], size=11, ink=[f"class{c}" for c in range(r.n_classes)], shape="square")
     p.text(at + [0.12, 0], r.data.labels, align="left", max_width=0.44 * key[2])
-    p.text([[0, r.key_rows - 0.5]], "the paler, the less sure", ink="muted", align="left", max_width=key[2])
+    p.text([[0, r.key_rows - 0.5]], "the paler, the less sure" + dots, ink="muted", align="left", max_width=key[2])
 
 
 def draw_strip(r, s, box, across):

@@ -331,7 +331,9 @@ def sentence(r: BaggingRecord) -> str:
     text = f"At {r.data.place(r.point)}, {trees} "
     if r.n_classes:
         votes = int((answers.argmax(1) == c).sum())
-        text += f"class {r.data.labels[c]} {answers.mean(0)[c]:.0%} on average; {votes} of {r.k} would vote for it."
+        text += f"class {r.data.labels[c]} {answers.mean(0)[c]:.0%}"
+        text += f" on average; {votes} of {r.k} would vote for it." if r.k > 1 else "."
+    elif r.k == 1: text += f"{number(answers.mean())}: there is no other yet to differ from it."
     else: text += f"{number(answers.mean())} on average; they differ by ±{number(answers.std(), 2)}."
     if r.curve is not None and np.isfinite(error := r.curve[r.k - 1]):
         text += f" Out of the bag, {error:.1%} are wrong." if r.n_classes else (

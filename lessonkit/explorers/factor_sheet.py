@@ -169,9 +169,9 @@ class FactorSheetExplorer(Explorer):
         return [
             Player("step", self.n_steps, interval=60),
             Field("value", -99, 99, 0.01, label="chosen number", whole=False),
+            Choice("show", SHOWS, "cells show"),
             Button("finish", "solve to the end"),
             Toggle("hide", f"hide {int(self.hidden.sum())} stars"),
-            Choice("show", SHOWS, "cells show"),
             Choice("by", {i: f"factor {i}" if i else "by hand" for i in range(self.n_factors + 1)}, "order"),
             Slider("rate", 0.001, 0.1, 0.05, log=True, label="rate"),
         ]
@@ -187,13 +187,13 @@ class FactorSheetExplorer(Explorer):
         many = self.n_factors * (len(self.movies) + len(self.people))
         return [
             Chip("solve it", f"{many} numbers may move. How close to the stars can they come?", end | {"hide": False},
-                 lambda r: f"They miss them by {short(r.errors[-1], 2)}, on average; at the start it was "
+                 lambda r: f"As close as {short(r.errors[-1], 2)} (RMSE); at the start it was "
                            f"{short(r.errors[0], 2)}. There are nearly as many numbers as stars."),
-            Chip("hide some", "The framed stars are kept from the solver. Will it guess them?", end | {"hide": True},
-                 overfitted),
-            Chip("sort by a factor", "Solved, then sorted by factor 1. What do the movies at the two ends have in "
+            Chip("hide some", f"Keep {int(self.hidden.sum())} stars from the solver. Will it guess them better than "
+                 "the means of movie and person would?", end | {"hide": True}, overfitted),
+            Chip("sort by a factor", "Solve it, then sort by factor 1. What do the movies at the two ends have in "
                  "common?", end | {"hide": False, "by": 1}, two_ends),
-            Chip("too fast", "The steps are four times as long. Is it done sooner?",
+            Chip("too fast", "Take steps four times as long. Is it done sooner?",
                  dict(rate=0.04, step=60, hide=False), overshot),
         ]
 

@@ -63,8 +63,8 @@ def view(
         draw_product(r, s, (0, 62 + tall * n, width, 112))
         draw_errors(r, s, (0, 196 + tall * n, width, 176))
         return s
-    names, cell, tall = 0.19 * width, (34.0 if width >= 800 else 28.0), 25.0
-    left, top = names + f * cell + 18, 28 + f * 24.0 + 10
+    names, cell, tall = 0.165 * width, (35.0 if width >= 800 else 28.0), 25.0
+    left, top = names + f * cell + 14, 28 + f * 24.0 + 10
     s = Scene(width, top + tall * n + 22)
     grid = (left, top, width - left, tall * n)
     draw_cells(r, s, grid)
@@ -96,7 +96,7 @@ def draw_cells(r, s, box):
     for i in range(n):
         for j in range(k):
             rated = bool(r.stars[i, j] == r.stars[i, j])
-            fill = f"signed:{shade(off[i, j] / 2)}" if rated else "panel"
+            fill = f"signed:{shade(off[i, j] / 2, 0.8)}" if rated else "panel"
             if r.show == "stars" and rated: fill = f"cividis:{r.stars[i, j] / 5:.1f}"
             told = dict(zip(SHOWS, (guess[i, j], r.stars[i, j], off[i, j])))[r.show]
             if wide < 30 and r.show == "errors": told = abs(told)  # its sign is a color
@@ -144,7 +144,8 @@ def draw_factors(r, p, values, side, name):
     fills = [level(v) for v in values.ravel()]
     order = r.ids[0] if side == "movie" else r.ids[1]
     ids = [f"{order[i]}-{j}" if side == "movie" else f"{order[j]}-{i}" for i in range(n) for j in range(k)]
-    words = [fitting(v, 2 if wide >= 31 else 1, wide, 11) for v in values.ravel()]
+    digits = 2 if text_width(short(-0.5, 2), 11) < wide - 1 else 1  # as many in every cell, whatever their signs
+    words = [fitting(v, digits, wide, 11) for v in values.ravel()]
     p.boxes(at[:, 0] - 0.5, at[:, 1] - 0.5, at[:, 0] + 0.5, at[:, 1] + 0.5, fill=fills, inset=0.5, key="cells", ids=ids)
     p.text(at, words, size=11, ink=[f"on:{i}" for i in fills],
            key=f"{name}/words", ids=ids)
@@ -218,9 +219,9 @@ def level(v) -> str:
     return f"cividis:{min(max((float(v) + 1) / 3.5, 0.0), 1.0):.1f}"
 
 
-def shade(v) -> str:
-    "A signed share as one of 21 shades, so that a picture needs few inks."
-    return f"{round(min(max(float(v), -1.0), 1.0) * 10) / 10:.1f}"
+def shade(v, most=1.0) -> str:
+    "A signed share as one of 21 shades, so that a picture needs few inks; below `most`, its digits have one color."
+    return f"{round(min(max(float(v), -most), most) * 10) / 10:.1f}"
 
 
 def short(v, digits, signed=False) -> str:
@@ -252,9 +253,10 @@ def sentence(r: SheetRecord) -> str:
 def overfitted(r: SheetRecord) -> str:
     "Where the hidden cells' error was least, and where it is now."
     best = int(r.hidden_errors.argmin())
-    return (f"It misses the stars it was told by {short(r.errors[-1], 2)}, the hidden ones by "
-            f"{short(r.hidden_errors[-1], 2)}. It had come closest, {short(r.hidden_errors[best], 2)}, at step {best}; "
-            f"movie and person means alone miss by {short(r.by_means, 2)}. It learned the sheet by heart.")
+    better = r.hidden_errors[-1] < r.by_means
+    return (f"{'Yes' if better else 'No'}. It misses the stars it was told by {short(r.errors[-1], 2)}, the hidden "
+            f"ones by {short(r.hidden_errors[-1], 2)}. It had come closest, {short(r.hidden_errors[best], 2)}, at step "
+            f"{best}; movie and person means alone miss by {short(r.by_means, 2)}. It learned the sheet by heart.")
 
 
 def overshot(r: SheetRecord) -> str:

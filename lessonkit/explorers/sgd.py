@@ -66,9 +66,9 @@ def draw_points(r, s, box):
 
 def draw_map(r, s, box):
     "The loss of every line in the window, the path so far, and where it began."
-    p = Panel(s, "map", box, *r.window, title="The loss of every line", note="+ best · pinch to zoom", xlabel="slope",
-              ylabel="intercept", left=48)
-    p.field(r.bands, ramp("cividis", int(r.bands.max()) + 1, 0.62), smooth=True)
+    p = Panel(s, "map", box, *r.window, title="The loss of every line", note="+ best · purple: a large loss",
+              xlabel="slope", ylabel="intercept", left=48)
+    p.field(r.bands, ramp("spread", int(r.bands.max()) + 1, 0.75), smooth=True)
     p.zone("map", click=True, hover=True, zoom=True)
     for path in r.paths:
         walked = path.params[: r.step + 1]
@@ -83,7 +83,7 @@ def draw_map(r, s, box):
     if p.has([r.start])[0]:
         (a0, a1), (b0, b1) = r.window
         p.points([r.start], size=18, ink="none", stroke="fg", width=2.5)
-        p.label(r.start, "start", gap=13)
+        p.label(r.start, "start", gap=22)
         p.handle("start", r.start, label="start", step=((a1 - a0) / 64, (b1 - b0) / 60),
                  value=f"slope {say(r.start[0])}, intercept {say(r.start[1])}", size=30)
 
@@ -248,15 +248,15 @@ class SGDExplorer(Explorer):
         if not {"SGD", "momentum"} <= set(self.optimizers): return ()
         tidy = lambda v: float(f"{v:.3g}")
         return [
-            Chip("just over the edge", "The rate is 2 % above the largest stable one. What will the loss do?",
+            Chip("just over the edge", "Take a rate 2 % above the largest stable one. What will the loss do?",
                  lambda e: dict(compare=False, optimizer="SGD", rate=tidy(1.02 * e.edge), start=e.first, step=40),
-                 lambda r: f"After 40 steps it is {say(r.paths[0].losses[r.paths[0].at(40)])}, from "
+                 lambda r: f"It grows: after 40 steps it is {say(r.paths[0].losses[r.paths[0].at(40)])}, from "
                            f"{say(r.paths[0].losses[0])}: each step overshoots by more than the last."),
-            Chip("a quick way down", "Twelve steps at this rate, with momentum 0.9. Which momentum (under “more”) "
-                                     "gets within 1 % of the best line's loss?",
+            Chip("a quick way down", "Take eight tenths of the largest stable rate, and momentum 0.9. Do twelve steps "
+                                     "lead within 1 % of the best line's loss?",
                  lambda e: dict(compare=False, optimizer="momentum", momentum=0.9, rate=tidy(0.8 * e.edge),
                                 start=e.first, step=12), quickest),
-            Chip("four at one rate", "Four optimizers, one rate, 20 steps: which is nearest to the best line?",
+            Chip("four at one rate", "Let four optimizers take 20 steps at one rate. Which has the lowest loss then?",
                  lambda e: dict(compare=True, rate=tidy(0.4 * e.edge), momentum=0.9, start=e.first, step=20), ranked),
         ]
 

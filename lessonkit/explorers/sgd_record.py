@@ -71,9 +71,9 @@ def _one(r, p: Path) -> str:
     (a, b), loss = p.params[k], p.losses[k]
     text = f"Step {k} of {r.n_steps}, {p.name}: slope {say(a)}, intercept {say(b)}, loss {say(loss)}"
     if k:
-        before = p.losses[k - 1]
-        text += (f", {'down' if loss < before else 'up'} from {say(before)}" if abs(loss - before) > 5e-4 * before
-                 else ", as before")
+        first = p.losses[0]
+        text += (f", {'down' if loss < first else 'up'} from {say(first)} at the start"
+                 if abs(loss - first) > 5e-4 * first else ", as at the start")
     if k < r.step: text = text.replace(",", ", the last before the numbers grew too large,", 1)
     if p.edge is None: about = f"{say(r.rate)}" + (f", and {p.name} scales each step itself" if p.adapts else "")
     elif r.rate > p.edge:
@@ -102,12 +102,13 @@ def quickest(r: SGDRecord) -> str:
         near = np.flatnonzero(path.losses <= 1.01 * r.least)
         return near[0] if len(near) else f"more than {r.n_steps}"
 
+    done = r.paths[0].losses[r.paths[0].at(12)] <= 1.01 * r.least
     needed = ", ".join(f"{steps(m)} with {m:g}" for m in (0.0, 0.3, 0.5, 0.9))
-    return f"Steps needed: {needed}. Too much momentum overshoots, too little creeps."
+    return f"{'Yes' if done else 'No'}. Steps needed: {needed}. Too much momentum overshoots, too little creeps."
 
 
 def ranked(r: SGDRecord) -> str:
     "The losses at step 20, the lowest first."
     order = sorted(r.paths, key=lambda p: p.losses[p.at(20)])
     listed = ", ".join(f"{p.name} {say(p.losses[p.at(20)])}" for p in order)
-    return f"In order: {listed}. One rate does not suit them all."
+    return f"{order[0].name}. In order: {listed}. One rate does not suit them all."

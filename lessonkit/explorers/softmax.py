@@ -101,8 +101,9 @@ def draw_part(r, s, name, box):
                      f"sum {signed('{:.2f}', r.grad.sum())}"),
     }[name]
     marks = [(lo, signed("{:g}", round(lo, 1))), (0, "0"), (hi, f"{hi:.3g}")] if lo else [(0, "0"), (hi, f"{hi:g}")]
-    p = Panel(s, name, box, (lo, hi), (n, 0), title=name, ylabel=note, xticks=marks, yticks=False, xlabel=foot,
-              right=46)
+    pad = LIMIT / 10 if name == "activation" else 0  # a knob at the end of the scale is whole
+    p = Panel(s, name, box, (lo - pad, hi + pad), (n, 0), title=name, ylabel=note, xticks=marks, yticks=False,
+              xlabel=foot, right=46)
     for v, _ in marks: p.upright(v, ink="line")
     at, colors = np.arange(n) + 0.5, [INKS[i % len(INKS)] for i in range(n)]
     if name == "loss": colors = ["up" if v >= .005 else "none" for v in values]
@@ -110,7 +111,7 @@ def draw_part(r, s, name, box):
     p.bars(at, values, thick=.5, ink=colors, flat=True, key="bars")
     if name == "probability": p.bars(at, r.other, thick=.5, ink="none", stroke="muted", flat=True, key="other")
     words = [signed(digits, v) for v in values]
-    p.text(np.stack([np.full(n, hi), at], 1), words, size=13, align="right", dx=42)
+    p.text(np.stack([np.full(n, hi + pad), at], 1), words, size=13, align="right", dx=42)
     if name == "activation": draw_knobs(r, p, words)
     return p
 
@@ -162,7 +163,7 @@ class SoftmaxExplorer(Explorer):
 
     title, lesson, hint = "How do activations become probabilities, and a loss?", "02_losses", "drag a knob"
     about = ("A row is a class: what the network gave, the probability it becomes, what it costs, "
-             "and which way the loss pushes. Outlines show the other of softmax and sigmoid.")
+             "and which way the loss pushes. Outlines: what sigmoids give, or in their mode what softmax gives.")
     watch = ("activations", "target", "present", "mode", "temperature", "selected", "activation")
     along, engine = "activation", "softmax"
     view, sentence = staticmethod(view), staticmethod(sentence)
@@ -294,19 +295,19 @@ class SoftmaxExplorer(Explorer):
         plain = dict(mode="softmax", temperature=1.0, target=0, selected=1)
         return [
             Chip("sure, and wrong",
-                 "The network is sure, and wrong. What does that cost, and how hard does the loss push?",
+                 "Let the network be sure, and wrong. What does that cost, and how hard does the loss push?",
                  dict(activations=rest(-3.0, 4.0), **plain),
                  lambda r: f"The loss is {r.loss.sum():.2f} nats, where a mere guess costs {guess:.2f}. "
                            f"The gradient is {words(r.grad[0])} on {r.classes[0]} and {words(r.grad[1])} on "
                            f"{r.classes[1]}: it cannot be larger than 1."),
-            Chip("two winners", "Two activations are as high as they go. Can two probabilities be above 0.6?",
+            Chip("two winners", "Put two activations as high as they go. Can two probabilities be above 0.6?",
                  dict(activations=(LIMIT, LIMIT, *[-LIMIT] * others), **plain),
                  lambda r: f"No. {r.classes[0]} and {r.classes[1]} share: {r.p[0]:.2f} each, since softmax's "
                            f"probabilities sum to 1. The outlines are sigmoid's: {r.other[0]:.2f} for both."),
             Chip("five times hotter",
-                 "A temperature of 5 divides all activations. Does the order of the classes change? Does the answer?",
+                 "Divide all activations by a temperature of 5. Does the order of the classes change?",
                  dict(activations=rest(3.0, 1.0), **{**plain, "temperature": 5.0}),
-                 lambda r: f"The order stays. {r.classes[0]} is still first, with {r.p[0]:.2f} in place of "
+                 lambda r: f"No, the order stays. {r.classes[0]} is still first, with {r.p[0]:.2f} in place of "
                            f"{sure(r):.2f}: the answer is less sure."),
         ]
 

@@ -8,6 +8,17 @@ function changed(before, now) {
   return parts(now).filter((p) => !old.has(p)).join(" ");
 }
 
+// Where a scene's words stand, about: left, top, width, height.
+function wordsOf(scene) {
+  return scene.items.filter((it) => it.kind === "text").flatMap(({ xy, strings, size, align }) => {
+    const at = f32(xy), left = { left: 0, center: 0.5, right: 1 }[align];
+    return strings.map((s, i) => {
+      const w = s ? s.length * size * 0.55 : -1e4; // nothing covers no words
+      return [at[2 * i] - left * w, at[2 * i + 1] - size / 2, w, size];
+    });
+  });
+}
+
 function shell(model, el) {
   const life = scope(), act = actor(model);
   el.classList.add("lk-explorer");
@@ -26,6 +37,9 @@ function shell(model, el) {
   let pictures = 0;
   life.hear(model, "change:_scene", () => { pictures++; el.classList.remove("lk-working"); });
   life.hear(model, "change:_figure", () => { pictures++; el.classList.remove("lk-working"); });
+  const themed = () => el.classList.toggle("lk-dark", isDark(el)); // the browser's own controls follow
+  follow(life, el, themed);
+  themed();
   const surface = draw(model, stage, act, life), panel = controls(model, host, act, life, () => pictures);
 
   // ── the sentence; a screen reader hears what changed, at most once a second ──
@@ -127,25 +141,29 @@ function shell(model, el) {
     const tall = hint.offsetHeight / scale, wide = hint.offsetWidth / scale;
     const within = (v) => Math.min(Math.max(v * scale, half), Math.max(half, scene.w * scale - half)) / scale;
     const small = (o) => o === h || (o.box[2] < 60 && o.box[3] < 60);
-    const covers = ([x, y]) =>
-      scene.handles.filter(
-        (o) =>
-          o.at &&
-          small(o) &&
-          Math.abs(o.box[0] + o.box[2] / 2 - x) < (o.box[2] + wide) / 2 &&
-          y < o.box[1] + o.box[3] &&
-          o.box[1] < y + tall,
+    const grips = scene.handles.filter((o) => o.at && small(o)).map((o) => o.box), words = wordsOf(scene);
+    const covered = (boxes, x, y) =>
+      boxes.filter(
+        ([l, t, w, b]) => Math.abs(l + w / 2 - x) < (w + wide) / 2 && y < t + b && t < y + tall,
       ).length;
-    const xs = [box[2] / 2, box[2] - wide / 2 - 4, wide / 2 + 4].map((v) => within(box[0] + v)),
-      ys = [8, box[3] - tall - 8, (box[3] - tall) / 2].map((v) => box[1] + v);
-    // where it covers least, in the middle if it can
-    const [[x, y]] = xs.flatMap((x) => ys.map((y) => [x, y])).sort((a, b) => covers(a) - covers(b));
+    const places = scene.panels.flatMap((p) => {
+      const [l, t, w, b] = p.box, own = p.box === box;
+      const xs = [w / 2, w - wide / 2 - 4, wide / 2 + 4].map((v) => within(l + v));
+      const ys = [8, b - tall - 8, (b - tall) / 2].map((v) => t + v);
+      if (!own && b < tall) return [];
+      return xs.flatMap((x) =>
+        ys.map((y) => [covered(grips, x, y) * 3 + covered(words, x, y) + (own ? 0 : 0.5), x, y]),
+      );
+    });
+    // where it covers least, in the middle if it can; in another panel only if that spares a word
+    const [[, x, y]] = places.sort((a, b) => a[0] - b[0]);
     hint.style.left = `${x * scale}px`;
     hint.style.top = `${y * scale}px`;
   };
   life.hear(model, "change:_hint", advise);
   life.hear(model, "change:_scene", advise);
   life.listen(stage, "pointerdown", use);
+  life.listen(host, "click", () => { if (panel.playing) use(); });
   life.listen(stage, "keydown", (e) => { if (e.key !== "Tab" && e.key !== "Shift") use(); });
   advise();
 

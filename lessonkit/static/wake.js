@@ -1,7 +1,7 @@
 // An explorer in its saved page: what the kit takes from tables and fonts, what Python wrote down, and how it wakes.
 
 // ── what the kit takes from tables and fonts: the page brings them ──
-const brought = { inks: {}, cividis: [], signed: [], advances: [{}, {}] };
+const brought = { inks: {}, cividis: [], signed: [], spread: [], advances: [{}, {}] };
 const rgb = (code) => [1, 3, 5].map((i) => parseInt(code.slice(i, i + 2), 16) / 255);
 const byte = (v) => Math.round(255 * Math.min(Math.max(v, 0), 1)).toString(16).padStart(2, "0");
 const hex = (c) => `#${c.map(byte).join("")}`;

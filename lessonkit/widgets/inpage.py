@@ -79,5 +79,6 @@ def tables() -> dict:  # JSON values
         inks={n: list(ink(n)) for n in (*INKS, *shades)},
         cividis=ramp("cividis"),
         signed=ramp("signed"),
+        spread=ramp("spread"),
         advances=[{c: _advance(c, bold) for c in letters} for bold in (False, True)],
     )

@@ -2,6 +2,7 @@
 
 No list is kept here: the explorers are found in the package, their traits and controls on the explorers themselves."""
 import importlib
+import inspect
 import pkgutil
 
 import numpy as np
@@ -67,6 +68,33 @@ def test_every_explorer_has_a_row():
     code = "\n".join(row.code for row in ROWS)
     assert not (missing := [c.__name__ for c in classes() if f"{c.__name__}(" not in code])
     assert len(classes()) >= 8, missing
+
+
+# ── a saved page ──
+
+PAGE = 3_000_000  # bytes
+
+
+def test_a_saved_page_fits_as_it_is(explorer):
+    "Unless told what to record, no explorer refuses to be saved, nor to be sent by mail."
+    assert len(explorer.to_html().encode()) <= PAGE
+
+
+def bare() -> list[type]:
+    "The explorers that need no argument."
+    needed = lambda c: [p for p in list(inspect.signature(c.__init__).parameters.values())[1:]
+                        if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    return sorted((c for c in classes() if not needed(c)), key=lambda c: c.__name__)
+
+
+@pytest.mark.parametrize("kind", bare(), ids=lambda kind: kind.__name__)
+def test_the_page_of_a_bare_explorer_fits(kind):
+    try: e = kind()
+    except (ValueError, TypeError) as error:
+        if kind not in (BPTTExplorer, EmbeddingExplorer, LRFinderExplorer): raise
+        pytest.skip(f"it needs one or another argument: {error}")
+    assert len(e.to_html().encode()) <= PAGE
+    e.close()
 
 
 # ── values stay as code set them ──

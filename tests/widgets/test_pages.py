@@ -212,3 +212,43 @@ def test_frames_offer_nothing_that_would_not_answer(row):
         assert not {"Loss", "Three short runs"} & set(words), "a panel that nothing will ever fill"
         assert not any(p["_scene"]["handles"] for p in frame["pictures"])
     e.close()
+
+
+@pytest.mark.parametrize("width", [300, 390, 900])
+@pytest.mark.parametrize("name", ["sgd", "softmax", "sheet"])
+def test_the_hint_covers_no_word_and_goes_when_it_plays(offline, name, width):
+    from lessonkit.course.datasets import load
+    from lessonkit.collab import busiest_sheet
+    from lessonkit.explorers.factor_sheet import FactorSheetExplorer
+
+    sheet = lambda: FactorSheetExplorer(busiest_sheet(*load("movielens", sample=True, movies=True)))
+    e = sheet() if name == "sheet" else MADE[name]()
+    page = offline(e, width)
+    hint, stage = page.locator(".lk-hint"), page.locator(".lk-stage").bounding_box()
+    box, scene = hint.bounding_box(), e.scene(max(stage["width"], 300))
+    scale = min(1, stage["width"] / scene.width)
+    x, y = (box["x"] - stage["x"]) / scale, (box["y"] - stage["y"]) / scale
+    w, h = box["width"] / scale, box["height"] / scale
+    assert hint.evaluate("h => h.scrollWidth <= h.clientWidth") and 0 <= x and x + w <= scene.width, "it is clipped"
+    under = [s for s, (l, t, a, b) in scene.boxes() if l < x + w and x < l + a and t < y + h - 1 and y + 1 < t + b]
+    assert not under, under
+    if name != "softmax":
+        page.get_by_role("button", name="play").click()
+        hint.wait_for(state="hidden")
+    e.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_browsers_own_controls_follow_the_page(browser, tmp_path, scheme):
+    e = SGDExplorer()
+    path = e.to_html(tmp_path / "page.html")
+    context = browser.new_context(offline=True, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    slider = page.locator("input[type=range]").first
+    slider.wait_for()
+    assert slider.evaluate("i => getComputedStyle(i).colorScheme") == scheme
+    knob = [int(v) for v in slider.evaluate("i => getComputedStyle(i).accentColor.match(/\\d+/g)")]
+    assert (sum(knob) > 400) == (scheme == "dark"), "a dark knob makes Chromium paint a bright track"
+    context.close()
+    e.close()
