@@ -69,7 +69,7 @@ def draw_map(r, s, box):
     p.zone("map", click=True, hover=True, cells=(nx, ny))
     if r.cell is None: return p
     at = (r.cell[1], ny - 1 - r.cell[0], r.cell[1] + 1, ny - r.cell[0])
-    for ink, w in ("page", 3 * size - 29), ("fg", 3): p.boxes(*([v] for v in at), stroke=ink, width=w, key="cell-" + ink)
+    for i, w in ("page", 3 * size - 29), ("fg", 3): p.boxes(*([v] for v in at), stroke=i, width=w, key=f"cell-{i}")
     return p
 
 
