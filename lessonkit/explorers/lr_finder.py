@@ -93,7 +93,8 @@ def draw_curves(r, s, box, x, room):
     p.upright(shown, ink="focus", width=1.5 if r.still else 3, key="chosen")
     p.points([[shown, r.smooth[r.step]]], size=9 if r.still else 13, ink="focus", stroke="panel", width=2)
     close = r.boom and np.ptp(p.px([[shown, y[0]], [np.clip(r.boom, *p.x), y[0]]])[:, 0]) < 190
-    p.beside(shown, shown, y[0], f"chosen {number(r.lr, 2)}", dy=-32 if close else -14, ink="focus", size=13, weight="bold")
+    p.beside(shown, shown, y[0], f"chosen {number(r.lr, 2)}", dy=-30 if close else -14, ink="focus", size=13,
+             weight="bold")
     step = float(np.log10(r.lrs[1] / r.lrs[0]))
     p.handle("lr", (shown, sum(y) / 2), axis="x", label="chosen rate", step=(step, 0), value=f"rate {number(r.lr)}")
     if r.pointed: p.upright(r.pointed, ink="muted", dash=(1, 3))
@@ -313,9 +314,9 @@ class LRFinderExplorer(Explorer):
 
         lowest = lambda f: float(f"{f.lrs[f.smooth(0.9).argmin()]:.3g}")
         apart = lambda r: np.ptp([np.log10(m.said.lr) for m in r.marks])
-        return [Chip("the lowest point", "Take the rate where the loss is lowest. Why not train with it?", at(lr=lowest),
-                     lambda r: (f"Because the loss explodes after {number(r.boom, 2)}, {number(r.boom / r.lr, 2)} times "
-                                "that rate, and " if r.boom else "Because ") +
+        return [Chip("the lowest point", "Take the rate of the lowest loss. Why not train with it?", at(lr=lowest),
+                     lambda r: (f"Because the loss explodes after {number(r.boom, 2)}, {number(r.boom / r.lr, 2)} "
+                                "times that rate, and " if r.boom else "Because ") +
                      "the curve saw each rate for one step only: many steps at it may go wrong."),
                 Chip("raw losses", "Without smoothing, how far apart are the rules?", at(smoothing=0.0),
                      lambda r: f"{apart(r):.1f} decades, from {number(min(m.said.lr for m in r.marks), 2)} to "

@@ -11,7 +11,8 @@ import pandas as pd
 import traitlets as T
 
 from .search_data import (OFFER, PULL, SHOWN, Axis, SearchRecord, cell_map, checked, described,
-                                             free_parameter, lean, parameters_of, same_top, sentence, shown, spread, worth)
+                                             free_parameter, lean, parameters_of, same_top, sentence, shown, spread,
+                                             worth)
 from ..search import chosen
 from ..widgets.controls import Button, Choice, Player, Slider
 from ..widgets.explorer import Chip, Explorer
@@ -57,8 +58,7 @@ def draw_map(r, s, box):
     xt = [(at, fit(label, room)) for at, label in xt]
     p = Panel(s, "map", box, (0, nx), (ny, 0), title="Score", note=note, xticks=xt, yticks=yt, left=56,
               xlabel=name(r.x), ylabel=name(r.y))
-    high, wide = p.box[3] / ny >= 16, p.box[2] / nx
-    words, size = r.map.words(wide)
+    (words, size), high, wide = r.map.words(p.box[2] / nx), p.box[3] / ny >= 16, p.box[2] / nx
     p.heat(score, *r.span, words=words[::-1] if words and high else None, gap=2, size=size)
     row, col = np.nonzero((count > 0) & np.isnan(score))
     p.boxes(col, row, col + 1, row + 1, stroke="alarm", width=1.5, inset=2)
@@ -69,7 +69,7 @@ def draw_map(r, s, box):
     p.zone("map", click=True, hover=True, cells=(nx, ny))
     if r.cell is None: return p
     at = (r.cell[1], ny - 1 - r.cell[0], r.cell[1] + 1, ny - r.cell[0])
-    for ink, width in (("page", 7 if size == 12 else 4), ("fg", 3 if size == 12 else 2)): p.boxes(*([v] for v in at), stroke=ink, width=width, key=f"cell-{ink}")
+    for i, w in ("page", 3 * size - 29), ("fg", 3): p.boxes(*([v] for v in at), stroke=i, width=w, key=f"cell-{i}")
     return p
 
 
@@ -264,8 +264,8 @@ class SearchExplorer(Explorer):
             "" if pointed < 0 else described(self.table, pointed),
             {self.names.index(k): v for k, v in self.ranges.items()},
             " and ".join(f"{k} from {self.axes[k].between(*v)}" for k, v in self.ranges.items()),
-            {c: lean(self.axes[c], self.kept) for c in self.parameters}, {way: self._map(way).top(x, y) for way in ("best", "mean")},
-            self.names.index(self.axis), self.recording)
+            {c: lean(self.axes[c], self.kept) for c in self.parameters},
+            {way: self._map(way).top(x, y) for way in ("best", "mean")}, self.names.index(self.axis), self.recording)
 
     # ── wire ──
 
@@ -286,7 +286,7 @@ class SearchExplorer(Explorer):
         none, best = dict(ranges={}, held={}), float(np.nanquantile(self.axes["score"].place, 0.9))
         return [Chip("the top tenth", "Keep only the best tenth of the scores. Which parameters may still be anything?",
                      none | {"ranges": {"score": (np.floor(best * 1e4) / 1e4, 1.0)}}, free_parameter),
-                Chip("the slowest", "Take the setting that took longest. Was it worth it?", {"rank": slow} | none, worth),
+                Chip("the slowest", "Take the setting that ran longest. Is it worth it?", {"rank": slow} | none, worth),
                 Chip("mean", "Show the mean of each cell. Is the best cell still that of the best score?",
                      {"reduce": "mean"} | none, same_top)]
 

@@ -128,8 +128,8 @@ def draw_rows(r, s, box):
     "All rows by prediction; the present one is marked."
     lo, hi = float(r.ladder[0]), float(r.ladder[-1])
     pad = 0.08 * ((hi - lo) or 1.0)
-    p = Panel(s, "rows", box, (-0.02 * r.n, 1.02 * r.n), (lo - pad, hi + pad), title=f"All {r.n:,} rows", note="from the lowest up",
-              ylabel="the prediction", xticks=(), left=48)
+    p = Panel(s, "rows", box, (-0.02 * r.n, 1.02 * r.n), (lo - pad, hi + pad), title=f"All {r.n:,} rows",
+              note="from the lowest up", ylabel="the prediction", xticks=(), left=48)
     p.line(np.stack([np.linspace(0.5, r.n - 0.5, len(r.ladder)), r.ladder], 1), ink="muted").zone("rows", drag=True)
     p.upright(r.rank + 0.5, ink="alarm", width=2, key="row")
     p.points([[r.rank + 0.5, np.clip(r.prediction, lo, hi)]], size=11, ink="alarm", stroke="panel", width=2, key="here")
@@ -264,7 +264,7 @@ class WaterfallExplorer(Explorer):
             self.names.index(name), self.value, f.grid(name)[2], name in f.levels, ticks,
             self.tried, bias + self.parts.sum(1), f.middle(name),
             (float(ends.min()), float(ends.max())),
-            ladder[np.linspace(0, n - 1, min(n, 430)).round().astype(int)], n, int(self.ranks[self.row]), self.recording)
+            ladder[np.linspace(0, n - 1, min(n, 430)).round().astype(int)], n, self.ranks[self.row], self.recording)
 
     # ── wire ──
 
@@ -313,7 +313,7 @@ class WaterfallExplorer(Explorer):
 
         at = lambda share: lambda e: dict(row=int(e.order[int(share * (len(e.order) - 1))]), edits={})
         return [
-            Chip("the highest", "Take the row with the highest prediction. Which column raises it most?", at(1.0), most),
+            Chip("the highest", "Take the row that is predicted highest. Which column raises it most?", at(1.0), most),
             Chip("in the middle", "Take the row whose prediction is in the middle of all. Does anything pull at it?",
                  at(0.5), up_and_down),
             Chip("one big change", "Change one value, so that the prediction moves as far as it can. "

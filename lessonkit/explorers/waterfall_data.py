@@ -227,6 +227,6 @@ def own_and_others(
     "How much of an edit's effect stands in the edited column's own bar, in words."
     moved = r.now - r.was
     own, others = moved[r.chosen], moved.sum() - moved[r.chosen]
-    if np.allclose(np.delete(moved, r.chosen), 0): return f"Yes: its own bar moves by {r.say(own, True)}, no other does."
+    if np.allclose(np.delete(moved, r.chosen), 0): return f"Yes: its own bar moves by {r.say(own, True)}, no other."
     return (f"No: its own bar moves by {r.say(own, True)}, all others together by {r.say(others, True)}, since another "
             "value leads down other paths, where other columns are asked.")
