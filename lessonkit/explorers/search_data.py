@@ -132,8 +132,9 @@ class CellMap:
     ) -> tuple[list | None, int]:  # None: they do not fit; their size
         "Its scores as words: 0.926, or .926 in narrow cells."
         plain = not ((self.score < 0) | (self.score >= 0.9995)).any()
-        small = 1 if room < 38 else 0
-        if small and (not plain or room < text_width(".000", 11) + 5): return None, 12
+        small = 1 if plain and room < 38 else 0
+        if room < (text_width(".000", 11) + 5 if plain else max(text_width(f"{v:.3f}") for v in self.score.flat) + 4):
+            return None, 12
         return [[f"{v:.3f}"[small:] for v in row] for row in self.score], 12 - small
 
     def top(self, x: Axis, y: Axis) -> str:
