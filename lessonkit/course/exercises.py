@@ -319,9 +319,10 @@ def register(
     return _known[name]
 
 
-def known() -> dict[str, Exercise]: # by name
-    "Every exercise registered so far: those of the topics that were asked for."
-    return dict(_known)
+def known(topic: str = "" # 'bptt', 'lr_finder', ...; none: whatever is there
+) -> dict[str, Exercise]: # by name
+    "The exercises registered so far: those of the topics that were asked for, or those of one of them."
+    return {n: e for n, e in _known.items() if topic in ('', n.split('/')[0].replace('-', '_'))}
 
 
 def topics() -> list[str]: # 'bptt', 'lr_finder', ...
