@@ -86,6 +86,8 @@ def _same_places(want, got):
     if got is None or isinstance(got, (str, dict)) or not hasattr(got, "__len__"):
         what = "None (is there a `return`?)" if got is None else f"a {type(got).__name__}"
         return f"expected a list of positions, got {what}"
+    odd = next((type(v).__name__ for v in got if np.ndim(v) or not isinstance(v, (int, float, np.number))), None)
+    if odd: return f"expected a list of positions, got one with a {odd} in it"
     ways = relations([float(v) for v in want], [float(v) for v in got], {})
     more = f"; {ways[0]}" if ways else ""
     if len(got) != len(want): return f"expected {len(want)} positions, got {len(got)}{more}"

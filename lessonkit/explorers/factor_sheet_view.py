@@ -176,7 +176,9 @@ def draw_product(r, s, box):
     for c in range(f):
         product = fitting(r.m[i, c] * r.p[j, c], 2, wide, 12)
         s.text([[(c + 0.5) * wide, box[1] + 94]], product, size=12, ink="muted")
-    s.text([[box[2] - 52, box[1] + 94]], f"= {fitting(r.guess[i, j], 2, 38, 13)}", size=13, weight="bold", align="left")
+    total = f"= {fitting(r.guess[i, j], 2, 38, 13)}"
+    left = box[2] - max(52, text_width(total, 13, "bold") + 1)
+    s.text([[left, box[1] + 94]], total, size=13, weight="bold", align="left")
     stars = "gap" if r.stars[i, j] != r.stars[i, j] else f"★ {short(r.stars[i, j], 1)}"
     s.text([[box[2] - 52, box[1] + 62]], stars, size=12, ink="muted", align="left")
 

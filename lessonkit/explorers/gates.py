@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MOST', 'IN_SIGHT', 'BEST', 'LOW', 'LOOKS', 'view', 'in_sight', 'seen', 'track', 'heading', 'verdict', 'draw_letters',
-           'inks_of', 'draw_unit', 'draw_others', 'draw_reach', 'draw_next', 'named', 'back', 'sentence', 'reach_words',
-           'GateExplorer']
+           'inks_of', 'short', 'draw_unit', 'draw_others', 'draw_reach', 'draw_next', 'named', 'back', 'sentence',
+           'reach_words', 'GateExplorer']
 
 # %% ../../nbs/explorers/gates.ipynb #xv-imports
 from collections.abc import Sequence
@@ -101,6 +101,11 @@ def inks_of(r, at) -> list[str]:
             for i, v in zip(at, r.there[at])]
 
 
+def short(v: float, room: float) -> str:
+    "A number with two digits that count, or one where the room in px is small."
+    return next((w for w in (number(v, 2), number(v, 1)) if text_width(w) <= room), "")
+
+
 def draw_unit(r, s, box, left, right, span):
     "What the chosen unit does along the sentence, and how well that goes with the event."
     at, v, gate = seen(r, span), r.values[r.rank], r.part in GATES
@@ -110,7 +115,7 @@ def draw_unit(r, s, box, left, right, span):
             f"{r.part_name}, layer {r.layer}; orange: {r.event}{', its later half' * graded}")
     p = track(s, "unit", box, left, right, span, (1.2 * low, 1.2 * high))
     p.bars(at + .5, v[at], thick=.78, ink=inks_of(r, at), key="now", ids=at)
-    ends = [(1, "open"), (0, "shut")] if gate else [(u, number(u, 2)) for u in (high, 0, low)
+    ends = [(1, "open"), (0, "shut")] if gate else [(u, short(u, left - 8)) for u in (high, 0, low)
                                                     if not u or abs(u) > .2 * (high - low)]
     for u, words in dict(ends).items():
         p.across(u, ink="line", dash=()).text([[span[0], u]], words, ink="muted", align="right", dx=-8, dy=-6 * (not u))

@@ -132,6 +132,9 @@ def differences(a, b, at="", tolerance=1e-6):
     elif a != b: yield at, a, b
 
 
+HOW = ("drag", "click", "hover", "zoom")
+
+
 def random_act(e, rng) -> dict:
     "Something that a reader might do now."
     kind, scene = rng.choice(["set", "set", "hold", "hold", "hold", "key", "question", "chip", "width"]), e.scene()
@@ -141,9 +144,10 @@ def random_act(e, rng) -> dict:
     if kind == "key": return dict(kind="key", key=str(rng.choice(e._keys)), shift=bool(rng.integers(2)))
     if kind == "hold" and scene.handles:
         h = scene.handles[rng.integers(len(scene.handles))]
-        p, way = scene.panels[h["panel"]], [k for k in ("drag", "click", "hover", "zoom") if h[k]]
+        p, way = None if h["panel"] is None else scene.panels[h["panel"]], [k for k in HOW if h[k]]
         box = np.array(h["box"] if h["at"] is None else p.box)
-        (x, y), = p.data([box[:2] + box[2:] * rng.uniform(-.02, 1.02, 2)])
+        at = box[:2] + box[2:] * rng.uniform(-.02, 1.02, 2)
+        x, y = p.data([at])[0] if p else at  # in no panel: px
         kind = str(rng.choice(way))
         if kind == "zoom": return dict(kind=kind, id=h["id"], x=float(x), y=float(y), factor=float(rng.uniform(.4, 4)))
         return dict(kind="drop" if kind == "drag" and rng.integers(2) else kind, id=h["id"], x=float(x), y=float(y))

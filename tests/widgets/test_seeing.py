@@ -181,7 +181,7 @@ def test_maps_are_the_nets_and_learned_kernels_its_first_layers(conv):
     assert conv.preset == "learned" and conv.kernel == conv._learned[3] and not conv.error
     conv.layer = conv.layers[-1]
     conv._act({"kind": "hover", "id": "layers-6", "x": 1.5, "y": 1.5})
-    assert conv.pointed == 7 and f"map {conv.record().channels[7] + 1} is strongest" in conv.narration
+    assert conv.pointed == 7 and f"map {conv.record().channels[7] + 1} is largest at row" in conv.narration
 
 
 def test_a_net_of_ones_own_and_a_picture_of_ones_own():
