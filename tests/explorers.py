@@ -126,7 +126,7 @@ ROWS = [
     Row("entity", ENTITY, control="canvas", keys=("PageDown", "PageUp")),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
     Row("cam", CAM + "CAMExplorer(picture=3)", control="threshold"),
-    Row("rnn", RNN + "RNNExplorer(trained='100 steps')", control="answer"),
+    Row("rnn", RNN + "RNNExplorer(trained='100 steps', step=8)", control="answer"),
     Row("evidence", EVIDENCE, control="word"),
     Row("writing", "from lessonkit.explorers.generation import GenerationExplorer\nGenerationExplorer()",
         control="written", hover=False),

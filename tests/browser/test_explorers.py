@@ -14,10 +14,12 @@ from ..explorers import ROWS, accepts, last_value, numeric, off_grid
 from .pages import HERE, PICTURE, ExplorerPage, assert_keyboard, assert_opening, audit, pixels
 
 
-TABLE = """
+FIND = """
 import gc
 from lessonkit.widgets.explorer import Explorer
 e = next(o for o in gc.get_objects() if isinstance(o, Explorer) and o.comm is not None)
+"""
+TABLE = FIND + """
 pairs = [(n, v) for n in numeric(e) for v in [*off_grid(e, n), getattr(e, n)]]
 
 def step(i):
@@ -143,6 +145,7 @@ def test_anyone_can_use_it(explorer, row):
 def test_a_question_comes_before_its_answer(explorer):
     "The first press asks, and the picture stays; the second makes the state. Both can be used by anyone."
     page, chip, box = explorer.page, explorer.root.locator(".lk-chip").first, explorer.root.locator(".lk-ask")
+    explorer.ask(FIND + "before = {name: getattr(e, name) for name in e.watch}")
     said, seen = explorer.narration, explorer.pixels()
     chip.click()
     box.locator(".lk-question").wait_for()
@@ -157,7 +160,8 @@ def test_a_question_comes_before_its_answer(explorer):
     assert not (found := audit(page)), found
     page.keyboard.press("Escape")
     box.wait_for(state="hidden")
-    explorer.settle()
+    explorer.ask("from lessonkit.widgets.asking import set_traits\nset_traits(e, before)")
+    explorer.settle()  # as it was, for the tests that follow
 
 
 def test_values_stay_as_code_sets_them(explorer):
