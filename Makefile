@@ -24,7 +24,8 @@ lab: $(READY)    ## play: JupyterLab on your own copy of the lessons, in lessons
 edit: $(READY)   ## work on the notebooks themselves
 	$(BIN)/jupyter lab nbs
 
-# two notebooks at a time, then two tests, a core each; three browsers, which often wait, but one where milliseconds are compared
+# two notebooks at a time, then two tests, a core each; then three browsers, which often wait,
+# but one where milliseconds are compared
 test: export OMP_NUM_THREADS = 1
 test: $(READY)   ## everything CI runs: notebooks, sync and clean checks, unit, wheel and browser tests
 	$(BIN)/nbdev_test --n_workers 2 --timing
