@@ -5,8 +5,8 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 NB     ?= nbs/[0-9]*.ipynb nbs/*/*.ipynb
 LESSON ?= 32_bptt
-TWO    := -n 2 --dist worksteal
-THREE  := -n 3
+THREE  := -n 3 --dist worksteal
+FOUR   := -n 4
 
 .PHONY: help lab edit test export clean readme outputs unit browser bench gpu
 help:            ## this list
@@ -15,7 +15,7 @@ help:            ## this list
 $(READY): settings.ini setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"lessonkit needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}. Try: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,distributed,insight]'
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[dev,distributed,insight]'
 	@touch $@
 
 lab: $(READY)    ## play: JupyterLab on your own copy of the lessons, in lessons/ (LESSON=30_tokens opens another)
@@ -24,19 +24,18 @@ lab: $(READY)    ## play: JupyterLab on your own copy of the lessons, in lessons
 edit: $(READY)   ## work on the notebooks themselves
 	$(BIN)/jupyter lab nbs
 
-# two notebooks at a time, then two tests, a core each; then three browsers, which often wait,
-# but one where milliseconds are compared
+# two notebooks at a time, a core each; then three tests and four browsers, for they often wait
 test: export OMP_NUM_THREADS = 1
 test: $(READY)   ## everything CI runs: notebooks, sync and clean checks, unit, wheel and browser tests
 	$(BIN)/nbdev_test --n_workers 2 --timing
-	$(BIN)/python -m pytest tests --ignore tests/browser $(TWO)
-	$(BIN)/python -m pytest tests/browser $(THREE)
+	$(BIN)/python -m pytest tests --ignore tests/browser $(THREE)
+	$(BIN)/python -m pytest tests/browser $(FOUR)
 
 unit: $(READY)   ## the tests that need no browser and build no wheel
-	$(BIN)/python -m pytest tests --ignore tests/browser --ignore tests/test_wheel.py $(TWO)
+	$(BIN)/python -m pytest tests --ignore tests/browser --ignore tests/test_wheel.py $(THREE)
 
 browser: $(READY) ## the real-browser tests alone; screenshots in tests/browser/shots
-	$(BIN)/python -m pytest tests/browser $(THREE)
+	$(BIN)/python -m pytest tests/browser $(FOUR)
 
 export: $(READY) ## write lessonkit/ from nbs/
 	$(BIN)/nbdev_export
