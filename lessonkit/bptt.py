@@ -88,7 +88,7 @@ class LMBatches:
         self,
         tokens,  # (n,) integers; viewed where they are int64, converted once where not
         bs: int = 64,  # rows read side by side
-        bptt: int = 70,  # columns of a window: how far gradients reach (70: Merity et al. 2017)
+        bptt: int = 70,  # columns of a window: how far gradients reach (70: Merity et al. 2018)
         random_bptt: bool = False,  # cut at random places, others each epoch (`set_epoch`)
         seed: int = 0,  # of the random cuts, 0 or more
         device: str | torch.device | None = None,  # where windows are sent; None: they stay
@@ -146,7 +146,7 @@ class LMBatches:
         return list(zip(self.edges[:-1].tolist(), self.edges[1:].tolist()))
 
     def lr_factors(self) -> np.ndarray:
-        "(n_windows,): what to multiply each step's learning rate by, w / `bptt` (Merity et al. 2017)."
+        "(n_windows,): what to multiply each step's learning rate by, w / `bptt` (Merity et al. 2018)."
         return np.diff(self.edges) / self.bptt
 
     def locate(
@@ -257,7 +257,7 @@ def random_edges(
     seed: int = 0,
     epoch: int = 0,  # another epoch, other cuts
 ) -> np.ndarray:  # (n_windows + 1,) int64, from 0 to row_len
-    """Where random windows begin and end (Merity et al. 2017, section 5).
+    """Where random windows begin and end (Merity et al. 2018, section 5).
 
     A width is `bptt` with p = .95, else half of it; then N(that, 5), cut to a whole number, at least 5."""
     row_len, bptt = whole("row_len", row_len, 0), whole("bptt", bptt)

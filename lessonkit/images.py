@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 # %% ../nbs/40_images.ipynb #img-open
-MODES = {"L": "grey", "1": "black and white", "P": "palette", "CMYK": "CMYK", "I;16": "16-bit grey", "YCbCr": "YCbCr"}
+MODES = {"L": "grey", "1": "black and white", "P": "palette", "CMYK": "CMYK", "I;16": "16-bit grey", "I": "16-bit grey",
+         "YCbCr": "YCbCr"}
 NAMED = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".gif": "GIF", ".webp": "WEBP"}
 HUGE = 20_000_000  # pixels from which a picture counts as huge: 60 MB of memory
 
@@ -47,6 +48,9 @@ def open_picture(
         mode, clear = image.mode, "A" in image.mode or "transparency" in image.info
         if image.getexif().get(0x0112, 1) != 1: notes.append("turned upright, as its EXIF note says")
         image = ImageOps.exif_transpose(image)
+        if mode.startswith("I"):
+            deep = np.asarray(image)
+            image = Image.fromarray((deep / (257 if deep.max() > 255 else 1)).clip(0, 255).astype(np.uint8))
         if clear:
             notes.append("transparent: laid on white")
             image = image.convert("RGBA")
@@ -69,8 +73,8 @@ def _files(folder: Path) -> list[Path]:
 
 def survey(
     folder: str | Path,  # holds a sub-folder a class
-    size: int | None = None,  # the size that will be needed: makes the look quicker for large JPEGs
-) -> pd.DataFrame:  # a row a file: file, label, width, height, ok, notes
+    size: int | None = None,  # the size that will be needed: large JPEGs are read, and measured, at a fraction
+) -> pd.DataFrame:  # a row a file: file, label, width, height (as read), ok, notes
     "What lies in a folder of pictures. Every file is read, none stops the look."
     rows, seen, folder = [], {}, Path(folder)
     for file in _files(folder):

@@ -74,6 +74,12 @@ def test_transparent_pictures_lie_on_white(tmp_path):
     assert np.asarray(open_picture(tmp_path / "p.png")[0]).min() == 255
 
 
+def test_sixteen_bits_of_grey_keep_their_shades(tmp_path):
+    Image.fromarray(np.arange(0, 65_536, 257, dtype=np.uint16).reshape(16, 16)).save(tmp_path / "p.png")
+    image, notes = open_picture(tmp_path / "p.png")
+    assert (np.asarray(image)[..., 2].ravel() == np.arange(256)).all() and notes == ["16-bit grey: made RGB"]
+
+
 def test_a_huge_jpeg_is_read_small_and_a_bomb_not_at_all(tmp_path):
     Image.new("RGB", (6000, 4000)).save(tmp_path / "huge.jpg")
     image, notes = open_picture(tmp_path / "huge.jpg", 64)
