@@ -1,6 +1,8 @@
 // The shell of an explorer: what to try, the picture, a few controls, the sentence. `draw` (canvas.js or figure.js)
 // fills the picture in.
 
+const SHOW = "Show the answer", NARROW = 600; // px: as in widgets/layout
+
 // The parts of a sentence that were not said before: what a screen reader is told.
 function changed(before, now) {
   const parts = (text) => text.split(/(?<=[.;:,])\s+/);
@@ -34,11 +36,19 @@ function shell(model, el) {
   const live = make("div", "lk-said", el, { role: "status", "aria-live": "polite" }),
     error = make("div", "lk-error", el, { role: "alert" });
 
-  let pictures = 0;
-  life.hear(model, "change:_scene", () => { pictures++; el.classList.remove("lk-working"); });
-  life.hear(model, "change:_figure", () => { pictures++; el.classList.remove("lk-working"); });
+  // What takes seconds shows that it is worked on: a line above the picture, and, of an answer, the button's words.
+  let pictures = 0, pending = false;
+  const busy = (on) => {
+    el.classList.toggle("lk-working", on);
+    pending &&= on;
+    const show = asking.querySelector("button"), waits = String(pending);
+    if (!show || (show.getAttribute("aria-busy") ?? "false") === waits) return;
+    for (const name of ["aria-busy", "aria-disabled"]) show.setAttribute(name, waits); // so the focus stays
+    show.textContent = pending ? asked().busy || "working …" : SHOW;
+  };
+  for (const name of ["_scene", "_figure"]) life.hear(model, `change:${name}`, () => { pictures++; busy(false); });
   const themed = () => el.classList.toggle("lk-dark", isDark(el)); // the browser's own controls follow
-  follow(life, el, themed);
+  follow(life, el, themed, () => advise());
   themed();
   const surface = draw(model, stage, act, life), panel = controls(model, host, act, life, () => pictures);
 
@@ -55,7 +65,7 @@ function shell(model, el) {
   const fail = () => {
     error.textContent = model.get("_error") ?? "";
     error.hidden = !error.textContent;
-    el.classList.remove("lk-working");
+    busy(false);
   };
   life.hear(model, "change:_text", tell);
   life.hear(model, "change:_error", fail);
@@ -69,9 +79,11 @@ function shell(model, el) {
   const asked = () => model.get("_asked") ?? {};
   function press(i) {
     const { i: open, answer } = asked();
+    if (pending && open === i) return; // it is worked on
     use();
     if (open !== i) return act.send({ kind: "question", value: i });
     if (answer === undefined) panel.stop(); // it sets a state: nothing may move it on
+    pending = answer === undefined;
     act.send({ kind: "chip", value: answer === undefined ? i : -1 });
   }
   let there = null;
@@ -102,7 +114,7 @@ function shell(model, el) {
         const guess = make("span", "lk-guess", asking);
         guess.textContent = "Make a guess, then ";
         const show = make("button", "lk-button", guess, { type: "button" });
-        show.textContent = "Show the answer";
+        show.textContent = SHOW;
         show.onclick = () => { if (asked().answer === undefined) press(now.i); };
       } else {
         const rest = make("div", "lk-answer", asking);
@@ -129,19 +141,29 @@ function shell(model, el) {
 
   // ── the hint stands on the picture until it is used ──
   let used = false;
-  const use = () => { used = true; hint.hidden = true; };
+  const use = () => {
+    if (!used) { used = true; advise(); }
+  };
   const advise = () => { // it stands in the panel whose handle it speaks of
     hint.textContent = model.get("_hint") ?? "";
     const scene = used ? null : sceneOf(model),
       h = scene?.handles?.find((o) => o.label && o.drag) ?? scene?.handles?.[0];
-    hint.hidden = used || !hint.textContent || (scene?.w && !h);
+    const gone = used || (scene?.w && !h), above = (stage.clientWidth || NARROW) < NARROW;
+    hint.classList.toggle("lk-above", above); // a line of its own, which stays when the hint goes
+    if (above !== (hint.nextSibling === stage)) above ? stage.before(hint) : stage.append(hint);
+    hint.style.visibility = gone ? "hidden" : "";
+    hint.hidden = !hint.textContent || (gone && !above);
     const box = scene?.panels?.[h?.panel]?.box;
-    if (!box || hint.hidden) return;
+    if (!box || gone || hint.hidden || above) return;
     const scale = Math.min(1, (stage.clientWidth || scene.w) / scene.w), half = hint.offsetWidth / 2 + 4;
     const tall = hint.offsetHeight / scale, wide = hint.offsetWidth / scale;
     const within = (v) => Math.min(Math.max(v * scale, half), Math.max(half, scene.w * scale - half)) / scale;
     const small = (o) => o === h || (o.box[2] < 60 && o.box[3] < 60);
     const grips = scene.handles.filter((o) => o.at && small(o)).map((o) => o.box), words = wordsOf(scene);
+    const curves = scene.items.filter((o) => o.kind === "line" && o.width >= 2).flatMap(({ xy }) => {
+      const at = f32(xy);
+      return Array.from({ length: at.length / 2 }, (_, i) => [at[2 * i], at[2 * i + 1], 0, 0]);
+    });
     const covered = (boxes, x, y) =>
       boxes.filter(
         ([l, t, w, b]) => Math.abs(l + w / 2 - x) < (w + wide) / 2 && y < t + b && t < y + tall,
@@ -152,7 +174,10 @@ function shell(model, el) {
       const ys = [8, b - tall - 8, (b - tall) / 2].map((v) => t + v);
       if (!own && b < tall) return [];
       return xs.flatMap((x) =>
-        ys.map((y) => [covered(grips, x, y) * 3 + covered(words, x, y) + (own ? 0 : 0.5), x, y]),
+        ys.map((y) => [
+          covered(grips, x, y) * 3 + covered(words, x, y) + Math.min(covered(curves, x, y), 8) / 20 + (own ? 0 : 0.5),
+          x, y,
+        ]),
       );
     });
     // where it covers least, in the middle if it can; in another panel only if that spares a word
@@ -174,12 +199,12 @@ function shell(model, el) {
     el.classList.toggle("lk-gone", lost);
     band.hidden = !lost;
     band.textContent = lost ? "The kernel has gone: run this cell again to move the picture." : "";
-    if (lost) el.classList.remove("lk-working");
+    if (lost) busy(false);
   };
   const heard = () => {
     answered = performance.now();
     silent = 0;
-    el.classList.remove("lk-working");
+    busy(false);
     if (lost) tint(false);
   };
   life.hear(model, "change:_drawn", heard);
@@ -191,7 +216,7 @@ function shell(model, el) {
   const watch = setInterval(() => {
     const k = kernel(), waits = act.last > answered;
     const dead = k === null || k?.isDisposed || k?.status === "dead" || k?.status === "terminating";
-    if (waits && performance.now() - act.last > 200 && !lost) el.classList.add("lk-working");
+    if (waits && performance.now() - act.last > 200 && !lost) busy(true);
     silent = waits && k?.status !== "busy" ? silent + TICK : 0;
     if ((dead || silent > SILENCE) && !lost) tint(true);
   }, TICK);

@@ -339,6 +339,7 @@ const STR = {
         return to === undefined ? c : typeof to === "number" ? String.fromCodePoint(to) : to;
       })
       .join(""),
+  rfind: (s, a) => s.lastIndexOf(a),
   removeprefix: (s, a) => (s.startsWith(a) ? s.slice(a.length) : s),
   count: (s, a) => s.split(a).length - 1,
   isdigit: (s) => /^\d+$/.test(s),

@@ -117,11 +117,11 @@ function wake(make, data, tell) {
     : typeof v !== "number" ? repr(v)
     : real && Number.isInteger(short(v)) ? `${short(v)}.0`
     : text(real ? short(v) : v);
-  let base = make.prototype;
-  while (!Object.hasOwn(base, "code_of") || Object.getPrototypeOf(base).code_of) base = Object.getPrototypeOf(base);
-  base.code_of = (self, kw) => {
-    const given = Object.entries(kw?.of ?? {}).map(([k, v]) => `${k}=${code(v, data.real.includes(k))}`);
-    return `${make.prototype.constructor.__name__}(${given.join(", ")})`;
+  const usual = revive(data.usual);
+  py.written = (_, state) => {
+    const given = [...state].filter(([k, v]) => v?.size !== 0 && !(k in usual && same(usual[k], v)));
+    const said = given.map(([k, v]) => `${k}=${code(v, data.real.includes(k))}`);
+    return `${make.prototype.constructor.__name__}(${said.join(", ")})`;
   };
   does("react", new Set(watched));
   e._list = new Map([...does("controls")].map((c) => [c.name, c]));

@@ -14,7 +14,7 @@ from pathlib import Path
 import anywidget
 import traitlets as T
 
-from .asking import STAYS, Chip, answered, set_traits
+from .asking import STAYS, Chip, answered, set_traits, written
 from .canvas import STYLE, module, quiet
 from .cells import remember
 from .controls import Button
@@ -257,7 +257,8 @@ class Explorer(Working, anywidget.AnyWidget):
         i: int,  # which chip, counted from 0
     ):
         "Asks a chip's question: the state stays, and the answer waits for `ask`."
-        self._asked = dict(i=i, question=self._questions[i].question)
+        chip = self._questions[i]
+        self._asked = dict(i=i, question=chip.question) | ({"busy": chip.busy} if chip.busy else {})
 
     def ask(
         self,
@@ -273,10 +274,7 @@ class Explorer(Working, anywidget.AnyWidget):
         **state,  # values of traits
     ) -> str:
         "The line of code that makes a state."
-        short = lambda v: (
-            float(f"{v:.4g}") if isinstance(v, float) else tuple(map(short, v)) if isinstance(v, tuple) else v
-        )
-        return f"{type(self).__name__}({', '.join(f'{k}={short(v)!r}' for k, v in state.items())})"
+        return written(self, state)
 
     # ── pages without a kernel ──
 

@@ -11,6 +11,7 @@ from functools import cache
 
 import traitlets as T
 
+from .asking import defaults
 from .canvas import STATIC, module
 from .explorer import Explorer
 from .packing import Untranslatable, packed
@@ -56,6 +57,7 @@ def state(explorer) -> dict:  # JSON values
         except Untranslatable: pass  # made again in the page, by `react`
     return dict(
         traits={"$obj": {n: packed(getattr(explorer, n)) for n in names}},
+        usual={"$obj": {n: packed(v) for n, v in defaults(type(explorer)).items() if n in names}},
         whole=[n for n in names if isinstance(explorer.traits()[n], T.Int)],
         real=[n for n in names if _is_real(getattr(explorer, n))],
         watch=list(explorer.watch),

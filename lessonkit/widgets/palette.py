@@ -30,7 +30,7 @@ INKS = MappingProxyType({
     "none": Ink("#00000000", "#00000000"),
     "fg": Ink("#1a1a1a", "#f0f0f0", "CanvasText"),
     "muted": Ink("#575d66", "#b0b7c0", "CanvasText"),
-    "line": Ink("#c4cad1", "#4a5058", "GrayText"),
+    "line": Ink("#c4cad1", "#4a5058", "color-mix(in srgb, CanvasText 45%, Canvas)"),
     "panel": Ink(PAGES[0][1], PAGES[1][1], "Canvas"),
     "page": Ink(PAGES[0][0], PAGES[1][0], "Canvas"),
     "plate": Ink(PAGES[0][0] + "d9", PAGES[1][0] + "d9", "Canvas"),  # beneath words on a field

@@ -14,7 +14,7 @@ from .axis import clip_line, round_words, tick_word, ticks  # noqa: F401
 from .layout import NARROW, Box, columns, rows  # noqa: F401
 from .palette import PAGES_NOTHING, ramp
 from .scene import Scene
-from .text import fit, text_width
+from .text import fit, text_width, whole
 
 # %% ../../nbs/widgets/panel.ipynb #panel-class
 class Panel:
@@ -40,8 +40,7 @@ class Panel:
         frame: bool = True,  # a quiet background
         equal: bool = False,  # a number is as wide as it is high: the box shrinks
     ):
-        self.scene = scene
-        self.name = name
+        self.scene, self.name = scene, name
         self.x = tuple(map(float, x))
         self.y = tuple(map(float, y))
         self.xlog = "x" in log
@@ -122,11 +121,12 @@ class Panel:
 
     def _titles(self, title, note, ylabel, left):
         (x, y, w, _), s = self.outer, self.scene
-        title = fit(title, w, 14, "bold")
-        used = text_width(title, 14, "bold") + 12 if title else 0
-        if title: s.text([[x, y + 9]], title, size=14, weight="bold", align="left")
-        if note and w - used > 30:
-            s.text([[x + used, y + 10]], fit(note, w - used, 12), size=12, ink="muted", align="left")
+        size = next((v for v in (14, 13) if text_width(title, v, "bold") <= w), 12)
+        title = fit(title, w, size, "bold")
+        used = text_width(title, size, "bold") + 12 if title else 0
+        small = 12 if text_width(note, 12) <= w - used else 11
+        if title: s.text([[x, y + 9]], title, size=size, weight="bold", align="left")
+        if note := whole(note, w - used, small): s.text([[x + used, y + 10]], note, small, "muted", "left")
         if ylabel: s.text([[x, self.box[1] - 10]], fit(ylabel, w, 12), size=12, ink="muted", align="left")
 
     def _ticks(self, xticks, ys, xlabel):

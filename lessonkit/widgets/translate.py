@@ -21,7 +21,7 @@ from .packing import Untranslatable, packed
 # %% ../../nbs/widgets/translate.ipynb #translate-names
 KIT = "lessonkit.widgets."
 # of the kit, written by hand in wake.js, since they rest on tables, fonts or hashes
-NATIVE = {"ink", "ramp", "_advance", "_name_of"}
+NATIVE = {"ink", "ramp", "_advance", "_name_of", "written"}
 BUILTINS = set(
     "len range enumerate zip min max sum sorted map list tuple dict set str int float bool round abs any all "
     "isinstance getattr hasattr setattr reversed next iter repr ord callable type ValueError TypeError".split()

@@ -239,6 +239,41 @@ def test_an_open_question_keeps_nothing_waiting(page):
     assert [c.get_attribute("aria-pressed") for c in page.locator(".lk-chip").all()] == ["false", "false", "true"]
 
 
+def test_an_answer_that_takes_seconds_says_so(page):
+    "The button says what is done, takes no second press and keeps the focus; where that fails, it is there again."
+    page.evaluate("""stub.put(JSON.stringify({ _asked: { i: 0, question: 'How long?', busy: 'counting …' } }))""")
+    show = page.locator(".lk-ask button")
+    assert show.inner_text() == "Show the answer"
+    acts(page)
+    show.focus()
+    page.keyboard.press("Enter"), page.keyboard.press("Enter")
+    page.wait_for_function("document.querySelector('.lk-ask button').ariaBusy === 'true'")
+    assert show.inner_text() == "counting …" and show.get_attribute("aria-disabled") == "true"
+    show.click(force=True), page.locator(".lk-chip").first.click()
+    assert told(page) == [("chip", 0)] and page.locator(".lk-working").count()
+    top = page.evaluate("""parseFloat(
+      getComputedStyle(document.querySelector('.lk-stage'), '::after').top)""")
+    assert top < -3, "the line crosses what stands at the picture's top"
+    page.evaluate("stub.put(JSON.stringify({ _error: 'It did not work.' }))")
+    assert show.inner_text() == "Show the answer" and show.get_attribute("aria-busy") == "false"
+    show.press("Enter")
+    assert told(page) == [("chip", 0)]
+
+
+def test_what_does_nothing_is_out_of_sight_under_more(page):
+    "The rest stands in columns of one width."
+    spec = [dict(kind="slider", name=n, label=n, n=9, lo=0, step=1, log=False, digits=3) for n in "abcdefgh"]
+    shown = {n: [3, "3"] for n in "abcdefgh"}
+    page.evaluate("text => stub.put(text)", json.dumps({"_controls": spec, "_values": shown, "_off": ["a", "e"]}))
+    page.locator("summary").click()
+    names = page.locator(".lk-control:visible .lk-name").all_inner_texts()
+    assert names == list("abcdfgh"), "of the three in sight none goes"
+    boxes = [b.bounding_box() for b in page.locator(".lk-more input:visible").all()]
+    assert len({b["width"] for b in boxes}) == 1 and len({b["x"] for b in boxes}) == 2
+    page.evaluate("stub.put(JSON.stringify({ _off: ['d', 'e', 'f', 'g', 'h'] }))")
+    assert not page.locator("summary").is_visible(), "there is nothing more"
+
+
 def test_two_quick_presses_skip_no_question(page):
     "Before the kernel has answered, a second press is the same one again."
     acts(page)
@@ -527,3 +562,10 @@ def test_system_colors_are_taken_where_they_are_forced(page):
     page.emulate_media(forced_colors="active")
     page.wait_for_timeout(500)
     assert pixels(page) != before
+    painted = page.evaluate("""(color) => {
+      const g = new OffscreenCanvas(1, 1).getContext('2d');
+      g.fillStyle = color;
+      g.fillRect(0, 0, 1, 1);
+      return [...g.getImageData(0, 0, 1, 1).data];
+    }""", ink("line").forced)
+    assert max(painted[:3]) - min(painted[:3]) < 8 and 90 < painted[0] < 200, f"lines stand out: {painted}"
