@@ -21,6 +21,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor, nn
 
 import lessonkit
+from .images import as_rgb
 
 # %% ../../nbs/course/nets.ipynb #nets-arch
 class PooledNet(nn.Module):
@@ -156,10 +157,10 @@ def _pictures(given) -> list[Image.Image]:
 def _rgb(p) -> Image.Image:
     if isinstance(p, (str, Path)):
         try:
-            with Image.open(p) as image: return ImageOps.exif_transpose(image).convert("RGB")
+            with Image.open(p) as image: return as_rgb(ImageOps.exif_transpose(image))
         except (UnidentifiedImageError, OSError, SyntaxError) as e:
             raise ValueError(f"{p} cannot be read as a picture ({e})") from None
-    if isinstance(p, Image.Image): return ImageOps.exif_transpose(p).convert("RGB")
+    if isinstance(p, Image.Image): return as_rgb(ImageOps.exif_transpose(p))
     p = p.detach().cpu().numpy() if isinstance(p, Tensor) else np.asarray(p)
     if p.dtype != np.uint8 or p.ndim != 3 or p.shape[2] != 3:
         raise ValueError(f"a picture must be uint8 of shape (h, w, 3), 0…255; {p.dtype} of shape {p.shape} was given")

@@ -80,6 +80,16 @@ def test_pictures_of_every_kind(tmp_path):
     assert (wide.show(wide(pixels))[0] == pixels[:, 2:8]).all()  # the middle square
 
 
+def test_16_bits_and_transparent_parts_are_seen_as_they_look():
+    grey = np.linspace(0, 255, 96 * 96).astype(np.uint8).reshape(96, 96)
+    clear = np.dstack([grey, grey, grey, np.full_like(grey, 255)])
+    clear[:20, :, 3] = 0  # nothing there: white, as a page shows it
+    white = np.where(np.arange(96)[:, None] < 20, np.uint8(255), grey)
+    prepare = nets.Preprocess((0., 0, 0), (1., 1, 1), 96)
+    for strange, plain in ((Image.fromarray(grey.astype(np.uint16) * 257), grey), (Image.fromarray(clear), white)):
+        torch.testing.assert_close(prepare([strange]), prepare([Image.fromarray(plain)]), atol=1, rtol=0)
+
+
 def test_cards_hide_nothing():
     for name in nets.ARCHITECTURES:
         card = json.loads((nets.weights_folder() / f"{name}.json").read_text(encoding="utf-8"))
