@@ -177,10 +177,10 @@ def draw_factors(r, p, values, side, name):
     order = r.ids[0] if side == "movie" else r.ids[1]
     ids = [f"{order[i]}-{j}" if side == "movie" else f"{order[j]}-{i}" for i in range(n) for j in range(k)]
     draw_numbers(p, values, 11, "words", ids)
-    for at, ink, width in ((r.pointed, "fg", 1), (r.chosen, "focus", 2)):
+    for at, color, width in ((r.pointed, "fg", 1), (r.chosen, "focus", 2)):
         if not at: continue
-        if side == "movie": p.boxes([0], [at[0]], [k], [at[0] + 1], stroke=ink, width=width)
-        else: p.boxes([at[1]], [0], [at[1] + 1], [n], stroke=ink, width=width)
+        if side == "movie": p.boxes([0], [at[0]], [k], [at[0] + 1], stroke=color, width=width)
+        else: p.boxes([at[1]], [0], [at[1] + 1], [n], stroke=color, width=width)
     if r.side == side:
         row, col = (r.chosen[0], r.factor) if side == "movie" else (r.factor, r.chosen[1])
         p.boxes([col], [row], [col + 1], [row + 1], stroke="fg", width=3)
