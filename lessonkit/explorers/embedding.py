@@ -52,7 +52,7 @@ class EmbeddingExplorer(MapExplorer):
              "from this plane in the full space; lines lead from a chosen point to its true neighbors.")
     hint = "click a point: lines lead to its true neighbors"
     watch = ("x", "y", "color", "share", "selected", "search", "epoch", "k", "axis_names", "window", "pointed", "pair",
-             "solid")
+             "solid", "rest")
     along, view, sentence = "pair", staticmethod(view), staticmethod(sentence)
     x, y = T.Int(1, help="component across, from 1"), T.Int(2, help="component up, from 1")
     pair = T.Int(0, help="the two as a place in `pairs`; −1 for a pair that is not among them")
@@ -65,6 +65,7 @@ class EmbeddingExplorer(MapExplorer):
     axis_names = T.Dict(help="{component: the name that you give it}")
     window = T.Tuple(help="(x0, x1, y0, y1) in sight; empty: the whole map")
     solid = T.Bool(False, help="three components below the map, as a figure that can be turned")
+    rest = T.Bool(False, help="rows out of sight stay as gray points")
     pointed = T.Int(-1, help="row of the table under the mouse; −1: none")
 
     def __init__(
@@ -205,18 +206,22 @@ class EmbeddingExplorer(MapExplorer):
         wanted = self.search.strip().lower()
         found = [i for i, name in enumerate(s.plain[:n]) if wanted in name] if wanted else []
         fill, inks, legend = s.colors(self.color)
+        if self.rest and n < len(s):
+            fill, inks = fill.copy(), (*inks, "line")
+            fill[n:] = len(inks) - 1
         listed, x, y = self._listed(), s.column(self.x, at), s.column(self.y, at)
         kept = 0
         if near:
             flat = np.hypot(x.values - x.values[chosen[0]], y.values - y.values[chosen[0]])
             kept = len({j for j, _ in near} & set(nearest(-flat, chosen[0], len(near)).tolist()))
         cloud = Cloud(
-            x, y, s.titles, fill, inks, s.norm(at), n, chosen, tuple((chosen[0], j) for j, _ in near),
-            tuple(found), tuple(listed[c - 1].name or f"component {c}" for c in (self.x, self.y)),
+            x, y, s.titles, fill, inks, s.norm(at), len(s) if self.rest else n, chosen,
+            tuple((chosen[0], j) for j, _ in near), tuple(found),
+            tuple(listed[c - 1].name or f"component {c}" for c in (self.x, self.y)),
             tuple(self.window) or None, self._serial,
             s.all_near(self.k, at) if self.saving else None)
         return EmbeddingRecord(
-            cloud, listed, self.x, self.y, self.color, legend, self.share, float(s.weight[n - 1]), s.by,
+            cloud, listed, self.x, self.y, self.color, legend, self.share, n, self.rest, float(s.weight[n - 1]), s.by,
             tuple(s.names[i] for i in chosen), s.shown(chosen[0], self.x, self.y, at) if near else 0.0,
             tuple((s.names[j], c) for j, c in near), kept, len(found), self.search.strip(),
             "" if self.pointed < 0 else s.names[s.rank[self.pointed]], at, s.n_frames, float(s.residuals[at]),
@@ -233,10 +238,10 @@ class EmbeddingExplorer(MapExplorer):
         rest = [c for c in (color, share) if c not in first]
         rest.append(Pairs("pair", len(self.pairs) - 1, "components", 1500, tuple(self.pairs)))
         return [*first, *rest, Choice("x", axes, "across"), Choice("y", axes, "up"),
-                Slider("k", 1, min(20, len(s) - 1), 1, "neighbors", whole=True), Toggle("solid", "3-D"),
-                Button("clear", "choose nothing")]
+                Slider("k", 1, min(20, len(s) - 1), 1, "neighbors", whole=True), Toggle("rest", "gray rest"),
+                Toggle("solid", "3-D"), Button("clear", "choose nothing")]
 
-    def off(self): return () if self.selected else ("clear",)
+    def off(self): return ("rest",) * (self.share == 100) + ("clear",) * (not self.selected)
 
     def clear(self):
         "Nothing is chosen, nothing searched for."
@@ -295,21 +300,23 @@ class EmbeddingExplorer(MapExplorer):
     def chips(self):
         s = self.space
         first = min(range(min(len(s), 60)), key=lambda i: s.shown(i, 1, 2, s.n_frames - 1))
-        state = dict(x=1, y=2, search="", share=100)
+        state = dict(x=1, y=2, search="", share=100, rest=False)
+        who = f"the tenth with the most {s.by}" if s.by else "the most important tenth"
         return [
-            Chip("a place that misleads", f"Find {s.names[first]}. Will those around it on the map be its true "
-                 "neighbors?", dict(state, selected=(int(s.order[first]),)),
+            Chip("a place that misleads", f"The answer marks {s.names[first]}. Will those around it on the map be its "
+                 "true neighbors?", dict(state, selected=(int(s.order[first]),)),
                  lambda r: f"{'Yes' if r.kept == len(r.near) else 'No'}: of its {len(r.near)} nearest in the full "
-                           f"space, {r.kept} are among its {len(r.near)} nearest here: follow the lines. The map "
-                           f"shows {100 * r.faithful:.0f} % of where it stands."),
+                           f"space, {r.kept or 'none'} {'are' if r.kept > 1 else 'is'} among its {len(r.near)} nearest "
+                           f"here: follow the lines. {100 * r.faithful:.0f} % of its squared distance from the "
+                           "middle lies in this plane."),
             Chip("what axis 1 is", "Nobody told the model what component 1 should mean. Does a column go with it?",
                  dict(state, color=s.best[0][0], selected=()),
                  lambda r: _first(r.components[0])),
-            Chip("the first tenth", "The axes stay, only the most important tenth is in sight. Are they nearer to the "
-                 "middle than the rest, or farther?", dict(state, share=10, selected=()),
+            Chip("the first tenth", f"The answer leaves {who} its color. Are they nearer to the middle than the rest, "
+                 "or farther?", dict(state, share=10, selected=(), rest=True),
                  lambda r: f"{'Nearer' if r.spread[0] < r.spread[1] else 'Farther'}: in the full space, their mean "
                            f"distance from the middle is {number(r.spread[0])}; that of the rest is "
-                           f"{number(r.spread[1])}."),
+                           f"{number(r.spread[1])}: the two bars."),
         ]
 
     def code_of(self, **state): return super().code_of(**state).replace("(", "(matrix, table, ", 1)

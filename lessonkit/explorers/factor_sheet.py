@@ -11,7 +11,7 @@ import traitlets as T
 
 from ..collab import Sheet, busiest_sheet, hide_some, sheet_error, solve_sheet, start_factors
 from ..course.datasets import load
-from .factor_sheet_view import (SHOWS, SheetRecord, overfitted, overshot, sentence, short, two_ends,
+from .factor_sheet_view import (SHOWS, SheetRecord, overfitted, overshot, sentence, short,
                                                    view)
 from ..widgets.controls import Button, Choice, Field, Player, Slider, Toggle
 from ..widgets.explorer import Chip, Explorer
@@ -75,7 +75,9 @@ class FactorSheetExplorer(Explorer):
         person = np.array([np.nanmean(c) if np.isfinite(c).any() else 0.0 for c in (shown - movie).T])
         self.by_means = sheet_error(np.where(self.hidden, self.stars, np.nan), movie + person, np.eye(len(person)))
         self.start_m, self.start_p = start_factors(sheet, n_factors, seed)
-        self.n_factors, self._held = n_factors, None
+        self.other_m, self.other_p = start_factors(sheet, n_factors, seed + 1)
+        self.n_factors, self.slow = n_factors, float(rate)
+        self._held, self._dropped = None, ("", 0.0, 0.0)
         super().__init__(step=int(step), rate=float(rate), hide=hide, by=by, show=show, side="movie",
                          rows=tuple(range(len(self.movies))), cols=tuple(range(len(self.people))))
 
@@ -90,7 +92,7 @@ class FactorSheetExplorer(Explorer):
         if name in words and v not in words[name]:
             raise ValueError(f"{name}={v!r}: take one of {', '.join(words[name])}")
         if name == "rate" and not (np.isfinite(v) and v > 0): raise ValueError(f"rate={v} must be a number above 0")
-        if name == "value" and not (np.isfinite(v) and abs(v) <= 99): raise ValueError(f"value={v}: take −99 to 99")
+        if name == "value" and not (np.isfinite(v) and abs(v) <= 1e9): raise ValueError(f"value={v}: take −99 to 99")
         n = len(self.movies) if name == "rows" else len(self.people)
         if name in ("rows", "cols") and sorted(v) != list(range(n)):
             raise ValueError(f"{name}={v}: give each number from 0 to {n - 1} once")
@@ -110,10 +112,14 @@ class FactorSheetExplorer(Explorer):
             self._solved = known = (key, (path_m, path_p, errors, np.array(others)), self.solved)
         return known[1]
 
+    def last(self) -> int:
+        "The step that the solver can come to: the last, or the one after which the numbers grow beyond all measure."
+        return len(self.solved()[2]) - 1
+
     def factors(self) -> tuple:
         "The factors on screen: movies, people."
-        path_m, path_p, errors, _ = self.solved()
-        at = min(self.step, len(errors) - 1)
+        path_m, path_p, _, _ = self.solved()
+        at = min(self.step, self.last())
         return path_m[at], path_p[at]
 
     @property
@@ -140,9 +146,13 @@ class FactorSheetExplorer(Explorer):
             if self.side == "movie": m[self.movie, self.factor] = self.value
             else: p[self.person, self.factor] = self.value
             self.edit(m, p)
-        elif self.side != "cell": self.value = round(min(max(float(mine[self.factor]), -99.0), 99.0), 2)
+        elif self.side != "cell": self.value = round(float(mine[self.factor]), 2)
+        last = self.last()
+        if self.step > last: self.step = last
         if ("rows" in changed or "cols" in changed) and "by" not in changed: self.by = 0
-        elif self.by and self._held is None: self.sort()
+        elif self.by and not (edited and self._held is not None): self.sort()  # no row moves under a finger
+        ends = getattr(self, "_list", None)
+        if ends and ends["step"].last != last: self.refresh_controls()
 
     def sort(self):
         "Movies and people by the factor `by`, the largest first."
@@ -159,15 +169,16 @@ class FactorSheetExplorer(Explorer):
             movies=tuple(self.movies[i] for i in rows), people=tuple(self.people[j] for j in cols),
             ids=(tuple(rows), tuple(cols)), chosen=(rows.index(self.movie), cols.index(self.person)), side=self.side,
             pointed=(rows.index(self.pointed[0]), cols.index(self.pointed[1])) if self.pointed else (),
-            factor=self.factor, by=self.by, show=self.show, step=self.step, n_steps=self.n_steps,
-            errors=errors[: self.step + 1], hidden_errors=others[: self.step + 1], by_means=self.by_means,
+            factor=self.factor, by=self.by, show=self.show, step=self.step, last=self.last(),
+            broken=self.last() < self.n_steps, errors=errors[: self.step + 1],
+            hidden_errors=others[: self.step + 1], by_means=self.by_means,
         )
 
     # ── what the reader does ──
 
     def controls(self):
         return [
-            Player("step", self.n_steps, interval=60),
+            Player("step", self.last(), interval=60),
             Field("value", -99, 99, 0.01, label="chosen number", whole=False),
             Choice("show", SHOWS, "cells show"),
             Button("finish", "solve to the end"),
@@ -180,10 +191,10 @@ class FactorSheetExplorer(Explorer):
 
     def finish(self):
         "The solver, to its end."
-        self.step = self.n_steps
+        self.step = self.last()
 
     def chips(self):
-        end = dict(step=self.n_steps)
+        end = dict(step=self.n_steps, rate=self.slow)
         many = self.n_factors * (len(self.movies) + len(self.people))
         return [
             Chip("solve it", f"{many} numbers may move. How close to the stars can they come?", end | {"hide": False},
@@ -191,17 +202,30 @@ class FactorSheetExplorer(Explorer):
                            f"{short(r.errors[0], 2)}. There are nearly as many numbers as stars."),
             Chip("hide some", f"Keep {int(self.hidden.sum())} stars from the solver. Will it guess them better than "
                  "the means of movie and person would?", end | {"hide": True}, overfitted),
-            Chip("sort by a factor", "Solve it, then sort by factor 1. What do the movies at the two ends have in "
-                 "common?", end | {"hide": False, "by": 1}, two_ends),
+            Chip("sort by a factor", "Solve it, then sort by factor 1. Does the factor mean something, like “funny”?",
+                 end | {"hide": False, "by": 1}, self._meaning),
             Chip("too fast", "Take steps four times as long. Is it done sooner?",
                  dict(rate=0.04, step=60, hide=False), overshot),
         ]
 
+    def _meaning(self, r):
+        "What factor 1 puts first and last, here and from another random start."
+        m, _, errors = solve_sheet(self.stars, self.other_m, self.other_p, self.rate, self.n_steps)
+        order = np.argsort(-m[-1][:, 0], kind="stable")
+        first, second, last = (self.movies[int(order[i])] for i in (0, 1, -1))
+        return (f"Not by itself. Here {r.movies[0]} and {r.movies[1]} come first, {r.movies[-1]} last. From another "
+                f"random start the error is {short(errors[-1], 2)}, here {short(r.errors[-1], 2)}; but factor 1 puts "
+                f"{first} and {second} first, {last} last.")
+
     def on_drag(self, id, x, y):
-        if id == "steps": self.step = int(min(max(round(x), 0), self.n_steps))
+        if id == "steps": self.step = int(min(max(round(x), 0), self.last()))
+        elif id == "number": self.value = round(min(max(float(y), -99.0), 99.0), 2)
         elif id.startswith("row-"): self.rows = moved(self.rows, int(id[4:]), y)
         elif id.startswith("col-"): self.cols = moved(self.cols, int(id[4:]), x)
         elif self._held is None:
+            late, at_x, at_y = self._dropped  # a message of the last drag may come after its drop
+            self._dropped = ("", 0.0, 0.0)
+            if late == id and abs(x - at_x) < 1 and abs(y - at_y) < 1: return
             self._choose(id, x, y)
             if id in ("m", "p", "both"): self._held = (x, y, self.value)
         else:
@@ -210,8 +234,9 @@ class FactorSheetExplorer(Explorer):
             self.value = round(min(max(value + 0.25 * (y0 - y) + per * (x - x0), -99.0), 99.0), 2)
 
     def on_drop(self, id, x, y):
+        self._dropped = ("", 0.0, 0.0)
         self.on_drag(id, x, y)
-        held, self._held = self._held, None
+        held, self._held, self._dropped = self._held, None, (id, x, y)
         if held and self.by: self.refresh_order()
 
     def refresh_order(self):
