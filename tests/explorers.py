@@ -118,10 +118,10 @@ ROWS = [
         hover=False,
     ),
     Row("sgd", "from lessonkit.explorers.sgd import SGDExplorer\nSGDExplorer()", control="step"),
-    Row("bagging", "from lessonkit.explorers.bagging import BaggingExplorer\nBaggingExplorer()", control="first k"),
+    Row("bagging", "from lessonkit.explorers.bagging import BaggingExplorer\nBaggingExplorer()", control="trees"),
     Row("sheet", SHEET, control="step"),
     Row("waterfall", WATERFALL, control="value", hover=False),
-    Row("search", SEARCH, control="rank (0: best)"),
+    Row("search", SEARCH, control="better ones"),
     Row("embedding", EMBEDDING.format(n=9_066), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),
     Row("entity", ENTITY, control="canvas", keys=("PageDown", "PageUp")),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
@@ -138,7 +138,7 @@ ROWS = [
 ]
 # other data, much of it or of another kind: they open and move as quickly; the rest is the same explorer's above
 MORE = [
-    Row("bagging-own", OWN_FOREST, control="first k"),
+    Row("bagging-own", OWN_FOREST, control="trees"),
     Row("network-classes", NETWORK + "NetworkExplorer(task='classes', step=60)", control="step", hover=False),
     Row("bptt-20M", BPTT + "import numpy as np\nBPTTExplorer(np.arange(20_000_000) % 251)", control="step"),
     Row("embedding-100k", EMBEDDING.format(n=100_000), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MOST', 'SIDE', 'SMALL', 'TwoColumns', 'two_columns', 'own_forest', 'FittedForest', 'with_draws', 'with_new_draw',
-           'encode', 'fresh_forest', 'refitted', 'BaggingRecord', 'sentence']
+           'encode', 'fresh_forest', 'refitted', 'BaggingRecord']
 
 # %% ../../nbs/explorers/bagging_data.ipynb #xd-imports
 from copy import copy, deepcopy
@@ -53,6 +53,11 @@ class TwoColumns:
         "From where to where the colors run: the middle 96 % of the numbers."
         low, high = (0.0, 1.0) if self.n_classes else map(float, np.quantile(self.y, [0.02, 0.98]))
         return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+    @property
+    def widest(self) -> float:
+        "The largest spread that answers can have: of numbers half of `span`; of classes, of trees that all are sure."
+        return (1 - 1 / self.n_classes) ** 0.5 if self.n_classes else (self.span[1] - self.span[0]) / 2
 
     def row(self, point) -> np.ndarray:  # (n_features,)
         "A point of the plane as a row, the other columns held."
@@ -171,11 +176,6 @@ class FittedForest:
         "The out-of-bag error by trees; None where there is no bootstrap."
         return oob_curve(self.forest, self.data.X, self.data.y, self.drawn) if self.forest.bootstrap else None
 
-    @cached_property
-    def widest(self) -> float:
-        "The largest spread of all trees' answers."
-        return max(float(self.spread_at(len(self.drawn)).max()), 1e-6)
-
     def ask(self, point) -> np.ndarray:  # (n_trees, n_out)
         "What each tree says at a point of the plane."
         if (at := ("at", *map(float, point))) not in self.kept:
@@ -221,7 +221,7 @@ class FittedForest:
     def path_words(self, i: int, point) -> list[str]:  # 6 lines at most
         "What tree i asks of a point of the plane, and what it says."
         asked = self.questions(i, self.data.row(point))
-        if len(asked) > 4: asked = [*asked[:2], f"… {len(asked) - 3} more …", asked[-1]]
+        if len(asked) > 4: asked = [*asked[:2], f"… {len(asked) - 3} more questions …", asked[-1]]
         return [f"Tree {i + 1} asks at the cross:", *asked, f"and says {self.data.say(self.ask(point)[i])}"]
 
     def thumbnails(self, first: int, n: int) -> list[np.ndarray]:  # (SMALL / 2, SMALL / 2) uint8 each
@@ -310,35 +310,19 @@ class BaggingRecord:
     times: np.ndarray | None  # how often the chosen tree drew each row
     boxes: np.ndarray | None  # its rectangles
     spread: np.ndarray
-    widest: float  # the largest spread of all trees
     asks: list[str]  # what the asked tree asks at the cross
     curve: np.ndarray | None
     answers: np.ndarray  # (n, n_out) at the cross
     strip: tuple  # number of its first tree, (m, h, w) codes
     pointed: str = ""  # what the mouse points at, in words
     near: int = -1  # the row it points at, or drags
+    beside: str = "error"  # what stands beside the map: 'error' or 'trees'
+    three: tuple = ()  # (kind, out-of-bag error by trees) of the three kinds, where they stand side by side
 
     n_classes = property(lambda self: self.data.n_classes)
     top_class = property(lambda self: int(self.answers[: self.k].mean(0).argmax()))
     colors = property(lambda r: class_shades(r.n_classes) if r.n_classes else (*ramp("cividis", 255), PAGES_NOTHING))
+    ended = property(lambda r: {name: float(v[r.k - 1]) for name, v in r.three if v is not None},
+                     doc="The error out of the bag of each kind, with as many trees as are averaged.")
+    best_kind = property(lambda r: min(r.ended, key=r.ended.get) if r.ended else "", doc="That with the lowest.")
     key_rows = property(lambda self: (self.n_classes + 1) // 2 + 1 if self.n_classes else 2)
-
-# %% ../../nbs/explorers/bagging_data.ipynb #xd-sentence
-def sentence(r: BaggingRecord) -> str:
-    "The forest's answer at the cross, how far its trees differ, the error out of the bag."
-    answers, c = r.answers[: r.k], r.top_class
-    trees = f"the first {r.k} of {r.n} trees ({r.about}) give" if r.k > 1 else f"the first tree ({r.about}) gives"
-    text = f"At {r.data.place(r.point)}, {trees} "
-    if r.n_classes:
-        votes = int((answers.argmax(1) == c).sum())
-        text += f"class {r.data.labels[c]} {answers.mean(0)[c]:.0%}"
-        text += f" on average; {votes} of {r.k} would vote for it." if r.k > 1 else "."
-    elif r.k == 1: text += f"{number(answers.mean())}: there is no other yet to differ from it."
-    else: text += f"{number(answers.mean())} on average; they differ by ±{number(answers.std(), 2)}."
-    if r.curve is not None and np.isfinite(error := r.curve[r.k - 1]):
-        text += f" Out of the bag, {error:.1%} are wrong." if r.n_classes else (
-            f" The squared error out of the bag is {error:.3g}.")
-    if r.tree:
-        text += f" Tree {r.tree} has {len(r.boxes):,} rectangles here and says {r.data.say(r.answers[r.tree - 1])};"
-        text += f" {(r.times == 0).sum()} of {len(r.times)} rows are out of its bag."
-    return text + r.pointed

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RESULTS', 'SHOWN', 'OFFER', 'PULL', 'parameters_of', 'checked', 'shown', 'Axis', 'CellMap', 'cell_map', 'spread',
            'Lean', 'lean', 'SearchRecord', 'described', 'percent', 'free_parameter', 'shared', 'worth', 'same_top',
-           'sentence']
+           'better', 'sentence']
 
 # %% ../../nbs/explorers/search_data.ipynb #xv-imports
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..widgets.panel import ticks
-from ..widgets.scene import number, text_width
+from ..widgets.scene import number
 
 # %% ../../nbs/explorers/search_data.ipynb #xv-table
 RESULTS = ("score", "train_score", "seconds", "error")  # columns that are no parameters
@@ -107,6 +107,10 @@ class Axis:
         v = self.low + np.asarray(place) * (self.high - self.low)
         return 10.0**v if self.log else v
 
+    def at(self, place: float) -> str:
+        "What stands at a place, or nearest to it, in words."
+        return number(self.value(place)) if self.numeric else min(self.ticks, key=lambda t: abs(t[0] - place))[1]
+
     def between(
         self,
         low: float,  # places, 0 to 1
@@ -126,22 +130,10 @@ class CellMap:
     failed: np.ndarray  # (rows, cols) those without a score
     score: np.ndarray  # (rows, cols) the best or the mean; NaN where there is none
 
-    def words(
-        self,
-        room: float,  # px: as wide as a cell
-    ) -> tuple[list | None, int]:  # None: they do not fit; their size
-        "Its scores as words: 0.926, or .926 in narrow cells."
-        plain = not ((self.score < 0) | (self.score >= 0.9995)).any()
-        small = 1 if plain and room < 38 else 0
-        if room < (text_width(".000", 11) + 5 if plain else max(text_width(f"{v:.3f}") for v in self.score.flat) + 4):
-            return None, 12
-        return [[f"{v:.3f}"[small:] for v in row] for row in self.score], 12 - small
-
-    def top(self, x: Axis, y: Axis) -> str:
-        "Its highest cell, in words."
-        if np.isnan(self.score).all(): return "none"
-        row, col = np.unravel_index(np.nanargmax(self.score), self.score.shape)
-        return f"{x.name} {x.labels[col]}, {y.name} {y.labels[row]}"
+    def top(self) -> tuple[int, int] | None:  # row, column
+        "Its highest cell; None where no setting has a score."
+        if np.isnan(self.score).all(): return None
+        return tuple(map(int, np.unravel_index(np.nanargmax(self.score), self.score.shape)))
 
 
 def cell_map(
@@ -251,7 +243,7 @@ class SearchRecord:
     ranges: dict  # {number of the axis: (low, high)}
     ranges_told: str
     leans: dict  # {parameter: where most of the kept settings lie, a `Lean`}
-    tops: dict  # {'best' or 'mean': the best cell, in words}
+    tops: dict  # {'best' or 'mean': (row, column) of the highest cell, or None}
     axis: int  # whose range the sliders set
     still: bool = False  # a recording: nothing can be pulled
 
@@ -272,14 +264,13 @@ def percent(share: float) -> str:
 def free_parameter(
     r,  # a `SearchRecord`
 ) -> str:
-    "Which parameters are as mixed among the kept settings as among all, and which is least so, in words."
+    "Which parameters are as mixed among the kept settings as among all, and which are not, in words."
     if r.n_kept < 5: return f"Nobody can say: {r.n_kept} settings are too few."
-    free, order = [k for k, v in r.leans.items() if not v.told], sorted(r.leans, key=lambda k: r.leans[k].gain)
-    least = r.leans[order[-1]]
-    text = f"{', '.join(free)}: as mixed here as in the whole table. " if free else "None: each of them leans. "
-    if not least.told: return text + "No parameter leans to one side."
-    return text + (f"Least free is {order[-1]}: {least.words} in {percent(least.kept)} of the kept settings, "
-                   f"in {percent(least.all)} of all.")
+    free = [k for k, v in r.leans.items() if not v.told]
+    text = f"As free as in the whole table: {', '.join(free)}. " if free else "None: each of them leans. "
+    leans = [f"{k}, {v.words} in {percent(v.kept)} of them ({percent(v.all)} of all)"
+             for k, v in r.leans.items() if v.told]
+    return text + (f"Not free: {'; '.join(leans)}." if leans else "No parameter leans to one side.")
 
 
 def shared(
@@ -300,8 +291,8 @@ def worth(
     "Whether the chosen setting was worth its time, in words."
     own, other = r.card[-1][1:]  # seconds
     if r.error: return "No: its fit failed."
-    if not r.rank: return f"Yes: none of {r.n} scores better. It took {own} s, the second best {other} s."
-    return (f"No: {r.rank} of {r.n} score{'s' * (r.rank == 1)} better. It took {own} s; the best took {other} s and "
+    if not r.rank: return f"Yes: none of {r.n} is better. It took {own} s, the second best {other} s."
+    return (f"No: {better(r.rank)}, of {r.n}. It took {own} s; the best took {other} s and "
             f"scores {r.gap:.4f} more.")
 
 
@@ -310,22 +301,33 @@ def same_top(
 ) -> str:
     "Whether the cell of the best mean is that of the best score, in words."
     mean, best = r.tops["mean"], r.tops["best"]
-    return f"Yes: {best}, both ways." if mean == best else f"No: by the mean it is {mean}; by the best, {best}."
+    if mean is None: return "Nobody can say: no setting has a score."
+    words = lambda at: f"{r.x.name} {r.x.labels[at[1]]}, {r.y.name} {r.y.labels[at[0]]}"
+    n = int(r.map.count[mean] - r.map.failed[mean])
+    few = f" That mean is of {n} setting{'s' * (n != 1)}: too few to rely on." if n < 5 else ""
+    if mean == best: return f"Yes: {words(best)}, both ways.{few}"
+    return f"No: the highest mean is at {words(mean)}; the best single score, at {words(best)}.{few}"
+
+
+def better(n: int) -> str:
+    "How many settings are better, in words."
+    return f"{n:,} {'is' if n == 1 else 'are'} better"
 
 
 def sentence(r: SearchRecord) -> str:
-    "The chosen setting, its cell, what is kept and what that shares, and what the mouse points at."
+    "What is kept and what that shares; the chosen setting, its cell, and what the mouse points at."
     below = f", {r.gap:.4f} below the best" if r.rank and not r.error else ""
-    place = f"{r.rank} of {r.n} score better than this one" if r.rank else f"The best of {r.n}"
-    out = [f"{place}: {r.setting}{below}."]
-    if r.cell is None: out.append("It is not on the map: a held parameter or a range leaves it out.")
-    elif not r.pointed and not r.ranges:
-        n, bad = int(r.map.count[r.cell]), int(r.map.failed[r.cell])
-        out.append(f"Its cell holds {n} setting{'s' * (n != 1)}" + (f", {bad} failed." if bad else "."))
+    place, out = f"Of {r.n} settings {better(r.rank)} than this one" if r.rank else f"The best of {r.n}", []
     if r.ranges:
         out.append(f"Kept are {r.n_kept} settings with {r.ranges_told}.")
         if r.n_kept > 1: out.append(shared(r))
-    elif not r.pointed: out.append(OFFER)
+    short = r.ranges and not r.error and not r.pointed  # the table beside the map has the rest
+    out.append(f"{place}{below}." if short else f"{place}: {r.setting}{below}.")
+    if r.cell is None: out.append("It is not on the map: a held parameter or a range leaves it out.")
+    elif not r.pointed and not r.ranges:
+        n, bad = int(r.map.count[r.cell]), int(r.map.failed[r.cell])
+        mean = f" with a mean of {r.map.score[r.cell]:.4f}" if r.reduce == "mean" and n - bad > 1 else ""
+        out.append(f"Its cell holds {n} setting{'s' * (n != 1)}{mean}" + (f", {bad} failed." if bad else "."))
+    if not r.pointed and not r.ranges: out.append(OFFER)
     if r.pointed: out.append(f"Pointed at: {r.pointed}.")
     return " ".join(out)
-
