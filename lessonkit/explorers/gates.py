@@ -127,7 +127,8 @@ class GateExplorer(Explorer):
             return Chip(short, question, state, more_than_luck)
 
         return [
-            units("who knows spaces", f"Is there a unit whose {self.parts[gate]} opens at the spaces?", "a space", gate),
+            units("who knows spaces", f"Is there a unit whose {self.parts[gate]} opens at the spaces?", "a space",
+                  gate),
             units("who is inside quotes", "Is there a unit that knows that it is between two quotation marks?",
                   "inside quotes", cell),
             units("who counts the line", "Is there a unit that knows how long ago the line ended?", "place in the line",
