@@ -167,7 +167,7 @@ def sentence(r: WritingRecord) -> str:
     tail = "".join(r.letters[max(0, cursor - 24) : cursor]).replace("␣", " ")
     first = ", ".join(f"{spoken(r.symbols[i])} {percent(r.own[i])}" for i in r.order[:3])
     text = f"After “{'…' if cursor > 24 else ''}{tail}” the net expects {first}. "
-    how = "At temperature 0 the likeliest letter is taken" if r.temperature == 0 else f"At temperature {r.temperature:.3g}"
+    how = f"At temperature {r.temperature:.3g}" + " the likeliest letter is taken" * (r.temperature == 0)
     if r.top_k and r.temperature: how += f", top-k {r.top_k}"
     if r.top_p < 1 and r.temperature: how += f", top-p {r.top_p:.3g}"
     if r.temperature: how += f", {r.n_left} of {r.n_writable} letters can be drawn"

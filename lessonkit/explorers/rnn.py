@@ -202,7 +202,7 @@ class RNNExplorer(Explorer):
              "chosen answer's gradient comes back to each letter: what it can learn from. Below: what each net "
              "expects, and what the chosen one keeps.")
     watch, along = ("phrase", "step", "kind", "trained", "gain", "pointed"), "step"
-    view, sentence = staticmethod(view), staticmethod(sentence)
+    offers, view, sentence = (" · click a net to see what it keeps",), staticmethod(view), staticmethod(sentence)
     phrase = T.Unicode(help="what is read, 1 to 32 characters")
     step = T.Int(help="the chosen answer: the one after this character, counted from 0")
     kind = T.Unicode(help="the chosen net")
