@@ -14,7 +14,7 @@ import torch
 import traitlets as T
 
 from ..course.nets import weights_folder
-from .evidence_view import (MEASURES, EvidenceRecord, answered, moved, sentence, strongest,
+from .evidence_view import (MEASURES, EvidenceRecord, moved, negated, sentence, strongest,
                                                view)
 from ..tokens import detokenize, tokenize_words
 from ..ulmfit import (TextClassifier, TfidfBaseline, classifier_score, input_gradient, load_classifier,
@@ -43,7 +43,7 @@ class EvidenceExplorer(Explorer):
 
     title, lesson, hint = "Which words made it decide?", "35_ulmfit", "click a word, then type another in its place"
     about = ("Each word is colored by what it is worth to a net that reads: orange for, blue against. "
-             "The strip below it is what counting words says.")
+             "The diamonds say what it is worth to TF-IDF, which only counts words. The net is a small one.")
     offers = (hint,)
     watch, along = ("text", "word", "instead", "measure", "edits", "pointed"), "word"
     view, sentence = staticmethod(view), staticmethod(sentence)
@@ -155,7 +155,7 @@ class EvidenceExplorer(Explorer):
     # ── wire ──
 
     def controls(self):
-        return [Words("instead", "in its place", most=24), Player("word", len(self.parts) - 1, interval=700),
+        return [Words("instead", "replace it by", most=24), Player("word", len(self.parts) - 1, interval=700),
                 Choice("measure", MEASURES), Words("text", "the review", most=400), Button("reset", "take edits back")]
 
     def off(self): return () if self.edits else ("reset",)
@@ -171,7 +171,7 @@ class EvidenceExplorer(Explorer):
                  lambda e: dict(text=TEXT, edits={_where(e, TEXT, "superb"): "dreadful"}, measure=MEASURES[0],
                                 word=_where(e, TEXT, "superb")), moved),
             Chip("not bad", "What do they make of “not bad at all”?",
-                 dict(text="The film is not bad at all.", edits={}, measure=MEASURES[0], word=3), answered),
+                 dict(text="The film is not bad at all.", edits={}, measure=MEASURES[0], word=3), negated),
         ]
 
     def code_of(self, **state):

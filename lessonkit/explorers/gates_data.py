@@ -146,7 +146,7 @@ class GateRecord:
     happens: bool  # whether the event occurs in the text that they were ranked on
     event: str
     part: str  # of the layer, 'f'
-    part_name: str  # 'forget gate f'
+    parts: dict[str, str]  # of such a layer, and how they are called: 'f', 'forget gate f'
     layer: int  # counted from 1
     n_layers: int
     n_units: int
@@ -161,6 +161,12 @@ class GateRecord:
     def next(self) -> str:
         "The letter that follows the chosen one; '' after the last."
         return self.letters[self.step + 1] if self.step + 1 < len(self.letters) else ""
+
+    @property
+    def part_name(self) -> str:
+        "How the part is called."
+        return self.parts[self.part]
+
 
 def signed(v: float) -> str:
     "A correlation, always with its sign."
