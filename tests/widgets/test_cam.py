@@ -121,6 +121,19 @@ def test_two_classes_show_one_sum(e):
     e.target = e.versus = -1
 
 
+def test_a_question_about_two_classes_names_two_places(e):
+    "Whatever was zoomed or erased before, it is about the whole picture; both places are framed."
+    e.picture, e.zoomed = 1, True
+    act(e, kind="chip", value=2)
+    difference = e.contributions[e.target] - e.contributions[e.versus]
+    for i in (difference.argmax(), difference.argmin()):
+        said = f"row {i // 6 + 1}, column {i % 6 + 1}: {signed(difference.flat[i])}"
+        assert said in e._asked["answer"], (said, e._asked)
+    assert e.record().cell == divmod(int(difference.argmax()), 6) and not e.zoomed and e.names[e.target] == "cats"
+    act(e, kind="chip", value=-1)
+    e.picture = 0
+
+
 def test_a_second_look(e):
     e.picture = 10
     whole, box = e.seen, e.record().box
