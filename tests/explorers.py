@@ -133,7 +133,7 @@ ROWS = [
     Row("gates", "from lessonkit.explorers.gates import GateExplorer\nGateExplorer(step=20)", control="letter",
         hover=False),
     Row("network", NETWORK + "NetworkExplorer(step=60)", control="step", hover=False),
-    Row("augment", AUGMENT, control="other views"),
+    Row("augment", AUGMENT, control="set of views"),
     Row("conv", CONV + "ConvExplorer()", control="step"),
 ]
 # other data, much of it or of another kind: they open and move as quickly; the rest is the same explorer's above

@@ -280,7 +280,7 @@ class AugmentExplorer(Explorer):
         if on.cutout: words.append(f"{on.cutout} pixels cut out")
         return AugmentRecord(
             **self._seen, classes=self.classes, truth=-1 if self.labels is None else int(self.labels[self.picture]),
-            strip=self._pictures(self.x[first : first + THUMBS]), place=self.picture - first,
+            strip=self._pictures(self.x[first : first + THUMBS]), place=self.picture - first, seed=self.seed,
             net=self.net if len(self.nets) > 1 else "", limits=", ".join(words) or "all unchanged", tally=self._tally,
             pointed=self.pointed, saving=self.saving)
 
@@ -288,7 +288,7 @@ class AugmentExplorer(Explorer):
 
     def controls(self):
         more = [Choice("net", list(self.nets))] if len(self.nets) > 1 else []
-        return [Player("seed", 99, "other views", interval=700), Slider("rotate", 0, 90, 1, "turn, ° each way"),
+        return [Player("seed", 99, "set of views", interval=700), Slider("rotate", 0, 90, 1, "turn, ° each way"),
                 Toggle("mirror", "mirror at random"), *more, Slider("zoom", 0, 1, 0.02),
                 Slider("shift", 0, 0.4, 0.01), Slider("light", 0, 1, 0.02),
                 Slider("cutout", 0, min(self.x.shape[2:]) // 2, 1, whole=True),

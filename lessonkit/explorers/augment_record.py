@@ -28,6 +28,7 @@ class AugmentRecord:
     truth: int  # the picture's class; −1: unknown
     strip: tuple[np.ndarray, ...]  # the pictures to choose from, up to ten
     place: int  # the chosen one's place in it
+    seed: int  # which set of views
     net: str  # the chosen net's name; '' where there is but one
     limits: str  # how far the views may go, in words
     tally: tuple[int, ...]  # right alone, right by the mean, pictures counted; empty: not counted
@@ -53,7 +54,7 @@ def sentence(r: AugmentRecord) -> str:
     text = f"As it is, the net{f' “{r.net}”' if r.net else ''} says {alone} ({100 * sure:.0f} %)"
     text += f", which is {'right' if right else f'wrong: it is {r.classes[r.truth]}'}. " if known else ". "
     agree = int((r.p[1:].argmax(1) == r.p[0].argmax()).sum())
-    text += f"Of {n} views, {r.limits}, {agree} say the same. {verdict(r)}"
+    text += f"Of {n} views (set {r.seed}), {r.limits}, {agree} say the same. {verdict(r)}"
     if r.tally:
         alone, both, of = r.tally
         text += f" Of {of} pictures, {alone} are right alone, {both} by the mean of their views."

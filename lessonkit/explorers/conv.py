@@ -13,8 +13,8 @@ import numpy as np
 import traitlets as T
 
 from ..course.nets import load_net
-from .conv_record import (PRESETS, ConvRecord, answers, as_bytes, blurred, bordered, cells, edges_found,
-                                             feature_maps, learned_kernels, padded, sentence, small_picture, spot, work)
+from .conv_record import (PRESETS, ConvRecord, answers, as_bytes, blurred, bordered, cells,
+    edges_found, feature_maps, learned_kernels, padded, sentence, small_picture, spot, work)
 from ..widgets.controls import Choice, Player, Slider
 from ..widgets.explorer import Chip, Explorer
 from ..widgets.keys import moving

@@ -161,7 +161,7 @@ def test_the_sum_is_written_out_in_place(conv):
         conv.place = place
         r = conv.record()
         assert r.under.shape == (3, 3) and abs((np.array(r.kernel).reshape(3, 3) * r.under).sum() - r.total) < 1e-9
-        assert any(s.startswith("adds up to") for s in conv.scene().strings())
+        assert any(s.startswith(("adds up to ", "sum ")) for s in conv.scene().strings())
 
 
 def test_weights_are_edited_cell_by_cell(conv):
@@ -190,7 +190,8 @@ def test_maps_are_the_nets_and_learned_kernels_its_first_layers(conv):
     x = prepare(np.random.default_rng(0).integers(0, 255, (96, 96), dtype=np.uint8)[..., None].repeat(3, 2))
     found = feature_maps(net, x)
     assert list(found)[0] == "1: 24 maps of 48 × 48" and len(found) == 6 and not net.training
-    codes, signed, channels = list(found.values())[0]
+    codes, signed, channels, reach = list(found.values())[0]
+    assert reach == 3 / 96
     with torch.no_grad(): first = net.trunk[0](x)[0, list(channels)].numpy()
     assert signed and all(np.corrcoef(c.ravel(), f.ravel())[0, 1] > .99 for c, f in zip(codes, first))
     # on a grey picture, the three colors' kernels act as their sum
