@@ -125,7 +125,7 @@ ROWS = [
     Row("embedding", EMBEDDING.format(n=9_066), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),
     Row("entity", ENTITY, control="canvas", keys=("PageDown", "PageUp")),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
-    Row("cam", CAM + "CAMExplorer(picture=3)", control="threshold"),
+    Row("cam", CAM + "CAMExplorer(picture=1)", control="hide weak evidence"),
     Row("rnn", RNN + "RNNExplorer(trained='100 steps', step=8)", control="answer"),
     Row("evidence", EVIDENCE, control="word"),
     Row("writing", "from lessonkit.explorers.generation import GenerationExplorer\nGenerationExplorer()",
@@ -133,8 +133,8 @@ ROWS = [
     Row("gates", "from lessonkit.explorers.gates import GateExplorer\nGateExplorer(step=20)", control="letter",
         hover=False),
     Row("network", NETWORK + "NetworkExplorer(step=60)", control="step", hover=False),
-    Row("augment", AUGMENT, control="draw"),
-    Row("conv", CONV + "ConvExplorer(pad=1)", control="place"),
+    Row("augment", AUGMENT, control="set of views"),
+    Row("conv", CONV + "ConvExplorer()", control="step"),
 ]
 # other data, much of it or of another kind: they open and move as quickly; the rest is the same explorer's above
 MORE = [

@@ -208,13 +208,14 @@ class CAMExplorer(Explorer):
         listed, p, at = self._listed(look.logits), softmax(look.logits), self._was[0]
         pick = lambda a: np.stack([a[k] for k in listed])
         asked = self.pointed or self.cell
-        strongest = int(look.cells[t].argmax())
-        cell = asked or (strongest // self.grid[1], strongest % self.grid[1])
+        most = int((look.cells[t] - (look.cells[self.versus] if self.versus >= 0 else 0)).argmax())
+        cell = asked or (most // self.grid[1], most % self.grid[1])
         others = [k for k in listed if k != t] or [t]
         first = max(0, min(at - 2, n - STRIP))
         whole = float(softmax((self.whole or self.seen).logits)[t])
         begun = self.history[0][1][t] if self.history else look.logits[t]
-        box = second_look((self.whole or self.seen).cells[t]) if not self.zoomed and not self.strokes else ()
+        plain = not (self.zoomed or self.strokes or self.versus >= 0)
+        box = second_look((self.whole or self.seen).cells[t]) if plain else ()
         return CamRecord(
             look.shown, self._heat(), pick(look.cells), tuple(listed), tuple(self.names[k] for k in listed), pick(p),
             pick(look.logits), pick(self.bias), listed.index(t), listed.index(self.versus) if self.versus >= 0 else -1,
@@ -232,9 +233,10 @@ class CAMExplorer(Explorer):
         if len(self.names) > 12: ks = [int(k) for k in np.argsort(-self.whole.logits)][:10]
         classes = {k: self.names[k] or "–" for k in ks}
         return [
-            Choice("target", {-1: "the net's answer"} | classes, "class"), Slider("threshold", 0, 1, 0.02),
-            Upload("photo", "your own picture …"), Toggle("zoomed", "look into the box"),
-            Slider("opacity", 0, 1, 0.05), Slider("brush", 0.02, 0.3, 0.01), Button("give_back", "undo erasing"),
+            Choice("target", {-1: "the net's answer"} | classes, "class"),
+            Slider("threshold", 0, 1, 0.02, "hide weak evidence"), Upload("photo", "your own picture …"),
+            Toggle("zoomed", "look into the box"), Slider("opacity", 0, 1, 0.05), Slider("brush", 0.02, 0.3, 0.01),
+            Button("give_back", "undo erasing"),
             Toggle("native", "cells as they are"), Choice("versus", {-1: "–"} | classes, "and not"),
             Choice("method", ["CAM", "Grad-CAM"], "map"), Choice("layer", self.layers, "layer"),
             Toggle("card", "the model's card")]
@@ -302,7 +304,7 @@ class CAMExplorer(Explorer):
     def chips(self): return questions(self)
 
     def code_of(self, **state):
-        usual = dict(picture=0, versus=-1, method="CAM", card=False, zoomed=False, threshold=0.0, strokes=())
+        usual = dict(picture=0, versus=-1, method="CAM", card=False, zoomed=False, threshold=0.0, strokes=(), cell=())
         i = state.get("picture", self.picture)
         which = dict(picture=self.numbers[i]) if self.numbers[i] >= 0 else dict(pictures=(self.labels[i],))
         state = which | {k: v for k, v in state.items() if k != "picture"}

@@ -121,6 +121,19 @@ def test_two_classes_show_one_sum(e):
     e.target = e.versus = -1
 
 
+def test_a_question_about_two_classes_names_two_places(e):
+    "Whatever was zoomed or erased before, it is about the whole picture; both places are framed."
+    e.picture, e.zoomed = 1, True
+    act(e, kind="chip", value=2)
+    difference = e.contributions[e.target] - e.contributions[e.versus]
+    for i in (difference.argmax(), difference.argmin()):
+        said = f"row {i // 6 + 1}, column {i % 6 + 1}: {signed(difference.flat[i])}"
+        assert said in e._asked["answer"], (said, e._asked)
+    assert e.record().cell == divmod(int(difference.argmax()), 6) and not e.zoomed and e.names[e.target] == "cats"
+    act(e, kind="chip", value=-1)
+    e.picture = 0
+
+
 def test_a_second_look(e):
     e.picture = 10
     whole, box = e.seen, e.record().box
@@ -369,7 +382,7 @@ def test_an_answer_stays_with_its_question(browser, saved):
     page.wait_for_function("document.querySelector('.lk-narration').textContent.includes('the box alone')")
     answer = lambda: page.locator(".lk-answer span").text_content()
     first, whole = answer(), page.locator(".lk-narration").inner_text().split(" had ")[1].split("%")[0]
-    assert first.endswith(f"{whole}% in the whole picture.")
+    assert f"{whole}% in the whole picture." in first
     assert page.locator(".lk-answer code").text_content() == "CAMExplorer(picture=10, zoomed=True)"
     page.locator(".lk-handle[data-id=again]").click()
     page.wait_for_function("!document.querySelector('.lk-narration').textContent.includes('the box alone')")

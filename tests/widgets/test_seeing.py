@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from lessonkit.course.nets import load_net
 from lessonkit.explorers.augment import AugmentExplorer
 from lessonkit.explorers.conv import ConvExplorer
-from lessonkit.explorers.conv_record import PRESETS, answers, feature_maps, learned_kernels
+from lessonkit.explorers.conv_record import PRESETS, answers, feature_maps, learned_kernels, seen_by, spot
 from lessonkit.images import Augment, tta
 
 torch.set_num_threads(1)
@@ -57,13 +57,34 @@ def test_a_wider_limit_goes_further_the_same_way():
     torch.testing.assert_close(2 * a, b)
 
 
-def test_the_first_question_finds_where_it_hurts():
+def test_a_question_finds_where_it_hurts():
     e = sides()
     assert e.record().answer(-1)[2] and "hurts" not in e.narration
-    e._act({"kind": "chip", "value": 0})
+    e._act({"kind": "chip", "value": 1})
+    assert f"{e._mirrored} mirrored" in e.narration
     assert e.mirror and not e.rotate and "hurts" in e._asked["answer"] and "hurts" in e.narration
     alone, _, right = e.record().answer(0)
     assert right and alone == "left" and e.record().answer(-1)[0] == "right"
+
+
+def test_a_question_finds_where_it_helps():
+    "A picture that is wrong alone, or of which some views are, and that the mean gets right."
+    rng = np.random.default_rng(3)
+    faint = np.clip(np.full((12, 16, 16, 3), 90) + rng.normal(0, 6, (12, 16, 16, 3)), 0, 255).astype(np.uint8)
+    e = opened(AugmentExplorer(faint, [0] * 12, Sides(), (90, 90, 90), (20, 20, 20), ["left", "right"]))
+    e._act({"kind": "chip", "value": 0})
+    p = e.predictions(e.picture, e.seed)
+    wrong = int((p.argmax(1) != 0).sum())
+    assert wrong and p.mean(0).argmax() == 0 and f"Of the 9 pictures, {wrong} " in e._asked["answer"]
+
+
+def test_a_dot_is_pointed_at():
+    e = sides(mirror=True)
+    p = e.record().p[:, 0]
+    e._act({"kind": "hover", "id": "answers", "x": float(p[4]), "y": .5})
+    assert abs(p[e.pointed] - p[4]) < 1e-6 and "Pointed at" in e.narration
+    e._act({"kind": "hover", "id": "answers", "x": .5, "y": 9.})
+    assert e.pointed == -1
 
 
 def test_counting_is_that_of_the_lesson():
@@ -140,7 +161,7 @@ def test_the_sum_is_written_out_in_place(conv):
         conv.place = place
         r = conv.record()
         assert r.under.shape == (3, 3) and abs((np.array(r.kernel).reshape(3, 3) * r.under).sum() - r.total) < 1e-9
-        assert any(s.startswith("adds up to") for s in conv.scene().strings())
+        assert any(s.startswith(("adds up to ", "sum ")) for s in conv.scene().strings())
 
 
 def test_weights_are_edited_cell_by_cell(conv):
@@ -169,7 +190,8 @@ def test_maps_are_the_nets_and_learned_kernels_its_first_layers(conv):
     x = prepare(np.random.default_rng(0).integers(0, 255, (96, 96), dtype=np.uint8)[..., None].repeat(3, 2))
     found = feature_maps(net, x)
     assert list(found)[0] == "1: 24 maps of 48 × 48" and len(found) == 6 and not net.training
-    codes, signed, channels = list(found.values())[0]
+    codes, signed, channels, reach = list(found.values())[0]
+    assert reach == 3 / 96
     with torch.no_grad(): first = net.trunk[0](x)[0, list(channels)].numpy()
     assert signed and all(np.corrcoef(c.ravel(), f.ravel())[0, 1] > .99 for c, f in zip(codes, first))
     # on a grey picture, the three colors' kernels act as their sum
@@ -182,6 +204,27 @@ def test_maps_are_the_nets_and_learned_kernels_its_first_layers(conv):
     conv.layer = conv.layers[-1]
     conv._act({"kind": "hover", "id": "layers-6", "x": 1.5, "y": 1.5})
     assert conv.pointed == 7 and f"map {conv.record().channels[7] + 1} is largest at row" in conv.narration
+
+
+def test_what_a_cell_has_seen_is_what_its_gradient_reaches():
+    trunk, x = load_net("dogscats-net")[0].eval().trunk, torch.randn(1, 3, 300, 300, requires_grad=True)
+    y, size, jump = x, 1, 1
+    for part in trunk: y, (size, jump) = part(y), seen_by(part, size, jump)
+    y[..., y.shape[2] // 2, y.shape[3] // 2].sum().backward()
+    rows = x.grad.abs().sum((0, 1, 3)).nonzero().flatten()
+    assert size == rows.max() - rows.min() + 1 == 127
+
+
+def test_answers_go_where_they_point(conv):
+    conv._act({"kind": "chip", "value": 0})
+    r = conv.record()
+    assert r.total == r.out.max() and "where the window lies now" in conv._asked["answer"]
+    conv._act({"kind": "chip", "value": -1})
+    conv.pad = 2
+    conv._act({"kind": "chip", "value": 4})
+    r = conv.record()
+    assert (conv.pad, r.reach > 1, r.maps[r.channel][spot(r)]) == (0, True, r.maps[r.channel].max())
+    conv._act({"kind": "chip", "value": -1})
 
 
 def test_a_net_of_ones_own_and_a_picture_of_ones_own():
