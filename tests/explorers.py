@@ -102,7 +102,7 @@ EVIDENCE = "from lessonkit.explorers.evidence import EvidenceExplorer\nEvidenceE
 ROWS = [
     Row(
         "bptt",
-        BPTT + "import pydoc_data.topics as t\nBPTTExplorer('\\n'.join(t.topics.values()))",
+        BPTT + "import pydoc_data.topics as t\nBPTTExplorer('\\n'.join(t.topics.values()), step=1)",
         control="step",
         notebook7=True,
     ),

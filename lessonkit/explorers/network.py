@@ -61,7 +61,8 @@ class NetworkExplorer(Explorer):
         else:
             self._points = {"curve": (make_curve(), make_curve(60, seed=101)),
                             "classes": (make_rings(), make_rings(120, seed=1))}
-        self._net, self._held, self._eight = None, None, {}
+        self._net, self._held = None, None
+        self._eight = {}
         if wrong := sorted(set(state) - set(self.watch)):
             raise TypeError(f"{wrong[0]!r} is no parameter of this explorer; take {', '.join(self.watch[:-1])}")
         super().__init__(**{"task": "curve", "rate": SUITED.get(state.get("task"), 0.03), **state})

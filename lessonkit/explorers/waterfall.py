@@ -170,6 +170,7 @@ class WaterfallExplorer(Explorer):
     edits = T.Dict(help="{column: number}: what differs from the row in X")
     output = T.Int(0, help="for a classifier: which of its classes, counted from 0")
     prediction = T.Float(help="what the forest says of the row, as edited")
+    _held, _seen, _ready = None, None, False
 
     def __init__(
         self,
@@ -189,7 +190,6 @@ class WaterfallExplorer(Explorer):
         if self.classes is not None and output is not None: k = class_index(self.classes, output)
         if not 0 <= row < (n := len(self.rows.x)): raise ValueError(f"row={row}: take 0 to {n - 1}")
         if feature is None: feature = self.rows.strongest(row, k)
-        self._held, self._seen, self._ready = None, None, False
         super().__init__(row=row, output=k, feature=feature, edits=edits or {})
 
     def edited(self) -> np.ndarray:  # (n_features,)
