@@ -64,7 +64,8 @@ ship = draw("titanic", 1500).drop(columns=["PassengerId", "Name", "Ticket"])
 lived, encoder = ship.pop("Survived").map({0: "died", 1: "survived"}), TableEncoder()
 X = encoder.fit_transform(ship)
 forest = RandomForestClassifier(100, random_state=0).fit(X[:1000], lived[:1000])
-explorer = WaterfallExplorer(forest, X[1000:], encoder=encoder, row=12)
+meaning = dict(SibSp="siblings, spouse aboard", Parch="parents, children aboard")
+explorer = WaterfallExplorer(forest, X[1000:], encoder=encoder, meaning=meaning, row=12)
 explorer.feature = "Fare"
 explorer"""
 EMBEDDING = """
@@ -101,7 +102,7 @@ EVIDENCE = "from lessonkit.explorers.evidence import EvidenceExplorer\nEvidenceE
 ROWS = [
     Row(
         "bptt",
-        BPTT + "import pydoc_data.topics as t\nBPTTExplorer('\\n'.join(t.topics.values()))",
+        BPTT + "import pydoc_data.topics as t\nBPTTExplorer('\\n'.join(t.topics.values()), step=1)",
         control="step",
         notebook7=True,
     ),

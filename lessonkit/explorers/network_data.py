@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STARTS', 'INKS', 'DASHES', 'X', 'PLANE', 'start', 'bends', 'folds', 'with_bend', 'with_fold', 'with_height', 'pulls',
-           'NetworkRecord', 'tip', 'loudest', 'beside', 'as_pair', 'ink_of']
+           'NetworkRecord', 'tip', 'loudest', 'beside', 'as_pair', 'ink_of', 'sentence']
 
 # %% ../../nbs/explorers/network_data.ipynb #xn-imports
 from collections.abc import Sequence
@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..network import Layer, draw_network, forward, gradients
+from ..widgets.scene import number
 
 # %% ../../nbs/explorers/network_data.ipynb #xn-start
 STARTS = {  # value: word
-    "right": "right",  # He's rule
+    "right": "well scaled",  # He's rule
     "small": "too small",  # divided by the inputs, not by their root
-    "exploding": "exploding",  # six times He's deviation
+    "exploding": "too large",  # six times He's deviation
     "dead": "dead",  # each unit of the first layer is off for every point
 }
 
@@ -114,6 +115,7 @@ class NetworkRecord:
     n_step: int
     start: str
     placed: bool  # moved by hand
+    ghost: np.ndarray = ()  # with more layers: the held-out losses of one layer of 8
 
     @property
     def at(self) -> int:
@@ -127,8 +129,11 @@ class NetworkRecord:
 
     @property
     def high(self) -> float:
-        "The top of the two upper panels."
-        return max(2.0, 1.4 * float(np.abs(self.y).max()))
+        "The top of the two upper panels: above the points, and above an answer that is far off them."
+        high = max(2.0, 1.4 * float(np.abs(self.y).max()))
+        if self.task != "curve": return high
+        far = float(np.nan_to_num(np.abs(forward(self.net, np.linspace(*X, 61)[:, None])[-1]).max(), nan=1e30))
+        return high if far < 3 * high else 1.15 * min(far, 1e30)
 
 
 X = (-1.25, 1.25)  # what a curve's panels show
@@ -181,3 +186,34 @@ def as_pair(
 def ink_of(r, j) -> str:
     "A unit's color; none for one that is off."
     return "muted" if r.depth == 1 and r.off[j] else INKS[j % len(INKS)]
+
+# %% ../../nbs/explorers/network_data.ipynb #xn-words
+def sentence(
+    r,  # a `NetworkRecord`
+) -> str:
+    "The state in words: the step, both losses, the chosen unit, units that are off, a run that ended, overfitting."
+    k, w = r.at, len(r.off)
+    shape = f"{w} unit{'s' * (w > 1)}" + f" in each of {r.depth} layers" * (r.depth > 1) + ", placed by hand" * r.placed
+    text = f"Step {k} of {r.n_step}, {shape}: loss {number(r.train[k])} on the training points"
+    if k: text += f", {'down' if r.train[k] < r.train[0] else 'up'} from {number(r.train[0])} at step 0"
+    if len(r.valid): text += f"; {number(r.valid[k])} on held-out points"
+    text += f"; {r.right:.0%} of the training points are classified correctly." if r.task == "classes" else "."
+    n, name = int(r.off.sum()), f" Unit {r.unit + 1}"
+    if r.depth == 1 and r.task == "curve" and not r.off[r.unit]:
+        end, height = tip(r.net, r.unit)
+        text += (f"{name} bends at {number(bends(r.net)[r.unit], 2)} and {'rises' if height > 0 else 'falls'} to the "
+                 f"{'right' if end > 0 else 'left'}.")
+    elif r.depth == 1 and n < w:
+        text += name + (" is off." if r.off[r.unit] else f" folds along the line through "
+                        f"({', '.join(number(v, 2) for v in folds(r.net)[r.unit])}).")
+    if k == len(r.train) - 1 < r.n_step:
+        blame = "the weights are" if r.start == "exploding" else "the rate is"
+        text += f" Here the numbers grew too large, and training ended: {blame} too large."
+    if n:
+        who, one = "Every unit" if n == w else f"{n} of {w} units", n in (1, w)
+        text += (f" {who}{' of the first layer' * (r.depth > 1)} {'is' if one else 'are'} off for every point and "
+                 f"get{'s' * one} no gradient.")
+    low = int(np.nanargmin(r.valid)) if len(r.valid) else k
+    if k > low and r.valid[k] > 1.15 * r.valid[low] and r.train[k] < r.train[low]:
+        text += f" The held-out loss was lowest at step {low}, {number(r.valid[low])}: since then it overfits."
+    return text
