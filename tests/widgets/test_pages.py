@@ -148,12 +148,15 @@ def test_markup_in_names_stays_text(offline, name, tmp_path):
 def test_a_run_in_the_page_is_the_lessons(offline):
     "In double precision there, in single here: the curves of the losses agree to a thousandth."
     e = ScheduleExplorer("one_cycle", step=60, n_step=90)
+    first = e.history
+    e.runs = []  # it opens with one
+    e.refresh()
     page = offline(e)
     page.get_by_role("button", name="run it").click()
     page.wait_for_function("document.querySelector('.lk-narration').innerText.includes('at its end')")
     page.wait_for_function("!document.querySelector('.lk-press button').disabled")
     e.run()
-    assert sentence(page) == e.narration
+    assert sentence(page) == e.narration and first.equals(e.history)
     e.close()
 
 
