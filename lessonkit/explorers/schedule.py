@@ -46,7 +46,7 @@ def view(
     s = Scene(width, 480 if width >= NARROW else 540)
     above, middle, below = rows((0, 0, width, s.height), .5, .2, .3, gap=14)
     log = "y" if r.log_axis and r.limits[0] > 0 else ""
-    rate = draw_time(r, s, "Rate", above, r.limits, log=log, note=str(r.rate))
+    rate = draw_time(r, s, "Rate", above, r.limits, log=log)
     draw_curve(r, rate, r.curves[0], r.rate(r.position), "focus")
     now, ends = r.momenta(r.position), (-.06, 1.04)
     if np.ptp(r.curves[1][1]): ends = max(-.06, np.floor(r.curves[1][1].min() * 10 - 1.5) / 10), 1.04

@@ -132,7 +132,7 @@ def motion(
 
 
 def sentence(r: ScheduleRecord) -> str:
-    "The present position, rate and momentum in words, and what the last run came to."
+    "The present position, rate and momentum in words, what the last run came to, and the code."
     pos, name, text = r.position, r.label, motion(r.rate, r.position)
     k, stop = piece(r.rate, pos)
     if r.kind in ("sgdr", "clr"): name += f", {r.n_cycle} {'cycle' if r.n_cycle == 1 else 'cycles'}"
@@ -144,7 +144,7 @@ def sentence(r: ScheduleRecord) -> str:
     m = r.momenta(pos)
     if not np.ptp(r.curves[1][1]): text += f" Momentum stays at {m:.3g}."
     else: text += f" Momentum is {m:.3g}, {motion(r.momenta, pos)}."
-    return f"{text}{_of_run(r)}"
+    return f"{text}{_of_run(r)}" + f" Code: {r.rate}" * (r.kind != "own")
 
 
 def _of_run(r) -> str:
