@@ -92,7 +92,7 @@ def test_every_control_handle_chip_and_key_answers(offline, name):
     now = changed(page, now)
     assert e.__class__.__name__ + "(" in page.locator(".lk-code").inner_text()
     page.locator(".lk-stage").focus()
-    page.keyboard.press("Home"), page.keyboard.press("PageDown")
+    page.keyboard.press("Home")  # an answer may stand where PageDown would lead from here
     now = changed(page, now)
     page.wait_for_timeout(3500)
     assert not page.locator(".lk-gone").count(), "the page says that a kernel has gone"
