@@ -34,7 +34,7 @@ class SoftmaxRecord:
     p: np.ndarray  # probabilities
     loss: np.ndarray  # each class's part, in nats
     grad: np.ndarray  # of the loss, with respect to the activation
-    other: np.ndarray  # probabilities by the other of the two modes
+    other: np.ndarray  # probabilities by the other of the two modes; of a softmax with a temperature: without it
 
 
 LIMIT = 5.0  # activations go from −LIMIT to LIMIT
@@ -75,29 +75,36 @@ def view(
 def draw_block(r, s, box, parts, row):
     "The names of the classes, and beside them some of the panels; the chosen class is framed. `row` is in px."
     n, note, first = len(r.classes), "just one" if r.mode == "softmax" else "none to all", next(iter(parts))
-    p = Panel(s, f"names-{first}", box, (0, NAMES / row), (n, 0), title="true", ylabel=note, frame=False, yticks=False,
-              xticks=[(0, "")], xlabel=" ")
+    told = first == "activation"  # on a narrow page the boxes stand once
+    p = Panel(s, f"names-{first}", box, (0, NAMES / row), (n, 0), title="true" if told else " ",
+              ylabel=note if told else " ", frame=False, yticks=False, xticks=[(0, "")], xlabel=" ")
     panels = [draw_part(r, s, name, part) for name, part in parts.items()]
     frame = (box[0], p.box[1], panels[-1].outer[0] + panels[-1].outer[2] - box[0], p.box[3])
     chosen = Panel(s, f"rows-{first}", frame, (0, 1), (n, 0), frame=False, xticks=False, yticks=False)
     chosen.boxes([0], [r.selected], [1], [r.selected + 1], stroke="focus", width=1.5, inset=1, radius=4, key="chosen")
     at = np.arange(n) + 0.5
-    p.boxes(np.full(n, .12), at - .23, np.full(n, .58), at + .23, fill="page", stroke="fg", width=1.2)
     true = at[r.truth == 1]
-    p.text(np.stack([np.full(len(true), .35), true], 1), ["✓"] * len(true), size=15, weight="bold")
+    if told:
+        p.boxes(np.full(n, .12), at - .23, np.full(n, .58), at + .23, fill="page", stroke="fg", width=1.2)
+        p.text(np.stack([np.full(len(true), .35), true], 1), ["✓"] * len(true), size=15, weight="bold")
     p.text(np.stack([np.full(n, .78), at], 1), r.classes, size=14, align="left", max_width=NAMES - .78 * row - 2)
     p.zone(f"truth-{first}", click=True, hover=True, cells=(1, n))
 
 
 def draw_part(r, s, name, box):
     "One quantity: a bar a class from zero, and its number at the right."
-    n, steep = len(r.classes), max(1.0, 1 / r.temperature)  # no gradient is steeper
+    n, steep, hot = len(r.classes), max(1.0, 1 / r.temperature), r.temperature != 1  # no gradient is steeper
+    alone = r.mode == "sigmoid"
+    ghost = "at temperature 1" if hot and not alone else f"{OTHER[r.mode]} instead"
+    top = next((float(v) for v in (5, 10, 20, 50) if v >= r.loss.max()), 100.0)
     values, (lo, hi), digits, note, foot = {
         "activation": (r.activations, (-LIMIT, LIMIT), "{:.1f}", "what the network gave",
-                       f"divided by temperature {r.temperature:.3g}" if r.temperature != 1 else "temperature 1"),
-        "probability": (r.p, (0, 1), "{:.2f}", f"outline: {OTHER[r.mode]}", f"sum {r.p.sum():.2f}"),
-        "loss": (r.loss, (0, 5), "{:.2f}", "nats", f"sum {r.loss.sum():.2f}"),
-        "gradient": (r.grad, (-steep, steep), "{:+.2f}", "p − y" if r.temperature == 1 else "(p − y) / T",
+                       f"then divided by {r.temperature:.3g}" if hot
+                       else f"sum {signed('{:.1f}', r.activations.sum())}"),
+        "probability": (r.p, (0, 1), "{:.2f}", f"outline: {ghost}", f"sum {r.p.sum():.2f}"),
+        "loss": (r.loss, (0, top), "{:.2f}", "of each yes or no" if alone else "−ln(probability)",
+                 f"sum {r.loss.sum():.2f}"),
+        "gradient": (r.grad, (-steep, steep), "{:+.2f}", "(prob. − truth) / T" if hot else "probability − truth",
                      f"sum {signed('{:.2f}', r.grad.sum())}"),
     }[name]
     marks = [(lo, signed("{:g}", round(lo, 1))), (0, "0"), (hi, f"{hi:.3g}")] if lo else [(0, "0"), (hi, f"{hi:g}")]
@@ -106,8 +113,8 @@ def draw_part(r, s, name, box):
               xlabel=foot, right=46)
     for v, _ in marks: p.upright(v, ink="line")
     at, colors = np.arange(n) + 0.5, [INKS[i % len(INKS)] for i in range(n)]
-    if name == "loss": colors = ["up" if v >= .005 else "none" for v in values]
-    if name == "gradient": colors = ["up" if v > 0 else "down" for v in values]
+    if name == "loss": colors = ["muted" if v >= .005 else "none" for v in values]
+    if name == "gradient": colors = ["muted"] * n  # the side says the sign; colors are classes
     p.bars(at, values, thick=.5, ink=colors, flat=True, key="bars")
     if name == "probability": p.bars(at, r.other, thick=.5, ink="none", stroke="muted", flat=True, key="other")
     words = [signed(digits, v) for v in values]
@@ -152,7 +159,7 @@ def sentence(r: SoftmaxRecord) -> str:
     name, slope = r.classes[r.selected], float(r.grad[r.selected])
     if abs(slope) < 0.005: change = f"raising {name} would hardly change the loss"
     else: change = f"raising {name} would {'raise' if slope > 0 else 'lower'} the loss by {abs(slope):.2f} a unit"
-    return f"{heat}{about}; {change}. Chosen: {name}, activation {signed('{:.1f}', r.activations[r.selected])}."
+    return f"{heat}{about}; {change}."
 
 # %% ../../nbs/explorers/softmax.ipynb #xs-class
 CLASSES = ("cat", "dog", "bird", "fish", "boat")
@@ -255,9 +262,11 @@ class SoftmaxExplorer(Explorer):
     def _per_class(self, truth, mode): return contributions(self.activations, truth, mode, self.temperature)
 
     def record(self):
-        own = self.answer
+        own, other = self.answer, self.other
+        if self.mode == "softmax" and self.temperature != 1:
+            other = contributions(self.activations, self.truth, self.mode, 1.0)
         return SoftmaxRecord(self.classes, np.array(self.activations), np.array(self.truth), self.mode,
-                             self.temperature, self.selected, own.p, own.loss, own.grad, self.other.p)
+                             self.temperature, self.selected, own.p, own.loss, own.grad, other.p)
 
     def tick(
         self,
@@ -290,7 +299,6 @@ class SoftmaxExplorer(Explorer):
     def chips(self):
         others = len(self.classes) - 2
         rest = lambda *first: (*first, *np.linspace(0, -2, others).round(1).tolist())
-        sure = lambda r: 1 / np.exp(r.activations - r.activations[0]).sum()
         guess, words = np.log(others + 2), lambda v: signed("{:+.2f}", v)
         plain = dict(mode="softmax", temperature=1.0, target=0, selected=1)
         return [
@@ -306,9 +314,10 @@ class SoftmaxExplorer(Explorer):
                            f"probabilities sum to 1. The outlines are sigmoid's: {r.other[0]:.2f} for both."),
             Chip("five times hotter",
                  "Divide all activations by a temperature of 5. Does the order of the classes change?",
-                 dict(activations=rest(3.0, 1.0), **{**plain, "temperature": 5.0}),
-                 lambda r: f"No, the order stays. {r.classes[0]} is still first, with {r.p[0]:.2f} in place of "
-                           f"{sure(r):.2f}: the answer is less sure."),
+                 lambda e: dict(activations=e.activations, target=e.target, selected=e.selected, mode="softmax",
+                                temperature=5.0),
+                 lambda r: f"No, the order stays. {r.classes[int(r.p.argmax())]} still has the most, {r.p.max():.2f} "
+                           f"in place of {r.other.max():.2f} (outlines): the answer is less sure."),
         ]
 
     def code_of(self, **state):

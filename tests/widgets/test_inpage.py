@@ -104,6 +104,7 @@ def listed(v):
     if isinstance(v, np.generic): return v.item()
     if isinstance(v, dict): return {str(k): listed(u) for k, u in v.items()}
     if hasattr(v, "_asdict"): return listed(v._asdict())
+    if hasattr(v, "columns"): return {c: listed(v[c].to_numpy()) for c in v} | {"length": len(v)}
     if isinstance(v, (list, tuple, range)): return [listed(u) for u in v]
     if hasattr(v, "__dataclass_fields__"): return {k: listed(getattr(v, k)) for k in v.__dataclass_fields__}
     return None
