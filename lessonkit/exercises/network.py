@@ -210,8 +210,8 @@ register("network/leaky", leaky_deviation, _leaks,
                 "(With slope 0 it is a ReLU; with slope 1 it is no bend at all.)",
          hints=["Half of the numbers are positive: they keep their squares. The other half is multiplied by `slope`.",
                 "So of the mean square of z a share of (1 + slope²) / 2 is left.",
-                "A sum of n numbers, each times a weight of deviation s, has n s² times their mean square. What must n s² "
-                "be, to make up for that share?"],
+                "A sum of n numbers, each times a weight of deviation s, has n s² times their mean square. What must "
+                "n s² be, to make up for that share?"],
          mistakes=[
              (lambda n, a: (2 / n) ** 0.5, "This is He's rule for a plain ReLU: `slope` is not used."),
              (lambda n, a: n**-0.5,
