@@ -140,9 +140,9 @@ def gradients(
 
 # %% ../nbs/04_network.ipynb #net-draw
 RULES = {  # the standard deviation of a weight, by the number of inputs it stands among
-    "by inputs": lambda n: 1 / n,  # of the course of 2017, for one layer
-    "by root": lambda n: n**-0.5,  # keeps the spread of a linear layer (LeCun et al. 1998)
-    "he": lambda n: (2 / n) ** 0.5,  # keeps it where a ReLU follows (He et al. 2015)
+    "by inputs": lambda n: 1 / n,
+    "by root": lambda n: n**-0.5,
+    "he": lambda n: (2 / n) ** 0.5,
 }
 
 

@@ -74,6 +74,8 @@ register("network/tent", tent, _tents,
               "side."),
              (lambda left, top, right, height: tent(left, top, right, 1),
               "The tent is 1 high, whatever `height` says: both slopes are in proportion to it."),
+             (lambda left, top, right, height: ([-left, -top, -right], tent(left, top, right, height)[1]),
+              "These are the biases of relu(x + b). In relu(x − bend) the minus is there already: give the bends."),
              (_weights(lambda up, down: [-up, up + down, -down]),
               "The tent hangs upside down: all three weights have the wrong sign."),
          ])
@@ -100,26 +102,19 @@ def _backs():
 
 
 def _back(scale=lambda d, n: 2 * d / n, gate=lambda d, z, h: d * (h > 0), sums=lambda d: d.sum(0),
-          hidden=lambda z: np.maximum(z, 0), sign=1):
+          hidden=lambda z: np.maximum(z, 0), sign=1, way=lambda d, w: d @ w, give=lambda *found: found):
     def f(w1, b1, w2, b2, x, y):
         z = x @ w1.T + b1
         h = np.maximum(z, 0)
         d_out = sign * scale(h @ w2.T + b2 - y, len(y))
-        d_z = gate(d_out @ w2, z, h)
-        return d_z.T @ x, sums(d_z), d_out.T @ hidden(z), sums(d_out)
+        d_z = gate(way(d_out, w2), z, h)
+        return give(d_z.T @ x, sums(d_z), d_out.T @ hidden(z), sums(d_out))
     return f
-
-
-def _no_second_weight(w1, b1, w2, b2, x, y):
-    h = np.maximum(x @ w1.T + b1, 0)
-    d_out = 2 * (h @ w2.T + b2 - y) / len(y)
-    d_z = d_out * (h > 0)
-    return d_z.T @ x, d_z.sum(0), d_out.T @ h, d_out.sum(0)
 
 
 register("network/backward", backward, _backs,
          prompt="Two layers backward, by hand: `my_backward(w1, b1, w2, b2, x, y)` gives the four gradients of the "
-                "mean square error, in NumPy.",
+                "mean square error, in NumPy and in this order: `return d_w1, d_b1, d_w2, d_b2`.",
          hints=["Forward first, and keep h. Then d_out = 2 (out − y) / n.",
                 "A weight's gradient is (what comes back).T @ (its input); a bias's is the sum over the rows.",
                 "Back through the second layer is `@ w2`; a unit that is off lets nothing through."],
@@ -140,8 +135,16 @@ register("network/backward", backward, _backs,
               "The biases' gradients are means over the rows. The division by n is in d_out already: here, sum."),
              (_back(hidden=lambda z: z),
               "d_w2 uses the hidden layer before its ReLU. Its input is h, after the ReLU."),
-             (_no_second_weight,
+             (_back(way=lambda d, w: d),
               "On the way from out to the hidden layer, w2 is missing: each unit gets d_out times its own weight."),
+             (_back(give=lambda *found: (found[:2], found[2:])),
+              "These are two pairs, one for each layer. Give four arrays in a row: d_w1, d_b1, d_w2, d_b2."),
+             (_back(give=lambda *found: found[2:] + found[:2]),
+              "The second layer's gradients come first. The order is d_w1, d_b1, d_w2, d_b2."),
+             (_back(way=lambda d, w: d @ w.T),
+              "With one unit every shape fits; with more, two of yours do not. d_out is (n, 1) and w2 (1, width), so "
+              "back through the second layer it is `d_out @ w2`, without `.T`. For a weight it is (what comes back).T "
+              "@ (its input)."),
          ],
          forbidden=["torch.autograd", "backward", "torch.tensor"])
 
@@ -202,16 +205,18 @@ def _leaks(): yield from [(2, 0.5), (1, 0.0), (8, 1.0), (100, 0.1), (784, 0.25),
 
 register("network/leaky", leaky_deviation, _leaks,
          prompt="Something new: a **leaky ReLU** lets a little through on the off side, `slope · z` for negative z, so "
-                "that no unit dies. How widely must the weights be drawn now? `my_deviation(n_in, slope)`. (With "
-                "slope 0 it is a ReLU; with slope 1 it is no bend at all.)",
+                "that no unit dies. How widely must the weights be drawn, so that the mean square of what a layer "
+                "gives stays the same from layer to layer? `my_deviation(n_in, slope)` gives the standard deviation. "
+                "(With slope 0 it is a ReLU; with slope 1 it is no bend at all.)",
          hints=["Half of the numbers are positive: they keep their squares. The other half is multiplied by `slope`.",
                 "So of the mean square of z a share of (1 + slope²) / 2 is left.",
-                "The sum over n inputs has n times a weight's variance: what must that product be?"],
+                "A sum of n numbers, each times a weight of deviation s, has n s² times their mean square. What must "
+                "n s² be, to make up for that share?"],
          mistakes=[
              (lambda n, a: (2 / n) ** 0.5, "This is He's rule for a plain ReLU: `slope` is not used."),
              (lambda n, a: n**-0.5,
               "This is the rule for no bend at all (slope 1). Part of the mean square is lost at the bend."),
-             (lambda n, a: 2 / ((1 + a**2) * n), "This is the variance. The deviation is its root."),
+             (lambda n, a: 2 / ((1 + a**2) * n), "This is the square of the deviation. The deviation is its root."),
              (lambda n, a: (2 / ((1 + a) * n)) ** 0.5,
               "What counts is the mean *square*: numbers multiplied by `slope` have slope² times their square."),
              (lambda n, a: (2 / ((1 - a**2) * n)) ** 0.5 if a < 1 else float("inf"),
@@ -222,4 +227,12 @@ register("network/leaky", leaky_deviation, _leaks,
               "The 2 is missing: each of the two sides holds one half of the numbers."),
              (lambda n, a: (2 / (1 + a**2)) ** 0.5 / n,
               "This divides by the inputs, not by their root: the spread would vanish from layer to layer."),
+             (lambda n, a: ((1 + a**2) / (2 * n)) ** 0.5,
+              "(1 + slope²) / 2 is the share that the bend leaves. The weights have to make up for it: divide by it."),
+             (lambda n, a: (1 - a) * (2 / n) ** 0.5,
+              "With slope 1 this is 0: nothing would get through. Ask what the bend leaves of the mean square: half of "
+              "the numbers keep their squares, the others have slope² times theirs."),
+             (lambda n, a: ((2 - a) / n) ** 0.5,
+              "Right for slope 0 and for slope 1, but the way between is not a straight line: the numbers on the off "
+              "side have slope² times their square."),
          ])
