@@ -199,7 +199,8 @@ class FactorSheetExplorer(Explorer):
         return [
             Chip("solve it", f"{many} numbers may move. How close to the stars can they come?", end | {"hide": False},
                  lambda r: f"As close as {short(r.errors[-1], 2)} (RMSE); at the start it was "
-                           f"{short(r.errors[0], 2)}. There are nearly as many numbers as stars."),
+                           f"{short(r.errors[0], 2)}. There are {many} numbers for {int((r.stars == r.stars).sum())} "
+                           "stars."),
             Chip("hide some", f"Keep {int(self.hidden.sum())} stars from the solver. Will it guess them better than "
                  "the means of movie and person would?", end | {"hide": True}, overfitted),
             Chip("sort by a factor", "Solve it, then sort by factor 1. Does the factor mean something, like “funny”?",

@@ -301,4 +301,4 @@ def overfitted(r: SheetRecord) -> str:
 def overshot(r: SheetRecord) -> str:
     "What becomes of steps that are too long."
     return (f"No: it began at an error of {number(r.errors[0], 2)}, and after {len(r.errors) - 1} steps has "
-            f"{number(r.errors[-1], 2)}. Each step jumps over the valley and lands higher on its other side.")
+            f"{number(r.errors[-1], 2)}. A step that is too long jumps over the valley, at last higher each time.")
