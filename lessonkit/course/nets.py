@@ -158,7 +158,7 @@ def _rgb(p) -> Image.Image:
     if isinstance(p, (str, Path)):
         try:
             with Image.open(p) as image: return as_rgb(ImageOps.exif_transpose(image))
-        except (UnidentifiedImageError, OSError, SyntaxError) as e:
+        except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as e:
             raise ValueError(f"{p} cannot be read as a picture ({e})") from None
     if isinstance(p, Image.Image): return as_rgb(ImageOps.exif_transpose(p))
     p = p.detach().cpu().numpy() if isinstance(p, Tensor) else np.asarray(p)

@@ -75,6 +75,8 @@ def test_pictures_of_every_kind(tmp_path):
     assert (got == np.rot90(pixels, -1)).all()
     (tmp_path / "text.jpg").write_text("no picture")
     with pytest.raises(ValueError, match="text.jpg cannot be read"): prepare([image, tmp_path / "text.jpg"])
+    (tmp_path / "bomb.ppm").write_bytes(b"P6 20000 20000 255\n")
+    with pytest.raises(ValueError, match="bomb.ppm cannot be read.*400000000 pixels"): prepare(tmp_path / "bomb.ppm")
     with pytest.raises(ValueError, match=r"uint8 of shape \(h, w, 3\)"): prepare(pixels / 255)
     wide = nets.Preprocess((0., 0, 0), (1., 1, 1), 6, crop=True)
     assert (wide.show(wide(pixels))[0] == pixels[:, 2:8]).all()  # the middle square

@@ -197,13 +197,14 @@ def test_from_folders_reports_and_goes_on(tmp_path):
         Image.new(mode, (5, 7)).save(tmp_path / "a" / f"{mode}.{'jpg' if mode == 'CMYK' else 'png'}")
     Image.new("P", (5, 7)).save(tmp_path / "b" / "moving.gif", save_all=True, append_images=[Image.new("P", (5, 7))])
     (tmp_path / "b" / "page.jpg").write_text("<html>")
+    (tmp_path / "b" / "bomb.ppm").write_bytes(b"P6 20000 20000 255\n")
     whole = (tmp_path / "a" / "1.png").read_bytes()
     (tmp_path / "b" / "cut.png").write_bytes(whole[:len(whole) // 2])
     (tmp_path / "b" / ".DS_Store").write_text("")
     x, y, classes, files = ft.from_folders(tmp_path, prepare)
     assert classes == ["a", "b"] and x.shape == (7, 3, 8, 8) and y.tolist() == [0] * 5 + [1] * 2
     bad = files[files["problem"] != ""]
-    assert sorted(bad["file"]) == ["cut.png", "page.jpg"] and len(files) == 9
+    assert sorted(bad["file"]) == ["bomb.ppm", "cut.png", "page.jpg"] and len(files) == 10
     torch.testing.assert_close(x[0].mean((1, 2)), torch.tensor([1., 0, 0]))
     (tmp_path / "c").mkdir()
     with pytest.raises(ValueError, match="holds no picture"): ft.from_folders(tmp_path, prepare)
