@@ -189,23 +189,45 @@ class BaggingExplorer(Explorer):
 
     def chips(self):
         full = dict(leaf=1, depth=0, tree=0, compare=False, beside="error")
-        error = lambda r, v: f"{v:.1%} wrong" if r.n_classes else f"squared error {number(v)}"
         return [
             Chip("one tree", f"How far below the error of one full-grown tree does the average of {self.n_trees} come?",
                  full | dict(kind="random forest", bootstrap=True, k=1),
-                 lambda r: f"From {error(r, r.curve[0])} with one tree to {error(r, r.curve[-1])} with {r.n}, on rows "
-                           "out of the bag. The trees are wrong in different places, so averaging cancels much of it."),
+                 self._gained),
             Chip("no draw", "Let every tree see all rows and all columns. How much do the trees still differ?",
                  full | dict(kind="bagging", bootstrap=False, k=self.n_trees, beside="trees"),
-                 lambda r: f"Hardly: by ±{number(r.spread.mean(), 1)} on average over the map, at most by "
-                           f"±{number(r.spread.max(), 2)}. Trees that are alike make the same errors, and an average "
-                           "keeps those."),
+                 self._differ),
             Chip("three ways", "Three ways to make trees differ. Which map is smoothest, and is it the best?",
                  full | dict(kind="random forest", bootstrap=True, k=self.n_trees, compare=True),
-                 lambda r: "Extra-trees are the smoothest: their cuts fall anywhere. " + (
-                     f"But {r.best_kind} has the lowest error out of the bag: smoothing blurs sharp borders."
-                     if r.best_kind != "extra-trees" else "They have the lowest error out of the bag, too.")),
+                 self._smoothest),
         ]
+
+    def _gained(self, r):
+        first, last = r.curve[[0, -1]]
+        if np.isnan(first): return "The first tree drew every row, so none is left to judge it. Give more rows."
+        error = lambda v: f"{v:.1%} wrong" if r.n_classes else f"squared error {number(v)}"
+        out, end = (self.shown.times(0) == 0).sum(), f"{error(last)} with {r.n}, on rows out of the bag."
+        if last < first: why = f"Averaging cancels {1 - last / first:.0%} of it: trees are wrong in different places."
+        else: why = f"Here the average is no better: one tree is judged on {out} of {len(r.data.y):,} rows only."
+        return f"From {error(first)} with one tree to {end} {why}"
+
+    def _differ(self, r):
+        mean, most = r.spread.mean(), r.spread.max()
+        if most < 1e-9: return "Not at all: on the map, all trees say the same."
+        by = f"by ±{number(mean, 1)} on average over the map, at most by ±{number(most, 2)}."
+        if mean > 0.1 * r.data.widest:
+            return f"Still {by} Where several cuts are equally good, each tree takes one of them by chance."
+        return f"Hardly: {by} Trees that are alike make the same errors, and an average keeps those."
+
+    def _smoothest(self, r):
+        rough = {kind: self.fitted(kind).roughness(r.k) for kind in KINDS}
+        (least, a), (second, b), _ = sorted(rough.items(), key=lambda pair: pair[1])
+        if a >= b: return "No map stands out as the smoothest."
+        anywhere = ", whose cuts fall anywhere" * (least == "extra-trees")
+        said = (f"Smoothest: {least}{anywhere}. From pixel to pixel the answer changes by {number(a)} (root mean "
+                f"square); next comes {second} with {number(b)}.")
+        if not (best := r.best_kinds): return said
+        lowest = f"Lowest error out of the bag: {' and '.join(best)}."
+        return f"{said} {lowest}{' A smoother map may blur sharp borders.' * (least not in best)}"
 
     def on_drag(self, id, x, y):
         if id in ("k", "curve"): self.k = int(np.clip(round(x), 1, self.n_trees))

@@ -228,6 +228,11 @@ class FittedForest:
         "Small pictures of `n` trees."
         return [encode(f[::2, ::2], self.data.n_classes, self.data.span) for f in self.fields[first : first + n]]
 
+    def roughness(self, k: int) -> float:
+        "How far the average of the first `k` trees changes from one pixel to the next: the root mean square."
+        mean = self.mean_of(0, k)
+        return float(np.sqrt(np.mean([(np.diff(mean, axis=axis) ** 2).sum(-1).mean() for axis in (0, 1)])))
+
     def error(self, k: int) -> str:
         "The out-of-bag error of the first `k` trees, in words; '' where nobody is out of a bag."
         if self.curve is None or np.isnan(error := self.curve[k - 1]): return ""
@@ -324,5 +329,7 @@ class BaggingRecord:
     colors = property(lambda r: class_shades(r.n_classes) if r.n_classes else (*ramp("cividis", 255), PAGES_NOTHING))
     ended = property(lambda r: {name: float(v[r.k - 1]) for name, v in r.three if v is not None},
                      doc="The error out of the bag of each kind, with as many trees as are averaged.")
-    best_kind = property(lambda r: min(r.ended, key=r.ended.get) if r.ended else "", doc="That with the lowest.")
+    lowest = property(lambda r: np.nanmin([*r.ended.values(), np.inf]) * (1 + 1e-9), doc="The lowest of these.")
+    best_kinds = property(lambda r: [kind for kind, error in r.ended.items() if error <= r.lowest],
+                          doc="Those with the lowest: several where they tie.")
     key_rows = property(lambda self: (self.n_classes + 1) // 2 + 1 if self.n_classes else 2)

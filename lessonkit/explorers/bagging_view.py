@@ -151,9 +151,9 @@ def draw_three(r, s, box, wide):
               yticks=bool(known), note="by trees in the average" if chart[2] > 340 else "")
     if not known: p.text([[sum(p.x) / 2, top / 2]], "no row is out of a bag", ink="muted")
     for (name, v), dash in zip(known, DASHES):
-        ink = "focus" if name == r.best_kind else "muted"
+        ink = "focus" if name in r.best_kinds else "muted"
         p.line(np.stack([np.arange(len(v)) + 1, v], 1), ink=ink, width=2.2, dash=dash)
-    p.ends([(float(v[np.isfinite(v)][-1]), name, "focus" if name == r.best_kind else "muted") for name, v in known])
+    p.ends([(float(v[np.isfinite(v)][-1]), name, "focus" if name in r.best_kinds else "muted") for name, v in known])
     p.upright(r.k, key="now").zone("curve", drag=True)
     p.handle("k", (r.k, top / 2), axis="x", label="trees", step=(1, 0), value=f"the first {r.k} of {r.n} trees")
     for i, b in enumerate(boxes): draw_map(r, s, b, i)

@@ -28,7 +28,8 @@ class EntityExplorer(Explorer):
 
     title, lesson = "What a net knows of names", "22_tabular"
     about = ("Each point is a name in a table, placed by what a net has learned about it; a second map shows where it "
-             "stands in the world. Lines lead to the nearest: in the net by all numbers, of which the map shows two.")
+             "stands in the world. Lines lead to the nearest: in the net by all numbers, which the map "
+             "shows from two sides only.")
     hint = "click a name: its lines lead to its neighbors"
     watch = ("column", "epoch", "seed", "selected", "k", "pair", "pointed")
     along, view, sentence = "epoch", staticmethod(view), staticmethod(sentence)
@@ -197,8 +198,8 @@ class EntityExplorer(Explorer):
         like = ranks[0].corr(ranks[1])
         mostly = "Mostly" if like > .7 else "In part" if like > .3 else "Hardly"
         return (f"{mostly}: between the two trainings, distances of all pairs have rank correlation {like:.2f}. Rings "
-                "show where training 1 put each name. What both agree on is more likely in the data; the rest is "
-                "chance.")
+                "show where training 1 put each name. What both agree on is more likely in the data; the rest may "
+                "be chance.")
 
 
 def _means(apart): return apart.sum(1) / (len(apart) - 1)
@@ -222,10 +223,12 @@ def _ranks(m): return pd.Series(m[np.triu_indices(len(m), 1)]).rank(pct=True).to
 
 def appeared(r: EntityRecord) -> str:
     "The epoch that is shown, before which distances did not go with those in the world."
-    first, now, last = r.curve[0], r.curve[r.epoch], r.curve[-1]
-    if max(r.curve) < .2: return f"After none: the rank correlation is {last:.2f} at the end, and 0 is chance."
-    return (f"After epoch {r.epoch}: the rank correlation is {now:.2f}, and was {first:.2f} before training; 0 is "
-            f"chance. At the end it is {last:.2f}. Drag the dot on the curve from 0 on.")
+    first, now, last, best = r.curve[0], r.curve[r.epoch], r.curve[-1], max(r.curve)
+    if best < .2: return f"After none: the rank correlation is {last:.2f} at the end, and 0 is chance."
+    when, was = f"After epoch {r.epoch}", f", and was {first:.2f} before training"
+    if not r.epoch: when, was = "Already before training", ""
+    return (f"{when} the rank correlation is past half of its best, {best:.2f}: it is {now:.2f}{was}; 0 is chance. At "
+            f"the end it is {last:.2f}. Drag the dot on the curve from 0 on.")
 
 
 def misplaced(r: EntityRecord) -> str:
@@ -233,9 +236,9 @@ def misplaced(r: EntityRecord) -> str:
     a, b = (r.words[i] for i in r.pair)
     world = f"{r.away[r.pair]:,.0f} {r.unit}".strip()
     pairs = np.triu_indices(len(r.words), 1)
-    share = f"{100 * (r.apart[pairs] <= r.apart[r.pair]).mean():.0f} %"
-    return (f"{a} and {b}, joined on both maps: {world} apart in the world; in the net, only {share} of all pairs are "
-            "as near.")
+    near, far = (r.apart[pairs] <= r.apart[r.pair]).mean(), (r.away[pairs] < r.away[r.pair]).mean()
+    return (f"{a} and {b}, joined on both maps: {world} apart in the world, farther than {100 * far:.0f} % of the "
+            f"pairs; in the net, {100 * near:.0f} % of all pairs are as near.")
 
 
 def loner(r: EntityRecord) -> str:
