@@ -2,6 +2,7 @@
 // fills the picture in.
 
 const SHOW = "Show the answer", NARROW = 600; // px: as in widgets/layout
+const STILL = new Set(["question", "chip", "hover", "point", "window", "zoom", "rename", "need", "there?"]);
 
 // The parts of a sentence that were not said before: what a screen reader is told.
 function changed(before, now) {
@@ -101,12 +102,20 @@ function shell(model, el) {
     });
     question();
   }
+  for (const way of ["move", "send"]) { // the first move after an answer leaves the state that it speaks of
+    const go = act[way];
+    act[way] = (what, ...more) => {
+      if (!STILL.has(what.kind) && asked().answer !== undefined) asking.classList.add("lk-past");
+      go(what, ...more);
+    };
+  }
   let before = asked(); // what was there when the page opened is not told
   function question() {
     const now = asked(), chip = [...tries.querySelectorAll("button")];
     const focused = () => asking.contains(el.getRootNode().activeElement), inside = focused();
     chip.forEach((b, i) => b.setAttribute("aria-pressed", String(now.i === i)));
     asking.replaceChildren();
+    asking.classList.remove("lk-past");
     asking.hidden = !now.question;
     if (now.question) {
       make("span", "lk-question", asking).textContent = now.question;

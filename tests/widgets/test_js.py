@@ -239,6 +239,20 @@ def test_an_open_question_keeps_nothing_waiting(page):
     assert [c.get_attribute("aria-pressed") for c in page.locator(".lk-chip").all()] == ["false", "false", "true"]
 
 
+def test_an_answer_says_when_its_state_was_left(page):
+    "The reader's own first move after it; neither pointing at something nor another question."
+    lead = """getComputedStyle(document.querySelector('.lk-answer'), '::before').content"""
+    answered = dict(i=0, question="How far?", answer="Three steps.", code="SGDExplorer(step=3)")
+    page.evaluate("text => stub.put(text)", json.dumps({"_asked": answered}))
+    box = page.locator(".lk-canvas").bounding_box()
+    page.mouse.move(box["x"] + 100, box["y"] + 100)
+    assert page.evaluate(lead) == "none"
+    page.locator(".lk-player input[type=range]").first.press("ArrowRight")
+    assert page.evaluate(lead) == '"Before you moved on: "'
+    page.evaluate("text => stub.put(text)", json.dumps({"_asked": answered | {"i": 1}}))
+    assert page.evaluate(lead) == "none"
+
+
 def test_an_answer_that_takes_seconds_says_so(page):
     "The button says what is done, takes no second press and keeps the focus; where that fails, it is there again."
     page.evaluate("""stub.put(JSON.stringify({ _asked: { i: 0, question: 'How long?', busy: 'counting …' } }))""")
