@@ -102,6 +102,14 @@ class NetworkExplorer(Explorer):
             self._eight[key] = train(net, x, y, others, lr=self.rate, n=self.n_step).valid
         return self._eight[key]
 
+    def _woken(self, r) -> str:
+        "The losses after training where a single unit was laid on 0: the least and the largest, in words."
+        lay, at = (with_bend, 0.0) if r.task == "curve" else (with_fold, (0, 0))
+        nets = (lay(r.net, j, at) for j in range(len(r.off)))
+        ends = [train(net, r.x, r.y, lr=self.rate, n=self.n_step, task=r.task).train[-1] for net in nets]
+        said = list(dict.fromkeys(number(v) for v in (min(ends), max(ends))))
+        return " to ".join(said) + " (depending on the unit)" * (len(said) > 1)
+
     def record(self):
         (x, y), net = self._points[None if self.own else self.task][0], tuple(self.net)
         outs = forward(net, x)
@@ -179,7 +187,8 @@ class NetworkExplorer(Explorer):
             Chip("all dead", f"Suppose that every unit is off for every point. Will {last} steps help?",
                  dict(fresh, units=6, depth=1, start="dead", step=last),
                  lambda r: f"No: after {last} steps the loss is {loss(r, last)}, that of a constant answer: no unit "
-                           "gets a gradient. Drag one in among the points, and it comes alive."),
+                           "gets a gradient. Drag one in among the points, and it gets one: laid on 0, one alone ends "
+                           f"at {self._woken(r)} after {last} more steps."),
             Chip("six times too large", "Take weights six times too large, in two layers. What do the first steps do?",
                  dict(fresh, units=8, depth=2, start="exploding", step=1),
                  lambda r: "The loss goes " + ", ".join(loss(r, k) for k in range(min(4, len(r.train))))

@@ -198,6 +198,7 @@ def sentence(
     if k: text += f", {'down' if r.train[k] < r.train[0] else 'up'} from {number(r.train[0])} at step 0"
     if len(r.valid): text += f"; {number(r.valid[k])} on held-out points"
     text += f"; {r.right:.0%} of the training points are classified correctly." if r.task == "classes" else "."
+    if r.placed and not k: text += " Training starts from here: press ▶."
     n, name = int(r.off.sum()), f" Unit {r.unit + 1}"
     if r.depth == 1 and r.task == "curve" and not r.off[r.unit]:
         end, height = tip(r.net, r.unit)

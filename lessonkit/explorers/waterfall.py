@@ -124,7 +124,7 @@ def draw_tried(r, s, box):
               yticks=ticks(lo, hi, 4), title=f"If {r.names[r.chosen]} were …", ylabel=r.what, right=room)
     for i, ink in ((0, "line"), (1, "muted")):
         if r.middle: p.bars([lo - foot], [r.middle[4 - i]], base=r.middle[i], thick=1.1 * pad, flat=True, ink=ink)
-    strip = fit(("strip: " * bool(p.box[2] > 200) + "9 in 10 rows · dark: half") * bool(r.middle), p.box[2] - 8, 11)
+    strip = fit(("strip: " * bool(p.box[2] > 200) + "9 in 10 rows · inner: half") * bool(r.middle), p.box[2] - 8, 11)
     p.text([[p.x[0], lo - foot + 0.6 * pad]], strip, dx=4, dy=-9, align="left", ink="muted", size=11)
     p.across(r.before).ends([(r.before, was, "muted")]).zone("tried", drag=True)
     line = np.stack([r.tried, r.answers], 1)

@@ -227,20 +227,27 @@ def sentence(
     "From the start to the prediction, what moves it most; of an edit, what it changed."
     said = f"Row {r.row}: the {r.what} starts at {r.say(r.bias)}, the average, and ends at {r.say(r.prediction)}."
     if not r.edits:
-        parts = [f"{r.names[j]} = {r.words[j]} ({r.say(r.now[j], True)})" for j in largest(r.now)[:2]]
-        if parts: said += f" Most comes from {' and '.join(parts)}."
+        parts = [f"{r.names[j]} = {r.words[j]} {'raises' if r.now[j] > 0 else 'lowers'} it by {r.say(abs(r.now[j]))}"
+                 for j in largest(r.now)[:2] if float(f"{r.now[j]:.{r.digits}f}")]
+        if parts: said += f" {('One column moves', 'Two columns move')[len(parts) - 1]} it most: {' and '.join(parts)}."
         return said + f" {r.names[r.chosen]} is {r.words[r.chosen]} here; drag its bar to see what would happen."
     changed = [f"{name} from {old} to {new}" for name, old, new in r.edits[-2:]]
     more = f" and {len(r.edits) - 2} more" if len(r.edits) > 2 else ""
     said += f" With {', '.join(changed)}{more}, it "
-    moved, by = r.now - r.was, r.say(r.prediction - r.before, True)
+    was, now = (np.array([v[list(g)].sum() for g in r.groups]) for v in (r.was, r.now))  # the bars
+    moved, by = now - was, r.say(r.prediction - r.before, True)
     stays = by[0] not in "+−"
     said += f"stays at {r.say(r.before)}" if stays else f"moves from {r.say(r.before)} by {by}"
-    if not moved.any(): return said + ": no tree asks there."
-    j = largest(moved)[0]
+    if not (r.now != r.was).any(): return said + ": no tree asks there."
+    along = moved * (1 if by[0] == "+" else -1)
+    j = int((np.abs(moved) if stays else along).argmax())
     if r.say(moved[j], True)[0] not in "+−": return said + ": no bar moves by as much as a digit."
-    bar = f"{r.names[j]}'s bar goes from {r.say(r.was[j], True)} to {r.say(r.now[j], True)}"
-    return said + (f": {bar}, and other bars make up for it." if stays else f". Most of it: {bar}.")
+    bar = f"{r.names[r.groups[j][0]]}'s bar" if len(r.groups[j]) == 1 else f"the bar of {len(r.groups[j])} others"
+    bar += f" goes from {r.say(was[j], True)} to {r.say(now[j], True)}"
+    if stays: return said + f": {bar}, and other bars make up for it."
+    back = along[j] - along.sum()  # all the others together
+    lost = f"; the others together take back {r.say(back)}" * (float(f"{back:.{r.digits}f}") > 0)
+    return said + f". The largest part: {bar}{lost}."
 
 
 def most(
