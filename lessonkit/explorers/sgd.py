@@ -124,7 +124,8 @@ def draw_losses(r, s, box):
         labels.append((float(np.clip(curve[path.at(r.step), 1], *p.y)), f"▲ {path.name}" if gone else path.name,
                        "alarm" if gone else text))
     if r.compare: p.ends(labels)
-    elif labels[0][1][0] == "▲": p.text([[p.x[1], p.y[1]]], labels[0][1], ink="alarm", align="right", dx=-8, dy=12)
+    elif labels[0][1][0] == "▲":
+        p.text([[p.x[1], p.y[1]]], labels[0][1], ink="alarm", align="right", dx=-8, dy=12, max_width=p.box[2] - 16)
     p.upright(r.step, key="now").zone("steps", drag=True)
     p.handle("step", (r.step, np.sqrt(lo * hi)), axis="x", label="step", step=(1, 0),
              value=f"step {r.step} of {r.n_steps}")
