@@ -143,7 +143,7 @@ def sentence(r: LRRecord) -> str:
     late = r.boom and steep and steep > r.boom  # then a fall of chance alone
     if not r.falls: text += "the loss hardly falls, so the rules read noise; it "
     elif steep and not late: text += f"the loss falls fastest near {number(steep, 2)} and "
-    else: text += "the loss falls and "
+    else: text += "the loss falls, then " if r.boom else "the loss falls and "
     text += f"explodes after {number(r.boom, 2)}" if r.boom else "has not exploded yet"
     text += " (“steep” reads a fall beyond that: noise); " if late and r.falls else "; "
     m = r.by_name[rule]
@@ -151,7 +151,7 @@ def sentence(r: LRRecord) -> str:
     if np.isfinite(m.low):
         over = f"{r.n_seeds} seeds spread over" if r.n_seeds < 20 else f"over {r.n_seeds} seeds, nine in ten lie within"
         text += f" ({over} {np.log10(m.high / m.low):.1f} decades)"
-    text += f". Chosen: {number(r.lr, 2)}, where the smoothed loss is {r.smooth[r.step]:.2f}."
+    text += f". Chosen: {number(r.lr, 2)}, where the {'smoothed ' * (r.beta > 0)}loss is {r.smooth[r.step]:.2f}."
     here = r.tries is not None and np.isclose(r.tries[0][1], r.lr)
     if r.tries is not None and not r.running:
         rates, losses = r.tries

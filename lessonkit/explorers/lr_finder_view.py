@@ -78,7 +78,7 @@ def draw_curves(r, s, box, x, room):
     low, top = min(v.min() for v in curves), max(v[0] for v in curves)
     y = low - 0.12 * max(top - low, 1e-9), top + 0.3 * max(top - low, 1e-9)
     cropped = f" (the run began at {number(r.lrs[0])})" * bool(r.lrs[0] < x[0] / 2)
-    what = "loss of a batch; thick: smoothed" if box[2] > 450 else "loss"
+    what = "loss of a batch" + "; thick: smoothed" * (r.beta > 0) if box[2] > 450 else "loss"
     p = Panel(s, "curve", box, x, y, log="x", left=48, right=room, xlabel=f"learning rate{cropped}", ylabel=what)
     if r.band and (ok := np.isfinite(r.band[0])).any():
         p.area(r.lrs[ok], r.band[0][ok], r.band[1][ok], ink="class1-tint")

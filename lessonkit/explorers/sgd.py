@@ -67,7 +67,9 @@ def draw_points(r, s, box):
     if r.pointed: p.line(np.stack([ends, line(r.pointed, ends)], 1), ink="fg", width=1.5, dash=[2, 3])
 
 
-def outside(p, heights) -> bool: return bool((heights > p.y[1]).all() or (heights < p.y[0]).all())
+def outside(p, heights) -> bool:
+    "Whether a line is above or below the panel all the way."
+    return bool((heights > p.y[1]).all() or (heights < p.y[0]).all())
 
 
 def draw_map(r, s, box):
@@ -109,10 +111,12 @@ def draw_losses(r, s, box):
               note=note + (" · dots: within 1 %" if r.rivals else ""))
     if r.least > 0: p.across(r.least)
     labels = []
+    last = max((arrival(losses, r.least) for _, losses in r.rivals), default=0)
     for m, losses in r.rivals:
         p.line(np.stack([np.arange(len(losses)), np.maximum(losses, 1e-12)], 1), ink="muted", width=1)
         if (k := arrival(losses, r.least)) < np.inf:
-            p.points([[k, losses[k]]], size=7, ink="muted").label((k, 2.5 * losses[k]), f"{m:g}", ink="muted", gap=2)
+            p.points([[k, losses[k]]], size=7, ink="muted")
+            p.label((k, 2.5 * losses[k]), "momentum " * (k == last) + f"{m:g}", ink="muted", gap=2)
     for path, text in zip(r.paths, [TEXT[INKS.index(path.ink)] for path in r.paths]):
         curve = np.stack([np.arange(len(path.losses)), np.maximum(path.losses, 1e-12)], 1)
         p.line(curve, ink="line", width=1.5).line(curve[: r.step + 1], ink=path.ink, width=2.5, key=f"loss-{path.name}")
@@ -120,7 +124,8 @@ def draw_losses(r, s, box):
         labels.append((float(np.clip(curve[path.at(r.step), 1], *p.y)), f"▲ {path.name}" if gone else path.name,
                        "alarm" if gone else text))
     if r.compare: p.ends(labels)
-    elif labels[0][1][0] == "▲": p.text([[p.x[1], p.y[1]]], labels[0][1], ink="alarm", align="right", dx=-8, dy=12)
+    elif labels[0][1][0] == "▲":
+        p.text([[p.x[1], p.y[1]]], labels[0][1], ink="alarm", align="right", dx=-8, dy=12, max_width=p.box[2] - 16)
     p.upright(r.step, key="now").zone("steps", drag=True)
     p.handle("step", (r.step, np.sqrt(lo * hi)), axis="x", label="step", step=(1, 0),
              value=f"step {r.step} of {r.n_steps}")

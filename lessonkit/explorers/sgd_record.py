@@ -108,11 +108,12 @@ def _left(r) -> str:
 
 def quickest(r: SGDRecord) -> str:
     "How many steps this momentum needs, and which of the others is there first."
-    own = arrival(r.paths[0].losses, r.least)
-    m, best = min([(m, arrival(losses, r.least)) for m, losses in r.rivals], key=lambda v: v[1])
-    reply = "Yes" if own <= 12 else "No"
-    return (f"{reply}: it overshoots, and needs {own if own < np.inf else 'more'} steps. Below, thin curves: momentum "
-            f"{m:g} is there first, after {best}; with none it creeps.")
+    own, others = arrival(r.paths[0].losses, r.least), [(m, arrival(losses, r.least)) for m, losses in r.rivals]
+    m, best = min(others, key=lambda v: v[1])
+    told = lambda k: f"{k}" if k < np.inf else f"more than {r.n_steps}"
+    over, only = "overshoots, and " * (best < own), "only " * (best < min(own, others[0][1]))
+    return (f"{'Yes' if own <= 12 else 'No'}: it {over}needs {told(own)} steps. Below, thin curves: without momentum "
+            f"it takes {told(others[0][1])}" + f", with {m:g} {only}{told(best)}" * (m > 0) + ".")
 
 
 def arrival(losses: np.ndarray, least: float) -> float:  # infinite: never

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LIMIT', 'OTHER', 'INKS', 'ROW', 'SLIM', 'HEAD', 'FOOT', 'NAMES', 'CLASSES', 'SoftmaxRecord', 'contributions', 'view',
-           'draw_block', 'draw_part', 'draw_knobs', 'signed', 'sentence', 'SoftmaxExplorer']
+           'draw_block', 'draw_part', 'draw_knobs', 'signed', 'sentence', 'hotter', 'SoftmaxExplorer']
 
 # %% ../../nbs/explorers/softmax.ipynb #xs-imports
 from collections.abc import Sequence
@@ -165,6 +165,15 @@ def sentence(r: SoftmaxRecord) -> str:
 CLASSES = ("cat", "dog", "bird", "fish", "boat")
 
 
+def hotter(r: SoftmaxRecord) -> str:
+    "What a temperature of 5 leaves of the lead, in words; several classes may share it."
+    lead, each = [c for c, p in zip(r.classes, r.p) if np.isclose(p, r.p.max())], f"{r.p.max():.2f}"
+    if len(lead) == len(r.classes): return f"There is no order to change: each class has {each}, however hot."
+    who = " and ".join(lead) if len(lead) < 3 else f"{len(lead)} classes"
+    said = f"{who} still has the most, {each}" if len(lead) == 1 else f"{who} still share the lead, {each} each,"
+    return f"No, the order stays. {said} in place of {r.other.max():.2f} (outlines): the answer is less sure."
+
+
 class SoftmaxExplorer(Explorer):
     "What activations become. Chosen state: `activations`, `target`, `present`, `mode`, `temperature`, `selected`."
 
@@ -316,8 +325,7 @@ class SoftmaxExplorer(Explorer):
                  "Divide all activations by a temperature of 5. Does the order of the classes change?",
                  lambda e: dict(activations=e.activations, target=e.target, selected=e.selected, mode="softmax",
                                 temperature=5.0),
-                 lambda r: f"No, the order stays. {r.classes[int(r.p.argmax())]} still has the most, {r.p.max():.2f} "
-                           f"in place of {r.other.max():.2f} (outlines): the answer is less sure."),
+                 hotter),
         ]
 
     def code_of(self, **state):

@@ -160,7 +160,7 @@ def sentence(
     "In words: the batch, the chosen token and how far back it learns, what is torn, what is dropped."
     b, (start, stop), q, (row, t) = r.batches, r.span, r.stream.quote, r.place
     x, y = (a[row].numpy(force=True) for a in b[r.window])
-    about = f"Step {r.step:,} of {len(b):,}: row {row} reads {q(x)} and must say {q(y)}."
+    about = f"Step {r.step:,} (0 to {len(b) - 1:,}): row {row} reads {q(x)} and must say {q(y)}."
     token = q(r.stream.ids[r.selected : r.selected + 1])
     if start <= t < stop:
         back = t - start
@@ -176,8 +176,8 @@ def sentence(
     if r.shuffled:
         order = f" Shuffled: {r.n_torn:,} of {len(b) - 1:,} joints are torn"
         if r.step:
-            end = b.span(int(r.order[r.step - 1]))[1]
-            tail = r.stream.ids[row * b.row_len + max(0, end - 12) : row * b.row_len + end]
+            first, end = b.span(int(r.order[r.step - 1]))  # of what was read before; what stands before it was not
+            tail = r.stream.ids[row * b.row_len + max(first, end - 12) : row * b.row_len + end]
             is_torn = torn([r.order[r.step - 1], r.window])[1]
             order += f"; the state comes from {q(tail)}" if is_torn else "; this one happens to hold"
         order += "." + cost(r)
