@@ -156,7 +156,7 @@ def sentence(r: SoftmaxRecord) -> str:
         there = " and ".join(true) if len(true) < 3 else ", ".join(true)
         about = (f"{listed}: sigmoids do not compete, the sum is {r.p.sum():.2f}. "
                  f"In the picture: {there or 'none of them'}, {total}")
-    name, slope = r.classes[r.selected], float(r.grad[r.selected])
+    name, slope = f"{r.classes[r.selected]} from {r.activations[r.selected]:.3g}", float(r.grad[r.selected])
     if abs(slope) < 0.005: change = f"raising {name} would hardly change the loss"
     else: change = f"raising {name} would {'raise' if slope > 0 else 'lower'} the loss by {abs(slope):.2f} a unit"
     return f"{heat}{about}; {change}."

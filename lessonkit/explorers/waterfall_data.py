@@ -225,15 +225,15 @@ def sentence(
     r,  # a `WaterfallRecord`
 ) -> str:
     "From the start to the prediction, what moves it most; of an edit, what it changed."
-    said = f"Row {r.row}: the {r.what} starts at {r.say(r.bias)}, the average, and ends at {r.say(r.prediction)}."
     if not r.edits:
+        said = f"Row {r.row}: the {r.what} starts at {r.say(r.bias)}, the average, and ends at {r.say(r.prediction)}."
         parts = [f"{r.names[j]} = {r.words[j]} {'raises' if r.now[j] > 0 else 'lowers'} it by {r.say(abs(r.now[j]))}"
                  for j in largest(r.now)[:2] if float(f"{r.now[j]:.{r.digits}f}")]
         if parts: said += f" {('One column moves', 'Two columns move')[len(parts) - 1]} it most: {' and '.join(parts)}."
         return said + f" {r.names[r.chosen]} is {r.words[r.chosen]} here; drag its bar to see what would happen."
     changed = [f"{name} from {old} to {new}" for name, old, new in r.edits[-2:]]
     more = f" and {len(r.edits) - 2} more" if len(r.edits) > 2 else ""
-    said += f" With {', '.join(changed)}{more}, it "
+    said = f"Row {r.row}, with {', '.join(changed)}{more}: the {r.what} "
     was, now = (np.array([v[list(g)].sum() for g in r.groups]) for v in (r.was, r.now))  # the bars
     moved, by = now - was, r.say(r.prediction - r.before, True)
     stays = by[0] not in "+−"
