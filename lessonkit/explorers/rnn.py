@@ -316,9 +316,8 @@ class RNNExplorer(Explorer):
         far = Chip("back to the first letter", f"{'In' if own else 'None of the nets is trained. In'} which of them "
                    "does the gradient of a late answer reach the first letter?",
                    late("not yet", most=lambda v, step: float(np.nan_to_num(shares(v.norms(step))[0]))), fade)
-        more = Chip("weights × 1.5", "The recurrent weights of every net, times 1.5. "
-                    "What becomes of the identity start's gradient on its way back?",
-                    late("not yet", 1.5, "identity"), blast)
+        more = Chip("weights × 1.5", "All recurrent weights times 1.5: what becomes of the identity start's gradient "
+                    "on its way back?", late("not yet", 1.5, "identity"), blast)
         names = Chip("who names the letters", f"Which net names most of the phrase's letters{late_words}",
                      late("300 steps", most=lambda v, step: int(v.named.sum())), best)
         return [far, names] if own else [far, more, names]
