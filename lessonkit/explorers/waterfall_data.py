@@ -226,11 +226,11 @@ def sentence(
 ) -> str:
     "From the start to the prediction, what moves it most; of an edit, what it changed."
     if not r.edits:
-        said = f"Row {r.row}: the {r.what} starts at {r.say(r.bias)}, the average, and ends at {r.say(r.prediction)}."
-        parts = [f"{r.names[j]} = {r.words[j]} {'raises' if r.now[j] > 0 else 'lowers'} it by {r.say(abs(r.now[j]))}"
+        said = f"Row {r.row}: the {r.what} goes from {r.say(r.bias)}, the average, to {r.say(r.prediction)}."
+        parts = [f"{r.names[j]} = {r.words[j]} ({r.say(r.now[j], True)})"
                  for j in largest(r.now)[:2] if float(f"{r.now[j]:.{r.digits}f}")]
-        if parts: said += f" {('One column moves', 'Two columns move')[len(parts) - 1]} it most: {' and '.join(parts)}."
-        return said + f" {r.names[r.chosen]} is {r.words[r.chosen]} here; drag its bar to see what would happen."
+        if parts: said += f" Most: {', '.join(parts)}."
+        return said + f" Chosen: {r.names[r.chosen]}; drag its bar to see what would happen."
     changed = [f"{name} from {old} to {new}" for name, old, new in r.edits[-2:]]
     more = f" and {len(r.edits) - 2} more" if len(r.edits) > 2 else ""
     said = f"Row {r.row}, with {', '.join(changed)}{more}: the {r.what} "
