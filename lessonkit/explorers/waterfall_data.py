@@ -230,7 +230,7 @@ def sentence(
         parts = [f"{r.names[j]} = {r.words[j]} ({r.say(r.now[j], True)})"
                  for j in largest(r.now)[:2] if float(f"{r.now[j]:.{r.digits}f}")]
         if parts: said += f" Most: {', '.join(parts)}."
-        return said + f" Chosen: {r.names[r.chosen]}; drag its bar to see what would happen."
+        return said + f" Chosen: {r.names[r.chosen]}, {r.words[r.chosen]}; drag its bar to see what would happen."
     changed = [f"{name} from {old} to {new}" for name, old, new in r.edits[-2:]]
     more = f" and {len(r.edits) - 2} more" if len(r.edits) > 2 else ""
     said = f"Row {r.row}, with {', '.join(changed)}{more}: the {r.what} "
