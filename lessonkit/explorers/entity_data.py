@@ -28,7 +28,7 @@ STATES = {
     "BW": "Baden-Württemberg", "BY": "Bavaria", "BE": "Berlin", "BB": "Brandenburg", "HB": "Bremen", "HH": "Hamburg",
     "HE": "Hesse", "MV": "Mecklenburg", "HB,NI": "Lower Saxony", "NW": "N. Rhine-Westphalia", "RP": "Rhineland-Palat.",
     "SL": "Saarland", "SN": "Saxony", "ST": "Saxony-Anhalt", "SH": "Schleswig-Holstein", "TH": "Thuringia"}
-# Germany's border, roughly: degrees north, degrees east, once around from Flensburg; only to find one's way
+# Germany's border, roughly: degrees north, degrees east, once around from Flensburg; only for orientation
 BORDER = (
     (54.8, 9.4), (54.4, 10.2), (54.0, 10.9), (54.2, 12.1), (54.6, 13.4), (53.9, 14.2), (53.2, 14.4), (52.4, 14.6),
     (51.6, 14.7), (50.9, 14.8), (50.7, 13.8), (50.4, 12.9), (50.3, 12.2), (49.7, 12.5), (49.2, 13.0), (48.6, 13.6),
