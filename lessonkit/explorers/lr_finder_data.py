@@ -105,7 +105,7 @@ def construct(p, m, lrs, s, taken=0.0):  # `taken`: px at the left that hold oth
     if m.says:
         edge, words = p.box[0] + p.box[2], f"{sign}{m.shown}: {m.says}"
         if text_width(words) > (room := edge - p.outer[0] - taken): words = words.split(", ")[0]
-        p.scene.text([[edge, p.box[1] - 10]], words, ink=f"{m.ink}-text", align="right", max_width=room)
+        p.scene.text([[edge, p.box[1] - 13]], words, ink=f"{m.ink}-text", align="right", max_width=room)
     if m.how == "tangent":
         a, b = m.said.steps[0], m.said.steps[-1]
         slope = (s[b] - s[a]) / np.log(lrs[b] / lrs[a])

@@ -10,13 +10,15 @@ import numpy as np
 import pandas as pd
 import traitlets as T
 
-from .schedule_record import (SUITED, SUITED_ONE_CYCLE, USUAL, Knot, ScheduleRecord, Trained,
-                                                 first_runs, limits, percent, sentence, short, suited, training_data)
+from .schedule_record import (SUITED, SUITED_ONE_CYCLE, USUAL, ScheduleRecord, Trained, faster,
+                                                 first_runs, knots, level_and_falling, limits, percent, sentence, short,
+                                                 suited, training_data)
 from ..schedules import (Schedule, clr, combine_scheds, one_cycle, one_cycle_momentum, sched_const,
                                  sched_cos, sched_exp, sched_lin, sgdr, stlr, train_by)
 from ..widgets.controls import Button, Choice, Player, Slider, Toggle
 from ..widgets.explorer import Chip, Explorer
 from ..widgets.keys import stepping
+from ..widgets.layout import touch
 from ..widgets.panel import NARROW, Panel, rows
 from ..widgets.scene import Scene
 from ..widgets.text import text_width
@@ -47,16 +49,16 @@ def view(
     above, middle, below = rows((0, 0, width, s.height), .5, .2, .3, gap=14)
     log = "y" if r.log_axis and r.limits[0] > 0 else ""
     rate = draw_time(r, s, "Rate", above, r.limits, log=log)
-    draw_curve(r, rate, r.curves[0], r.rate(r.position), "focus")
+    own, others = ([k for k in r.knots if k.id.startswith("momentum") == is_it] for is_it in (True, False))
+    draw_curve(r, rate, r.curves[0], r.rate(r.position), "focus", others)
     now, ends = r.momenta(r.position), (-.06, 1.04)
     if np.ptp(r.curves[1][1]): ends = max(-.06, np.floor(r.curves[1][1].min() * 10 - 1.5) / 10), 1.04
     count = f"about {max(1 / (1 - now), 1):.0f} steps count, 1 / (1 − momentum) · {r.momenta}" if now else "none"
     momentum = draw_time(r, s, "Momentum", middle, ends, note=count)
-    draw_curve(r, momentum, r.curves[1], now, "class2")
+    draw_curve(r, momentum, r.curves[1], now, "class2", own)
     for k in r.knots:
-        other = k.id.startswith("momentum")
-        p, ink, (lo, hi) = (momentum, "class2", (0, 1)) if other else (rate, "focus", r.limits)
-        at, size = (k.pos, float(np.clip(k.value, lo, hi))), np.log10(hi / lo) if log and not other else hi - lo
+        p, ink, (lo, hi) = (momentum, "class2", (0, 1)) if k in own else (rate, "focus", r.limits)
+        at, size = (k.pos, float(np.clip(k.value, lo, hi))), np.log10(hi / lo) if log and k not in own else hi - lo
         p.points([at], size=15, ink="page", stroke=ink, width=3, key=k.id, cut=True)
         p.handle(k.id, at, label=k.label, step=(k.step[0], k.step[1] * size), value=f"{k.value:.3g}")
     draw_loss(r, s, below)
@@ -71,16 +73,18 @@ def draw_time(r, s, name, box, ends, log="", note="", xticks=False) -> Panel:
     return p.upright(r.position, key="now")
 
 
-def draw_curve(r, p, curve, now, ink):
-    "A schedule, and the value where it is read."
+def draw_curve(r, p, curve, now, ink, knots):
+    "A schedule, and the value where it is read: beside the line of now, on a plate that hides no knot."
     if ink == "focus" and not p.ylog: p.area(curve[0], 0, curve[1], ink="focus-tint")
     p.line(np.stack(curve, 1), ink=ink, width=2.5).points([[r.position, now]], size=9, key="here", cut=True)
     if p.ylog and now <= 0: return
     (x, y), (l, t, w, h), wide = p.px([[r.position, now]])[0], p.box, text_width(f"{now:.3g}", 13, "bold") + 8
-    x = x + 10 if x + 12 + wide < l + w else x - 10 - wide  # beside the line of now, on a plate
-    y = float(np.clip(y - 18 if y - 30 > t else y + 18, t + 10, t + h - 10))
-    p.scene.rects([(x, y - 9, wide, 18)], fill="plate", radius=4)
-    p.scene.text([(x + 4, y)], f"{now:.3g}", size=13, weight="bold", align="left")
+    taken = [(kx - 9, ky - 9, 18, 18) for kx, ky in p.px([(k.pos, k.value) for k in knots])]
+    places = [(left, float(np.clip(top, t + 1, t + h - 19)), wide, 18) for left in (x + 10, x - 10 - wide)
+              if l < left < l + w - wide for top in (y - 27, y + 9)]
+    plate = min(places, key=lambda b: (sum(touch(b, k) for k in taken), abs(b[1] + 9 - y) < 14))
+    p.scene.rects([plate], fill="plate", radius=4)
+    p.scene.text([(plate[0] + 4, plate[1] + 9)], f"{now:.3g}", size=13, weight="bold", align="left")
 
 
 def draw_loss(r, s, box):
@@ -219,34 +223,10 @@ class ScheduleExplorer(Explorer):
         "Whether the last run is of the schedule on screen."
         return bool(self.runs) and self.runs[-1].of == self.both
 
-    def knots(self) -> tuple[Knot, ...]:
-        "What of the curve can be dragged."
-        f, n, kind, top = self.schedule, self.n_cycle, self.kind, "lr, the highest rate"
-        up, both, side = (0.0, 0.02), (0.01, 0.02), (0.01, 0.0)
-        foot = lambda pos: Knot("lr_min", pos, self.lr_min, "lr_min, the lowest rate", up)
-        found = []
-        if kind in ("lin", "cos", "exp", "sgdr"): found.append(Knot("lr", 0.0, self.lr, top, up))
-        if kind in ("warmup", "one_cycle"):
-            found.append(Knot("div", 0.0, f(0), "div, where the rate starts", up))
-            found.append(Knot("peak", self.pct_start, self.lr, "lr and pct_start", both))
-        if kind == "stlr":
-            found.append(Knot("ratio", 0.0, f(0), "ratio, where the rate starts", up))
-            found.append(Knot("peak", self.cut_frac, self.lr, "lr and cut_frac", both))
-        if kind == "clr": found += [foot(0.0), Knot("lr", .5 / n, self.lr, top, up)]
-        if kind == "clr" and n > 1: found.append(Knot("decay", 1.5 / n, f(1.5 / n), "decay of the tips", up))
-        if kind == "sgdr" and n > 1: found.append(Knot("mult", f.joints[0], self.lr, "cycle_mult", side))
-        if kind in ("lin", "cos", "exp", "warmup", "sgdr"): found.append(foot(1.0))
-        if kind == "one_cycle" and self.log_axis: found.append(Knot("div_final", 1.0, f(1), "div_final", up))
-        found.append(Knot("momentum", 0.0, self.momentum, "momentum", (0.0, .01)))
-        if kind == "one_cycle":
-            low = min(self.momentum_low, self.momentum)
-            found.append(Knot("momentum_low", self.pct_start, low, "momentum at the peak", (0.0, .01)))
-        return tuple(found)
-
     def record(self):
         ends = self._held or limits(self.curves[0][1], self.log_axis)
         return ScheduleRecord(self.kind, KINDS[self.kind][0], self.n_cycle, self.schedule, self.momenta, self.curves,
-                              self.knots(), ends, self.log_axis, self.step, self.n_step, tuple(self.runs), self.fresh)
+                              knots(self), ends, self.log_axis, self.step, self.n_step, tuple(self.runs), self.fresh)
 
     def run(self):
         "Trains the small network by this schedule; the curve grows as it learns."
@@ -261,6 +241,10 @@ class ScheduleExplorer(Explorer):
         finally:
             self._busy = False
             self.refresh()
+
+    def race(self):
+        "Puts two runs side by side: a level rate, and one that falls from it."
+        self.runs = level_and_falling(self.n_step, self.seed)
 
     # ── wire ──
 
@@ -287,6 +271,10 @@ class ScheduleExplorer(Explorer):
 
     def chips(self):
         return [
+            Chip("level or falling?", "Train twice: with the rate at 1 to the end, and with one that falls from 1 in a "
+                                      "straight line. Which run ends with the lower loss?",
+                 lambda e: e.race() or dict(kind="lin", **SUITED, lr_min=.001, log_axis=False, step=e.n_step),
+                 faster, busy="training twice …"),
             Chip("longer and longer",
                  "Make each of three cycles twice as long as the one before. How much of the way does the last take?",
                  dict(kind="sgdr", **SUITED, lr_min=.001, n_cycle=3, cycle_mult=2.0, log_axis=False, step=0),

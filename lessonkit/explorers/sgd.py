@@ -32,13 +32,11 @@ def view(
     width: float,  # px
 ) -> Scene:
     "Points and line, map and path, loss over steps: side by side, or one above the other on a narrow page."
+    s, wide = Scene(width, 530 if width >= NARROW else 830), width - 8  # right of it, half of a last tick's word
     if width >= NARROW:
-        s = Scene(width, 530)
-        above, below = rows((0, 0, width, 530), .71, .29)
+        above, below = rows((0, 0, wide, s.height), .71, .29)
         points, plane = columns(above, .5, .5, gap=28)
-    else:
-        s = Scene(width, 830)
-        plane, points, below = rows((0, 0, width, 830), .42, .34, .24)
+    else: plane, points, below = rows((0, 0, wide, s.height), .42, .34, .24)
     draw_points(r, s, points)
     draw_map(r, s, plane)
     draw_losses(r, s, below)
@@ -105,18 +103,18 @@ def draw_losses(r, s, box):
     lo = 10 ** (np.log10(max(r.least, first * 1e-6, 1e-12)) - 0.15)
     first, top = max(first, 1e-12), max(float(path.losses.max()) for path in r.paths)
     # what grows stays in sight for six decades
-    hi = 10 ** max(np.log10(first) + 0.5, np.log10(lo) + 1, np.log10(max(min(top, first * 1e6), 1e-12)) + 0.2)
+    hi = 10 ** max(np.log10(first) + 0.25, np.log10(lo) + 1, np.log10(max(min(top, first * 1e6), 1e-12)) + 0.2)
     note = f"at step {r.step}, log scale" if r.compare else f"{r.paths[0].name} at step {r.step}, log scale"
     p = Panel(s, "losses", box, (0, r.n_steps), (lo, hi), log="y", title="Loss", left=48, right=92 * r.compare,
               note=note + (" · dots: within 1 %" if r.rivals else ""))
     if r.least > 0: p.across(r.least)
-    labels = []
+    labels, own = [], np.stack([np.arange(len(r.paths[0].losses)), np.maximum(r.paths[0].losses, 1e-12)], 1)
     last = max((arrival(losses, r.least) for _, losses in r.rivals), default=0)
     for m, losses in r.rivals:
         p.line(np.stack([np.arange(len(losses)), np.maximum(losses, 1e-12)], 1), ink="muted", width=1)
         if (k := arrival(losses, r.least)) < np.inf:
             p.points([[k, losses[k]]], size=7, ink="muted")
-            p.label((k, 2.5 * losses[k]), "momentum " * (k == last) + f"{m:g}", ink="muted", gap=2)
+            p.label((k, 2.5 * losses[k]), "momentum " * (k == last) + f"{m:g}", ink="muted", gap=2, clear=own)
     for path, text in zip(r.paths, [TEXT[INKS.index(path.ink)] for path in r.paths]):
         curve = np.stack([np.arange(len(path.losses)), np.maximum(path.losses, 1e-12)], 1)
         p.line(curve, ink="line", width=1.5).line(curve[: r.step + 1], ink=path.ink, width=2.5, key=f"loss-{path.name}")
@@ -221,11 +219,18 @@ class SGDExplorer(Explorer):
         if changed & {"rate", "start"}: self._rivals = ()
         for name in self.optimizers if self.compare else [self.optimizer]:
             if name not in self._walks: self._walks[name] = self._walk(name)
+        if changed & {"optimizer", "momentum", "compare"}: self.refresh_controls()  # the mark moves
 
     def _options(self, name: str) -> dict:
         "What `momentum` is called by this optimizer; nothing, where it has none."
         if name in self.betas: return {"betas": (self.momentum, self.betas[name])}
         return {"momentum": self.momentum} if name in self.rolling else {}
+
+    def _edge(self, name: str) -> float | None:
+        "The largest rate at which this optimizer is stable here; None where it has no such edge."
+        kind = self.optimizers[name]
+        if kind not in (SGD, Momentum): return None
+        return self.edge if kind is SGD else largest_stable_lr(self.x, self.momentum)
 
     def _walk(self, name: str) -> Descent:
         return descend(self.x, self.y, self.optimizers[name], lr=self.rate, start=self.start, n=self.n_steps,
@@ -243,10 +248,7 @@ class SGDExplorer(Explorer):
 
     def record(self):
         def path(i, name, d):
-            kind = self.optimizers[name]
-            edge = (largest_stable_lr(self.x, self.momentum if kind is Momentum else 0.0) if kind in (SGD, Momentum)
-                    else None)
-            return Path(name, INKS[i % 4], d.params, d.losses, edge, name in ("RMSProp", "Adam"))
+            return Path(name, INKS[i % 4], d.params, d.losses, self._edge(name), name in ("RMSProp", "Adam"))
 
         order = list(self.optimizers)
         return SGDRecord(self.x, self.y, self.best, mse(self.best, self.x, self.y), self.window, self.seen,
@@ -266,7 +268,10 @@ class SGDExplorer(Explorer):
 
     def controls(self):
         rates = self.edge * 10**-2.5, self.edge * 10**0.5
-        return [Player("step", self.n_steps, interval=250), Slider("rate", *rates, 0.02, log=True, digits=3),
+        whose = [n for n, kind in self.optimizers.items() if kind is SGD] if self.compare else [self.optimizer]
+        edges = [(self._edge(n), "SGD's " * self.compare + f"edge {say(self._edge(n))}") for n in whose if self._edge(n)]
+        return [Player("step", self.n_steps, interval=250),
+                Slider("rate", *rates, 0.02, log=True, digits=3, marks=edges),
                 Choice("optimizer", list(self.optimizers)), Slider("momentum", 0, 0.99, 0.01),
                 Toggle("compare", "side by side")]
 
@@ -282,7 +287,7 @@ class SGDExplorer(Explorer):
         if not {"SGD", "momentum"} <= set(self.optimizers): return ()
         tidy = lambda v: float(f"{v:.3g}")
         return [
-            Chip("just over the edge", "Take a rate 2 % above the largest stable one. What will the loss do?",
+            Chip("just over the edge", "Take a rate 2 % above the edge, the largest stable one. What will the loss do?",
                  lambda e: dict(compare=False, optimizer="SGD", rate=tidy(1.02 * e.edge), start=e.first, step=40),
                  lambda r: f"It grows: after 40 steps it is {say(r.paths[0].losses[r.paths[0].at(40)])}, from "
                            f"{say(r.paths[0].losses[0])}: each step overshoots by more than the last."),

@@ -85,11 +85,11 @@ def _one(r, p: Path) -> str:
     if k < r.step: text = text.replace(",", ", the last before the numbers grew too large,", 1)
     if p.edge is None: about = f"{say(r.rate)}" + (f", and {p.name} scales each step itself" if p.adapts else "")
     elif r.rate > p.edge:
-        about = f"{r.rate / p.edge:.3g} times the largest stable one, so steps lead farther and farther away"
+        about = f"{r.rate / p.edge:.3g} times the edge, the largest stable rate: steps lead farther and farther away"
     else:
-        about = f"{r.rate / p.edge:.2g} of the largest stable one"
+        about = f"{r.rate / p.edge:.2g} of the edge, the largest stable rate"
         if abs(p.edge / r.edge - 1) > 1e-9:
-            about = f"{r.rate / r.edge:.2g} of SGD's largest stable one, {r.rate / p.edge:.2g} of {p.name}'s own"
+            about = f"{r.rate / p.edge:.2g} of the edge, its largest stable rate, and {r.rate / r.edge:.2g} of SGD's"
     return f"{text}; the rate is {about}.{_left(r)}"
 
 

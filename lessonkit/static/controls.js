@@ -28,8 +28,18 @@ async function smaller(file) {
 const builders = {
   slider(spec, box, act, life) {
     make("span", "lk-name", box).textContent = spec.label;
-    const input = make("input", "", box, { type: "range", min: 0, max: spec.n, step: 1, "aria-label": spec.label }),
+    const track = make("span", "lk-track", box),
+      input = make("input", "", track, { type: "range", min: 0, max: spec.n, step: 1, "aria-label": spec.label }),
       out = make("output", "lk-value", box);
+    const mark = () => { // beneath the track, and along all of it that lies beyond
+      for (const old of track.querySelectorAll(".lk-mark")) old.remove();
+      for (const [at, word] of spec.marks ?? []) {
+        const tick = make("span", "lk-mark", track, { style: `--at: ${at}`, "aria-hidden": "true" });
+        make("span", "", tick).textContent = word;
+      }
+    };
+    box.classList.toggle("lk-marked", Array.isArray(spec.marks));
+    mark();
     let mine = 0; // until then, what the reader does counts more than what the kernel says
     const say = (text) => { out.textContent = text; input.setAttribute("aria-valuetext", text); };
     const go = (i) => {
@@ -41,7 +51,7 @@ const builders = {
     life.listen(input, "input", () => go(+input.value));
     life.listen(input, "change", () => { mine = 0; }); // the last "input" has told the value
     return {
-      input, go,
+      input, go, mark,
       free() { mine = 0; },
       show([i, text]) {
         if (performance.now() < mine) { if (+input.value === i) say(text); return; }
@@ -162,9 +172,9 @@ const builders = {
 };
 
 // All controls of the model in `host`, three in sight and the rest under “more”. `seen` counts the pictures that have
-// arrived. Returns { playing, stop() }: whether a player runs, and a way to end that.
+// arrived. Returns whether a player runs (`playing`), a way to end that (`stop`), and `keep` and `reveal`.
 function controls(model, host, act, life, seen) {
-  let own = scope(), built = new Map(), open = false;
+  let own = scope(), built = new Map(), open = false, kept = {};
   function build() {
     own.end();
     host.replaceChildren();
@@ -208,6 +218,7 @@ function controls(model, host, act, life, seen) {
     if (now.length !== old.length || !old.every((c, i) => same(c.spec, now[i]))) return build();
     old.forEach((c, i) => {
       Object.assign(c.spec, now[i]);
+      c.mark?.();
       for (const e of c.box.querySelectorAll("input[type=range]")) e.max = c.spec.n;
       for (const e of c.box.querySelectorAll("input[type=number]"))
         Object.assign(e, { min: c.spec.lo, max: c.spec.hi, step: c.spec.step });
@@ -222,5 +233,12 @@ function controls(model, host, act, life, seen) {
   return {
     get playing() { return [...built.values()].some((c) => c.playing); },
     stop() { for (const c of built.values()) c.stop?.(); },
+    keep() { kept = { values: { ...model.get("_values") }, off: new Set(model.get("_off")) }; },
+    reveal() { // what stands under “more” comes in sight if it has changed since `keep`, or does something only now
+      const now = model.get("_values") ?? {}, off = new Set(model.get("_off")), fold = host.querySelector("details");
+      const news = ([name, c]) =>
+        fold.contains(c.box) && !off.has(name) && (kept.off.has(name) || String(kept.values[name]) !== String(now[name]));
+      if (fold && kept.off && [...built].some(news)) fold.open = true;
+    },
   };
 }

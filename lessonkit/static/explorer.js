@@ -83,7 +83,7 @@ function shell(model, el) {
     if (pending && open === i) return; // it is worked on
     use();
     if (open !== i) return act.send({ kind: "question", value: i });
-    if (answer === undefined) panel.stop(); // it sets a state: nothing may move it on
+    if (answer === undefined) { panel.stop(); panel.keep(); } // it sets a state: nothing may move it on
     pending = answer === undefined;
     act.send({ kind: "chip", value: answer === undefined ? i : -1 });
   }
@@ -133,7 +133,7 @@ function shell(model, el) {
       }
     }
     if (inside && !focused()) chip[now.i ?? before.i]?.focus({ preventScroll: true });
-    if (now.answer !== undefined && now.answer !== before.answer) say(now.answer);
+    if (now.answer !== undefined && now.answer !== before.answer) { say(now.answer); panel.reveal(); }
     else if (now.question && now.i !== before.i) say(`${now.question} Make a guess, then press again for the answer.`);
     before = now;
   }

@@ -48,6 +48,7 @@ class Slider(Control):
     log: bool = False
     digits: int = 3  # that are shown, and to which a value is rounded
     whole: bool = False  # an integer
+    marks: Sequence[tuple[float, str]] | None = None  # (value, word): what lies beyond; (): none now, but room
     kind = "slider"
 
     @property
@@ -74,8 +75,10 @@ class Slider(Control):
 
     def spec(self) -> dict:
         "The control, for the browser."
-        lo = float(np.log10(self.lo)) if self.log else self.lo
-        return super().spec(n=self.n, lo=lo, step=self.step, log=self.log, digits=self.digits)
+        at = lambda v: float((np.log10(v) if self.log else v) - lo) / self.step / self.n
+        lo, marks = float(np.log10(self.lo)) if self.log else self.lo, self.marks
+        if marks is not None: marks = [[at(v), word] for v, word in marks if 0 <= at(v) <= 1]
+        return super().spec(n=self.n, lo=lo, step=self.step, log=self.log, digits=self.digits, marks=marks)
 
 
 @dataclass(frozen=True)

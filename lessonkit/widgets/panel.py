@@ -50,12 +50,8 @@ class Panel:
             if not np.isfinite([lo, hi]).all() or lo == hi or is_log and min(lo, hi) <= 0:
                 raise ValueError(f"panel {name!r}: {axis}={lo, hi} is no range" + " of a log axis" * is_log)
         ox, oy, ow, oh = self.outer
-        top = (
-            22 * bool(title or note)
-            + 17 * bool(ylabel)
-            + (6 if not (title or note or ylabel) and yticks is not False else 0)
-        )
-        bottom = 18 * (xticks is not False) + 16 * bool(xlabel)
+        top = 22 * bool(title or note) + 17 * bool(ylabel) + 7 * (not (title or note) and yticks is not False)
+        bottom = 20 * (xticks is not False) + 14 * bool(xlabel)
         ys = self._tick_words(yticks, self.y, self.ylog, max(2, int((oh - top - bottom) / 44)))
         left = max(left or 0, 8 * np.ceil(max((text_width(w, 12) + 6 for _, w in ys), default=0) / 8))
         w, h = max(ow - left - right, 8), max(oh - top - bottom, 8)
@@ -125,16 +121,16 @@ class Panel:
         title = fit(title, w, size, "bold")
         used = text_width(title, size, "bold") + 12 if title else 0
         small = 12 if text_width(note, 12) <= w - used else 11
-        if title: s.text([[x, y + 9]], title, size=size, weight="bold", align="left")
-        if note := whole(note, w - used, small): s.text([[x + used, y + 10]], note, small, "muted", "left")
-        if ylabel: s.text([[x, self.box[1] - 10]], fit(ylabel, w, 12), size=12, ink="muted", align="left")
+        if title: s.text([[x, y + 8]], title, size=size, weight="bold", align="left")
+        if note := whole(note, w - used, small): s.text([[x + used, y + 9]], note, small, "muted", "left")
+        if ylabel: s.text([[x, self.box[1] - 13]], fit(ylabel, w, 12), size=12, ink="muted", align="left")
 
     def _ticks(self, xticks, ys, xlabel):
         (l, t, w, h), s = self.box, self.scene
         mid = self.px([[self.x[0], v] for v, _ in ys])[:, 1] if ys else []
         kept = []
-        for py, (_, word) in zip(mid, ys):  # the first and the last stay within the panel's height
-            py = float(np.clip(py, t + 6, t + h - 6))
+        for py, (_, word) in zip(mid, ys):  # a word stands at its number: only the picture's own edge moves it
+            py = float(np.clip(py, 7, s.height - 7))
             if all(abs(py - q) >= 14 for q, _ in kept): kept.append((py, word))
         if kept: s.text([(l - 6, py) for py, _ in kept], [w for _, w in kept], ink="muted", align="right")
         for n in (7, 5, 4, 3, 2):
@@ -146,9 +142,9 @@ class Panel:
             if xticks is not True: break
         last = -np.inf
         for px, (_, word), width in sorted(zip(at.tolist(), xs, wide)):
-            px = min(max(px, self.outer[0] + width / 2), max(self.outer[0] + self.outer[2], l + w) - width / 2)
+            px = min(max(px, width / 2), s.width - width / 2)
             if px - width / 2 < last + 4: continue
-            s.text([[px, t + h + 11]], word, ink="muted")
+            s.text([[px, t + h + 13]], word, ink="muted")
             last = px + width / 2
         if xlabel: s.text([[l + w / 2, t + h + 27]], fit(xlabel, w, 12), size=12, ink="muted")
 

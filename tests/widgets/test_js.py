@@ -288,6 +288,43 @@ def test_what_does_nothing_is_out_of_sight_under_more(page):
     assert not page.locator("summary").is_visible(), "there is nothing more"
 
 
+def test_a_mark_stands_where_a_thumb_would(page):
+    "Beneath the slider, with its word; other marks of the same control take its place, and the input stays."
+    spec = dict(kind="slider", name="a", label="a", n=150, lo=0, step=1, log=False, digits=3, marks=[[2 / 3, "edge"]])
+    put = lambda: page.evaluate("text => stub.put(text)", json.dumps({"_controls": [spec], "_values": {"a": [50, "50"]}}))
+    put()
+    left = lambda: page.locator(".lk-mark").bounding_box()["x"] + 1  # the middle of its tick
+    track, high = page.locator(".lk-track input").bounding_box(), page.locator(".lk-marked").bounding_box()["height"]
+    assert abs(left() - (track["x"] + 8 + (track["width"] - 16) * 2 / 3)) < 1
+    assert page.locator(".lk-mark").all_inner_texts() == ["edge"]
+    page.locator(".lk-track input").evaluate("e => { e.dataset.same = 1; }")
+    for marks in ([], [[0.9, "far"]]):
+        spec["marks"] = marks
+        put()
+        assert page.locator(".lk-mark").all_inner_texts() == [word for _, word in marks]
+        assert page.locator(".lk-marked").bounding_box()["height"] == high, "the page jumped"
+    assert page.locator(".lk-track input").get_attribute("data-same") == "1"
+
+
+def test_an_answer_brings_what_it_changed_in_sight(page):
+    "Controls under “more” come in sight where an answer has changed one, or where one does something only now."
+    spec = [dict(kind="slider", name=n, label=n, n=9, lo=0, step=1, log=False, digits=3) for n in "abcde"]
+    answered = dict(i=0, question="How far?", answer="Three steps.", code="")
+    for news, opens in ({"a": 5}, False), ({"d": 5}, True), ({"e": 3}, True):
+        page.evaluate("stub.put(JSON.stringify({ _asked: {}, _controls: [] }))")
+        put = lambda **state: page.evaluate("text => stub.put(text)", json.dumps(state))
+        put(_controls=spec, _values={n: [3, "3"] for n in "abcde"}, _off=["e"], _asked=dict(i=0, question="How far?"))
+        page.locator(".lk-ask button").click()
+        put(_values={n: [v := news.get(n, 3), str(v)] for n in "abcde"}, _off=["e"] * ("e" not in news), _asked=answered)
+        assert (page.locator(".lk-more").get_attribute("open") is not None) == opens, news
+        page.evaluate("""() => new Promise((shut) => {
+          const fold = document.querySelector('.lk-more');
+          if (!fold.open) shut();
+          fold.addEventListener('toggle', shut);
+          fold.open = false;
+        })""")
+
+
 def test_two_quick_presses_skip_no_question(page):
     "Before the kernel has answered, a second press is the same one again."
     acts(page)
