@@ -138,7 +138,9 @@ def sentence(r: LRRecord) -> str:
     if not len(r.lrs):
         return "No curve yet. “run the finder” draws one, and leaves the learner as it is."
     rule = r.rule if r.rule != "all" else r.marks[0].name
-    text = f"“{r.name}”: " * bool(r.others) + (f"Smoothed by {r.beta:.2f}, " if r.beta else "Without smoothing, ")
+    text = (f"Your rate is {number(r.lr, 2)}: the {'smoothed ' * (r.beta > 0)}loss is {r.smooth[r.step]:.2f} there. "
+            + f"“{r.name}”: " * bool(r.others)
+            + (f"Smoothed by {r.beta:.2f}, " if r.beta else "Without smoothing, "))
     steep = r.by_name["steep"].said.lr if "steep" in r.by_name else None
     late = r.boom and steep and steep > r.boom  # then a fall of chance alone
     if not r.falls: text += "the loss hardly falls, so the rules read noise; it "
@@ -151,7 +153,7 @@ def sentence(r: LRRecord) -> str:
     if np.isfinite(m.low):
         over = f"{r.n_seeds} seeds spread over" if r.n_seeds < 20 else f"over {r.n_seeds} seeds, nine in ten lie within"
         text += f" ({over} {np.log10(m.high / m.low):.1f} decades)"
-    text += f". Chosen: {number(r.lr, 2)}, where the {'smoothed ' * (r.beta > 0)}loss is {r.smooth[r.step]:.2f}."
+    text += "."
     here = r.tries is not None and np.isclose(r.tries[0][1], r.lr)
     if r.tries is not None and not r.running:
         rates, losses = r.tries

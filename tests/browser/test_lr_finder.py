@@ -23,7 +23,7 @@ def test_run_stop_choose_try(page):
     button = lambda name: page.root.get_by_role("button", name=name, exact=True)
     assert page.narration.startswith("No curve yet")
     button("run the finder").click()
-    page.wait(lambda: "Chosen" in page.narration or "suggests" in page.narration, "a growing curve")
+    page.wait(lambda: page.narration.startswith("Your rate"), "a growing curve")
     frame = page.frame
     page.wait(lambda: page.frame > frame + 2, "more of it")
     button("stop").click()
