@@ -323,6 +323,7 @@ class BaggingRecord:
     near: int = -1  # the row it points at, or drags
     beside: str = "error"  # what stands beside the map: 'error' or 'trees'
     three: tuple = ()  # (kind, out-of-bag error by trees) of the three kinds, where they stand side by side
+    still: bool = False  # a recording: nothing can be dragged
 
     n_classes = property(lambda self: self.data.n_classes)
     top_class = property(lambda self: int(self.answers[: self.k].mean(0).argmax()))
