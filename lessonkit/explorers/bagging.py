@@ -29,7 +29,7 @@ SETTINGS = ("depth", "leaf", "max_features", "bootstrap")  # what a change of me
 class BaggingExplorer(Explorer):
     "Trees and their average. State: the traits below; `data` holds the rows, `forest` is the forest shown."
 
-    title, lesson, hint = "Why do many trees beat one?", "10_bagging", "drag the ring: add trees to the average"
+    title, lesson, hint = "Why do many trees beat one?", "10_bagging", "drag the ring to add trees"
     about = "Every tree cuts the plane into rectangles. The map is the average of the first k trees."
     watch, along = ("k", "tree", "point", "compare", "beside", "show_points", "pointed", "kind", *SETTINGS), "k"
     offers, view, sentence = ("click one · ", "click one"), staticmethod(view), staticmethod(sentence)

@@ -57,7 +57,7 @@ def draw_stream(r, s, box):
     wide = max(stop - start, .003 * used)
     p.boxes(row + start, zero - .1, row + start + wide, one + .1, fill="fg", key="now")
     at = r.place[0] * b.row_len + (start + stop) / 2
-    p.points([[at, .5]], size=16, ink="page", stroke="fg", width=2, key="place", cut=True)
+    p.points([[at, .5]], size=16, ink="page", stroke="focus", width=3, key="place", cut=True)
     p.zone("stream", drag=True)
     value = f"step {r.step:,}, 0 to {len(b) - 1:,}"
     p.handle("place", (at, .5), label="place in the stream", step=(stop - start, 0), value=value)

@@ -344,6 +344,6 @@ def sentence(r: SearchRecord) -> str:
         n, bad = int(r.map.count[r.cell]), int(r.map.failed[r.cell])
         mean = f" with a mean of {r.map.score[r.cell]:.4f}" if r.reduce == "mean" and n - bad > 1 else ""
         out.append(f"Its cell holds {n} setting{'s' * (n != 1)}{mean}" + (f", {bad} failed." if bad else "."))
-    if not r.pointed and not r.ranges: out.append(OFFER)
+    if not (r.pointed or r.ranges or r.rank): out.append(OFFER)
     if r.pointed: out.append(f"Pointed at: {r.pointed}.")
     return " ".join(out)

@@ -10,7 +10,8 @@ import numpy as np
 
 from .search_data import PULL, SearchRecord, better, spread
 from ..widgets.panel import NARROW, Panel, columns, rows, ticks
-from ..widgets.scene import Scene, fit, number, text_width
+from ..widgets.scene import Scene
+from ..widgets.text import fit, number, text_width, whole
 
 # %% ../../nbs/explorers/search_view.ipynb #xsv-view
 def view(
@@ -24,7 +25,7 @@ def view(
         above, below = rows((0, 0, width, 620), 320, 1, gap=24)
         plane, scale, told = columns(above, 0.62, 46, 0.38, gap=10)
     else:
-        s = Scene(width, 300 + card + lines + 88)
+        s = Scene(width, 300 + card + lines + 105)
         above, told, below = rows((0, 0, width, s.height), 300, card, 1, gap=20)
         plane, scale = columns(above, 1, 44, gap=8)
     _, top, _, high = draw_map(r, s, plane).box
@@ -101,10 +102,10 @@ def draw_lines(r, s, box, wide):
     "A line a setting; gray outside a kept range; the chosen one is thick; grips keep a range."
     k, ends, failed, seen = len(r.axes), (-0.03, 1.03), np.isnan(r.strength), spread(r.places)
     title = f"{r.n_kept:,} of {r.n:,} are kept" if r.ranges else "What do the good ones share?"
-    note = "a line for each setting; the greener, the better" if wide else "greener: better"
-    note += "; dashed: failed" * bool(failed.any() and wide)
+    note = "a line for each setting; the greener, the better" + "; dashed: failed" * bool(failed.any())
     shape = dict(x=(-0.4, k - 0.4), y=(-0.3, 1.36)) if wide else dict(x=ends, y=(k - 0.3, -0.7))
-    p = Panel(s, "lines", box, **shape, title=title, note=note, xticks=False, yticks=False)
+    shape |= dict(note=note) if wide else dict(ylabel=whole(note, box[2]))
+    p = Panel(s, "lines", box, **shape, title=title, xticks=False, yticks=False)
     along = lambda at, v: np.stack(np.broadcast_arrays(*((at, v) if wide else (v, at))), -1).astype(float)
 
     def draw(places, **how):  # all places lie inside, so nothing is clipped

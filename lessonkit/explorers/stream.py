@@ -274,7 +274,7 @@ def draw_batch(r, s, box, n_rows) -> float:  # px: where they end at the right
     "What the training loop gets, x and y, and the arrow from the chosen token to what it must predict."
     (x, y, w, h), (lo, n) = box, in_pair(r, s.width)
     left, gap, room = (GUTTER * (w >= 760), 40, share(r, w) * w) if w >= NARROW else (0, 30, (w - 30) / 2)
-    cell = min(max(24 if r.losses is not None else 32, r.stream.width()), room / n)
+    cell = min(max(24 if r.losses is not None else 40, r.stream.width()), room / n)
     panels = [draw_pair(r, s, name, (x + left + i * (n * cell + gap), y, n * cell, h), n_rows, lo, n)
               for i, name in enumerate("xy")]
     if left:
@@ -291,10 +291,12 @@ def draw_batch(r, s, box, n_rows) -> float:  # px: where they end at the right
 def draw_pair(r, s, name, box, n_rows, lo, n) -> Panel:
     "One of the two, as `batches[window]` gives it."
     a = r.batches[r.window]["xy".index(name)].numpy(force=True)
-    size, said = f"{tuple(a.shape)}", {"x": "what is read", "y": "what must be said: one further on"}[name]
+    size, said = f"{tuple(a.shape)}", {"x": "what is read", "y": "what must be said"}[name]
     more = f", columns {lo} to {lo + n - 1}" * (n < a.shape[1])
-    note = fitting(box[2] - 24, f"{said}, {size}{more}", f"{size}{more}", more[2:], size)
-    p = Panel(s, name, box, (0, n), (max(n_rows, 4), 0), title=name, note=note, xticks=False, yticks=False, frame=False)
+    title = "4 · x" if name == "x" else name
+    notes = f"{said}, {size}{more}", f"{size}{more}", more[2:], size
+    how = dict(note=fitting(box[2] - 12 - text_width(title, 14, "bold"), *notes), xticks=False, yticks=False)
+    p = Panel(s, name, box, (0, n), (max(n_rows, 4), 0), title=title, frame=False, **how)
     shown = range(r.top, r.top + n_rows)
     names = [r.stream.show(a[k, lo : lo + n]) for k in shown]
     p.tokens(names, [[f"class{k % 8}-tint"] * n for k in shown], size=14 if n_rows <= 5 else 11)

@@ -34,9 +34,10 @@ def view(
     draw_rows(r, s, ladder)
     room = width - text_width(back := "take edits back" * bool(r.edits), 12, "bold") - 16
     asked = f"Row {r.row}: why is the {r.what} {r.say(r.prediction)}?", f"Row {r.row}: why {r.say(r.prediction)}?"
-    title = asked[text_width(asked[0], 14, "bold") > room]
+    title = asked[short := text_width(asked[0], 14, "bold") > room]
     s.text([[0, 11]], title, size=14, weight="bold", align="left", max_width=room)
-    note = "thin: the row as it was" if r.edits else f"orange bars raise it, blue bars lower it{PICK}"
+    note = f"{r.what} (orange: up, blue: down)" if short else f"orange bars raise it, blue bars lower it{PICK}"
+    if r.edits: note = "thin: the row as it was"
     s.text([[0, 31]], whole(note, width), ink="muted", align="left")
     s.text([[width - 4, 11]], back, ink="focus", align="right", weight="bold")
     if back: s.handle("reset", (room, 0, width - room, 24), click=True, label=back)
