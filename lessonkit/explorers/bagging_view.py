@@ -81,7 +81,7 @@ def draw_error(r, s, box):
         draw_words(r, s, words)
     found = [] if r.curve is None else r.curve[np.isfinite(r.curve)]
     top, what = max(found, default=0) or 1.0, "share wrong" if r.n_classes else "squared error"
-    p = Panel(s, "curve", box, (1, r.n), (0, 1.08 * top), title="Error out of the bag", left=44,
+    p = Panel(s, "curve", box, r.ends, (0, 1.08 * top), title="Error out of the bag", left=44,
               ylabel=f"{what} on the rows that a tree has not seen" if box[2] > 330 else what,
               xlabel="trees in the average", yticks=r.curve is not None, right=14)
     if r.curve is None:
@@ -154,7 +154,7 @@ def draw_three(r, s, box, wide):
     draw_key(r, s, (key[0], key[1] + (0 if wide else 39), key[2], 17 * r.key_rows))
     known = [(name, v) for name, v in r.three if v is not None and np.isfinite(v).any()]
     top = max((np.nanmax(v) for _, v in known), default=0) or 1.0
-    p = Panel(s, "curve", chart, (1, r.n), (0, 1.08 * top), title="Error out of the bag", left=44, right=104,
+    p = Panel(s, "curve", chart, r.ends, (0, 1.08 * top), title="Error out of the bag", left=44, right=104,
               yticks=bool(known), note="by trees in the average" if chart[2] > 340 else "")
     if not known: p.text([[sum(p.x) / 2, top / 2]], "no row is out of a bag", ink="muted")
     for (name, v), dash in zip(known, DASHES):

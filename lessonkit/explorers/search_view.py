@@ -102,7 +102,7 @@ def draw_lines(r, s, box, wide):
     "A line a setting; gray outside a kept range; the chosen one is thick; grips keep a range."
     k, ends, failed, seen = len(r.axes), (-0.03, 1.03), np.isnan(r.strength), spread(r.places)
     title = f"{r.n_kept:,} of {r.n:,} are kept" if r.ranges else "What do the good ones share?"
-    note = "a line for each setting; the greener, the better" + "; dashed: failed" * bool(failed.any())
+    note = "a line for each setting; the stronger its color, the better" + "; dashed: failed" * bool(failed.any())
     shape = dict(x=(-0.4, k - 0.4), y=(-0.3, 1.36)) if wide else dict(x=ends, y=(k - 0.3, -0.7))
     shape |= dict(note=note) if wide else dict(ylabel=whole(note, box[2]))
     p = Panel(s, "lines", box, **shape, title=title, xticks=False, yticks=False)
@@ -115,9 +115,8 @@ def draw_lines(r, s, box, wide):
 
     draw(seen[~r.kept], ink="line", width=.8)
     draw(seen[r.kept & failed], ink="alarm", width=1, dash=(4, 3))
-    fine, level = r.kept & ~failed, np.digitize(np.nan_to_num(r.strength), (0.6, 0.85))
-    for i, ink in enumerate(("class2-pale", "class2-tint", "class2")):
-        draw(seen[fine & (level == i)], ink=ink, width=0.7 + 0.25 * i)
+    fine, level = r.kept & ~failed, np.rint(np.nan_to_num(r.strength) ** 3 * 5)
+    for i in range(6): draw(seen[fine & (level == i)], ink=f"spread:{0.12 + 0.14 * i:.2f}", width=.7 + .1 * i)
     p.zone("lines" if wide else "stack", click=True, hover=True)
     gap = (p.box[2] if wide else p.box[3]) / k
 

@@ -25,7 +25,7 @@ class WaterfallExplorer(Explorer):
     `prediction` is the answer to the row as edited."""
 
     offers = TRY, PICK, ALONG
-    title, lesson, hint = "Why this answer?", "11_forest_insight", "drag a ring: try another value"
+    title, lesson, hint = "Why this answer?", "11_forest_insight", "drag a ring"
     about = "The forest starts at its average answer. Each bar says how far a column moved the answer."
     watch, along = ("row", "feature", "value", "edits", "output"), "row"
     view, sentence = staticmethod(view), staticmethod(sentence)
