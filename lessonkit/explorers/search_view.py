@@ -11,7 +11,7 @@ import numpy as np
 from .search_data import PULL, SearchRecord, better, spread
 from ..widgets.panel import NARROW, Panel, columns, rows, ticks
 from ..widgets.scene import Scene
-from ..widgets.text import fit, number, text_width, whole
+from ..widgets.text import fit, number, text_width
 
 # %% ../../nbs/explorers/search_view.ipynb #xsv-view
 def view(
@@ -104,7 +104,7 @@ def draw_lines(r, s, box, wide):
     title = f"{r.n_kept:,} of {r.n:,} are kept" if r.ranges else "What do the good ones share?"
     note = "a line for each setting; the stronger its color, the better" + "; dashed: failed" * bool(failed.any())
     shape = dict(x=(-0.4, k - 0.4), y=(-0.3, 1.36)) if wide else dict(x=ends, y=(k - 0.3, -0.7))
-    shape |= dict(note=note) if wide else dict(ylabel=whole(note, box[2]))
+    shape |= dict(note=note) if wide else dict(ylabel="a line each; the stronger, the better")
     p = Panel(s, "lines", box, **shape, title=title, xticks=False, yticks=False)
     along = lambda at, v: np.stack(np.broadcast_arrays(*((at, v) if wide else (v, at))), -1).astype(float)
 
