@@ -29,7 +29,7 @@ SETTINGS = ("depth", "leaf", "max_features", "bootstrap")  # what a change of me
 class BaggingExplorer(Explorer):
     "Trees and their average. State: the traits below; `data` holds the rows, `forest` is the forest shown."
 
-    title, lesson, hint = "Why do many trees beat one?", "10_bagging", "press ▶ to add trees one by one"
+    title, lesson, hint = "Why do many trees beat one?", "10_bagging", "drag the ring to add trees"
     about = "Every tree cuts the plane into rectangles. The map is the average of the first k trees."
     watch, along = ("k", "tree", "point", "compare", "beside", "show_points", "pointed", "kind", *SETTINGS), "k"
     offers, view, sentence = ("click one · ", "click one"), staticmethod(view), staticmethod(sentence)
@@ -71,7 +71,7 @@ class BaggingExplorer(Explorer):
         self.n_trees = n_trees if forest is None else len(forest.estimators_)
         at = tuple(float(v) for v in data.bounds[::2] * 0.4 + data.bounds[1::2] * 0.6)
         last = data.classes.tolist()[-1] if data.n_classes else float(f"{data.y.max():.2g}")
-        first = dict(k=min(5, self.n_trees), max_features=1 if data.X.shape[1] == 2 else int(data.X.shape[1] ** 0.5),
+        first = dict(k=1, max_features=1 if data.X.shape[1] == 2 else int(data.X.shape[1] ** 0.5),
                      kind=kind, point=at, answer=last)
         if forest is not None: first |= dict(kind="your own", bootstrap=bool(forest.bootstrap))
         super().__init__(**first | state)
@@ -158,7 +158,7 @@ class BaggingExplorer(Explorer):
         r = BaggingRecord(data, about, self.k, tree, self.n_trees, self.point, tuple(maps), drawn, times, boxes,
                           seen.spread_at(self.k), seen.path_words(asked, self.point), seen.curve,
                           self.answers, (first, seen.thumbnails(first, STRIP)), near=self._row,
-                          beside=self.beside, three=three)
+                          beside=self.beside, three=three, still=self.recording)
         if not self.pointed or self._row >= 0: return r
         near = data.nearest(self.pointed) if self.show_points else -1
         value = "" if near < 0 else f" Row {near} there is {data.y[near] if r.n_classes else number(data.y[near])}."

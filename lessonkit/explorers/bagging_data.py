@@ -323,8 +323,10 @@ class BaggingRecord:
     near: int = -1  # the row it points at, or drags
     beside: str = "error"  # what stands beside the map: 'error' or 'trees'
     three: tuple = ()  # (kind, out-of-bag error by trees) of the three kinds, where they stand side by side
+    still: bool = False  # a recording: nothing can be dragged
 
     n_classes = property(lambda self: self.data.n_classes)
+    ends = property(lambda self: (1 - 0.025 * (self.n - 1), self.n), doc="Of an axis of trees: a ring stands on each.")
     top_class = property(lambda self: int(self.answers[: self.k].mean(0).argmax()))
     colors = property(lambda r: class_shades(r.n_classes) if r.n_classes else (*ramp("cividis", 255), PAGES_NOTHING))
     ended = property(lambda r: {name: float(v[r.k - 1]) for name, v in r.three if v is not None},

@@ -25,19 +25,17 @@ def view(
     r: BPTTRecord,
     width: float,  # px
 ) -> Scene:
-    "The stream; the cuts along a row; rows × time; the pair (x, y); the losses."
+    "The stream; the cuts along a row; rows × time; the pair (x, y); the losses, once they matter."
     s = Scene(width, 534 if width >= NARROW else 696 if r.losses is not None else 542)
     page, n_rows = (0, 0, width, s.height - 6), min(r.batches.bs, ROWS)
-    if width >= NARROW:
-        stream, cuts, matrix, below = rows(page, 34, 56, 240, 1, gap=22)
-    else:
-        stream, cuts, matrix, below, losses = rows(page, 34, 56, 240, 134, 1, gap=22)
+    cut = 56 if r.batches.random_bptt else 40
+    stream, cuts, matrix, below, *losses = rows(page, 34, cut, 296 - cut, 134 if width < NARROW else 1,
+                                                *[1] * (width < NARROW and r.losses is not None), gap=22)
     draw_stream(r, s, stream)
     draw_cuts(r, s, cuts)
     draw_matrix(r, s, matrix, n_rows)
     end = draw_batch(r, s, below, n_rows) + 36
-    if width >= NARROW: losses = (end, below[1], width - end, below[3])
-    if r.losses is not None: draw_losses(r, s, losses)
+    if r.losses is not None: draw_losses(r, s, *losses or [(end, below[1], width - end, below[3])])
     return s
 
 
@@ -46,10 +44,11 @@ def draw_stream(r, s, box):
     b, (start, stop), many = r.batches, r.span, "row" if r.batches.bs == 1 else "rows"
     used, n = b.bs * b.row_len, len(r.stream.ids)
     tail = max(b.n_dropped, .006 * n) if b.n_dropped else 0
-    short, room = f"{n:,} tokens in {b.bs} {many}", box[2] - text_width("The stream", 14, "bold") - 12
+    title = f"1 · The stream is cut into {b.bs} {many}"
+    short, room = f"{n:,} tokens", box[2] - text_width(title, 14, "bold") - 12
     rest = "; the last is only predicted" + f", {b.n_dropped:,} more dropped" * bool(b.n_dropped)
-    note = fitting(room, f"{short} of {b.row_len:,}{rest}", f"{short} of {b.row_len:,}", short)
-    p = Panel(s, "stream", box, (0, used + tail), (0, 1), title="The stream", note=note, xticks=False, yticks=False,
+    note = fitting(room, f"{short}, {b.row_len:,} a row{rest}", f"{short}, {b.row_len:,} a row", short)
+    p = Panel(s, "stream", box, (0, used + tail), (0, 1), title=title, note=note, xticks=False, yticks=False,
               left=GUTTER, right=8)
     row = np.arange(b.bs) * b.row_len
     zero, one = np.zeros(b.bs), np.ones(b.bs)
@@ -58,7 +57,7 @@ def draw_stream(r, s, box):
     wide = max(stop - start, .003 * used)
     p.boxes(row + start, zero - .1, row + start + wide, one + .1, fill="fg", key="now")
     at = r.place[0] * b.row_len + (start + stop) / 2
-    p.points([[at, .5]], size=16, ink="page", stroke="fg", width=2, key="place", cut=True)
+    p.points([[at, .5]], size=16, ink="page", stroke="focus", width=3, key="place", cut=True)
     p.zone("stream", drag=True)
     value = f"step {r.step:,}, 0 to {len(b) - 1:,}"
     p.handle("place", (at, .5), label="place in the stream", step=(stop - start, 0), value=value)
@@ -69,11 +68,12 @@ def draw_cuts(r, s, box):
     b, (start, stop) = r.batches, r.span
     n = min(b.row_len, max(14 * b.bptt, 70))
     lo = int(np.clip((start + stop - n) // 2, 0, b.row_len - n))
-    same = "other cuts each epoch" if b.random_bptt else "the same in every epoch"
-    note = fitting(box[2] - 82, f"{same} · columns {lo:,} to {lo + n:,} of a row", same)
-    p = Panel(s, "cuts", box, (lo, lo + n), (2, 0), title="The cuts", note=note, xticks=False, left=GUTTER,
-              yticks=[(i + .5, f"epoch {r.epoch + i}") for i in (0, 1)], frame=False)
-    for i, edges in enumerate((b.edges, r.next_edges)):
+    same, epochs = "other cuts each epoch" if b.random_bptt else "the same in every epoch", 1 + b.random_bptt
+    note = fitting(box[2] - 270, f"the number: the step that reads it · {same}", same)
+    p = Panel(s, "cuts", box, (lo, lo + n), (epochs, 0), title="2 · Each row is cut into windows", note=note,
+              xticks=False, left=GUTTER, yticks=[(i + .5, f"epoch {r.epoch + i}" if epochs > 1 else "a row")
+                                                 for i in range(epochs)], frame=False)
+    for i, edges in enumerate((b.edges, r.next_edges)[:epochs]):
         first, last = np.searchsorted(edges, lo, "right") - 1, np.searchsorted(edges, lo + n, "left")
         a, z = np.maximum(edges[first:last], lo), np.minimum(edges[first + 1 : last + 1], lo + n)
         which = np.arange(first, last)
@@ -92,7 +92,9 @@ def draw_losses(r, s, box):
     "Two small models, one reading in order and one shuffled, as far as they have learned."
     if not r.losses:
         p = Panel(s, "losses", box, (0, 1), (5, 0), title="Loss", note=OFFER, xticks=False, yticks=False)
-        p.text([[.04, i] for i in (1.5, 2.5, 3.5)], UNTRAINED, ink="muted", align="left", max_width=.92 * p.box[2])
+        how = dict(align="left", max_width=.92 * p.box[2])
+        p.text([[.04, 1.5]], UNTRAINED[0], ink="focus", weight="bold", **how)
+        p.text([[.04, i] for i in (2.5, 3.5)], UNTRAINED[1:], ink="muted", **how)
         p.zone("losses", click=True)
         return
     losses, bptt, bs = r.losses
@@ -116,7 +118,7 @@ class BPTTExplorer(Explorer):
 
     Chosen state: `step`, `selected`, `bs`, `bptt`, `random_bptt`, `epoch`, `shuffled`."""
 
-    title, lesson, hint = "How a text becomes batches", "32_bptt", "drag the ring"
+    title, lesson, hint = "How a text becomes batches", "32_bptt", "drag the ring to another place"
     about = ("A text is cut into rows, the rows into windows. A network reads window after window, keeps its state, "
              "and learns no farther back than the window's edge.")
     watch, along = ("bs", "bptt", "step", "epoch", "random_bptt", "shuffled", "selected"), "step"
@@ -215,7 +217,7 @@ class BPTTExplorer(Explorer):
     def record(self):
         return BPTTRecord(self.stream, self.batches, self.next_edges, self.order, self._visits, self.n_torn, self.step,
                           self.selected, self.focus, self.top, self.epoch, self.shuffled,
-                          self.losses or (None if self.recording else ()))
+                          self.losses or (() if self.shuffled and not self.recording else None))
 
     # ── wire ──
 

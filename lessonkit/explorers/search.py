@@ -14,7 +14,8 @@ import pandas as pd
 import traitlets as T
 
 from .search_data import (OFFER, PULL, SHOWN, Axis, SearchRecord, cell_map, checked, described,
-                                             free_parameter, lean, parameters_of, same_top, sentence, shown, worth)
+                                             free_parameter, lean, parameters_of, rounded_down, same_top,
+                                             sentence, shown, worth)
 from .search_view import view
 from ..search import chosen
 from ..widgets.controls import Button, Choice, Player, Slider
@@ -62,6 +63,7 @@ class SearchExplorer(Explorer):
         x: str | None = None,  # the two parameters of the map; None: those with the most values
         y: str | None = None,
         most: int = 800,  # lines drawn at most, the best ones
+        keep: dict | None = None,  # {column: (lowest, highest)}, None for no end: `ranges` in the columns' own values
         **state,  # first values of the other traits
     ):
         self.table, self.most = checked(table), most
@@ -79,6 +81,10 @@ class SearchExplorer(Explorer):
         y = y or next(c for c in many if c != x)
         if x == y: raise ValueError(f"x and y are both {x!r}; give two different parameters")
         self._across, self._anchor = (x, y), None
+        for name, ends in (keep or {}).items():
+            if name not in self.axes: raise ValueError(f"keep: {name!r} does not exist; take one of {self.names}")
+            places = (self.axes[name].where(v) if v is not None else i for i, v in enumerate(ends))
+            state["ranges"] = state.get("ranges", {}) | {name: tuple(map(float, places))}
         super().__init__(x=x, y=y, **state)
 
     # ── state ──
@@ -175,14 +181,21 @@ class SearchExplorer(Explorer):
 
     def chips(self):
         slow = int(self._rank_of[np.nan_to_num(self.table["seconds"], nan=-1).argmax()])
-        none, best = dict(ranges={}, held={}), float(np.nanquantile(self.axes["score"].place, 0.9))
+        none, axis, fine = dict(ranges={}, held={}), self.axes["score"], np.sort(self.score[np.isfinite(self.score)])
+        n = np.searchsorted(fine, np.quantile(fine, 0.9))
+        low = axis.where(rounded_down(fine[n], fine[n - 1] if n else fine[n]))
         return [Chip("the top tenth", "Keep only the best tenth of the scores. Which parameters may still be anything?",
-                     none | {"ranges": {"score": (float(np.floor(best * 1e4) / 1e4), 1.0)}}, free_parameter),
+                     none | {"ranges": {"score": (low, 1.0)}}, free_parameter),
                 Chip("the slowest", "Take the setting that ran longest. Is it worth it?", {"rank": slow} | none, worth),
                 Chip("mean", "Show the mean of each cell. Is the best cell still that of the best score?",
                      {"reduce": "mean"} | none, same_top)]
 
-    def code_of(self, **state): return super().code_of(**state).replace("(", "(table, ", 1)
+    def code_of(self, **state):
+        "The line of code that makes a state: ranges in the columns' own values."
+        end = lambda name, place, at: None if place == at else self.axes[name].short(place)
+        kept = {k: (end(k, a, 0), end(k, z, 1)) for k, (a, z) in state.pop("ranges", {}).items()}
+        kind, _, rest = super().code_of(**state).removesuffix(")").partition("(")
+        return f"{kind}({', '.join(filter(None, ['table', rest, f'keep={kept}' * bool(kept)]))})"
 
     def first_in(self, row: int, col: int) -> int:  # row of the table; -1: the cell is empty
         "The best setting of a cell of the map, rows from the lowest up."

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['RESULTS', 'SHOWN', 'OFFER', 'PULL', 'parameters_of', 'checked', 'shown', 'Axis', 'CellMap', 'cell_map', 'spread',
-           'Lean', 'lean', 'SearchRecord', 'described', 'percent', 'free_parameter', 'shared', 'worth', 'same_top',
-           'better', 'sentence']
+           'Lean', 'lean', 'rounded_down', 'SearchRecord', 'described', 'percent', 'free_parameter', 'shared', 'worth',
+           'same_top', 'better', 'sentence']
 
 # %% ../../nbs/explorers/search_data.ipynb #xv-imports
 from dataclasses import dataclass
@@ -68,6 +68,7 @@ class Axis:
 
     def _numbers(self, v, cells):
         different = np.unique(v[np.isfinite(v)])
+        self.fine = len(different) > 7
         low, high = different[0], different[-1]
         self.log = bool(low > 0 and high / low >= 30)
         self.low, self.high = (float(np.log10(u) if self.log else u) for u in (low, high))
@@ -75,7 +76,7 @@ class Axis:
         if len(different) <= cells:
             self.code, self.labels = np.searchsorted(different, v), [number(d) for d in different]
             self.ticks = tuple(zip(self.placed(different).tolist(), self.labels))
-            if len(different) <= 7: return
+            if not self.fine: return
         else:
             edges = np.linspace(0, 1, cells)
             self.code = np.clip(np.searchsorted(edges, self.place, "right") - 1, 0, cells - 2)
@@ -85,7 +86,7 @@ class Axis:
         self.ticks = ends[0], *[(p, word) for p, word in inner if 0.12 < p < 0.88], ends[1]
 
     def _categories(self, text):
-        self.log, self.labels = False, list(dict.fromkeys(text))
+        self.log, self.fine, self.labels = False, False, list(dict.fromkeys(text))
         self.code = np.array([self.labels.index(t) for t in text])
         places = np.linspace(0, 1, len(self.labels)) if len(self.labels) > 1 else np.array([0.5])
         self.place, self.ticks = places[self.code], tuple(zip(places.tolist(), self.labels))
@@ -106,6 +107,16 @@ class Axis:
         "The number at a place."
         v = self.low + np.asarray(place) * (self.high - self.low)
         return 10.0**v if self.log else v
+
+    def where(self, v) -> float:  # 0 to 1
+        "Where a value stands: one of the column's own, or any number. Raises ValueError for another."
+        if self.numeric: return float(np.clip(self.placed(v), 0, 1))
+        if (word := shown(v)) not in self.labels: raise ValueError(f"{self.name} {v!r} is none of {self.labels}")
+        return float(next(p for p, w in self.ticks if w == word))
+
+    def short(self, place: float):  # a number, or one of the labels
+        "What stands at a place, so that `where` gives the place again, to a millionth."
+        return float(f"{float(self.value(place)):.6g}") if self.numeric else self.at(place)
 
     def at(self, place: float) -> str:
         "What stands at a place, or nearest to it, in words."
@@ -209,6 +220,11 @@ def lean(
         inside, words = np.isin(axis.code, taken), " or ".join(axis.labels[c] for c in taken)
     return Lean(words, float(inside[kept].mean()), float(inside.mean()), n)
 
+
+
+def rounded_down(v: float, above: float) -> float:
+    "The shortest number up to `v` that is larger than `above`."
+    return next((u for d in range(-6, 16) if above < (u := float(f"{np.floor(v * 10.0**d) / 10.0**d:.12g}")) <= v), v)
 
 # %% ../../nbs/explorers/search_data.ipynb #xv-record
 SHOWN = 9  # lines of the card at most
@@ -328,6 +344,6 @@ def sentence(r: SearchRecord) -> str:
         n, bad = int(r.map.count[r.cell]), int(r.map.failed[r.cell])
         mean = f" with a mean of {r.map.score[r.cell]:.4f}" if r.reduce == "mean" and n - bad > 1 else ""
         out.append(f"Its cell holds {n} setting{'s' * (n != 1)}{mean}" + (f", {bad} failed." if bad else "."))
-    if not r.pointed and not r.ranges: out.append(OFFER)
+    if not (r.pointed or r.ranges or r.rank): out.append(OFFER)
     if r.pointed: out.append(f"Pointed at: {r.pointed}.")
     return " ".join(out)

@@ -10,7 +10,8 @@ import numpy as np
 
 from .search_data import PULL, SearchRecord, better, spread
 from ..widgets.panel import NARROW, Panel, columns, rows, ticks
-from ..widgets.scene import Scene, fit, number, text_width
+from ..widgets.scene import Scene
+from ..widgets.text import fit, number, text_width
 
 # %% ../../nbs/explorers/search_view.ipynb #xsv-view
 def view(
@@ -24,7 +25,7 @@ def view(
         above, below = rows((0, 0, width, 620), 320, 1, gap=24)
         plane, scale, told = columns(above, 0.62, 46, 0.38, gap=10)
     else:
-        s = Scene(width, 300 + card + lines + 88)
+        s = Scene(width, 300 + card + lines + 105)
         above, told, below = rows((0, 0, width, s.height), 300, card, 1, gap=20)
         plane, scale = columns(above, 1, 44, gap=8)
     _, top, _, high = draw_map(r, s, plane).box
@@ -45,7 +46,7 @@ def draw_map(r, s, box):
     xt, yt = ([(i + 0.5, label) for i, label in enumerate(labels)] for labels in (r.x.labels, r.y.labels[::-1]))
     score, count, failed = (a[::-1] for a in (r.map.score, r.map.count, r.map.failed))
     note = f"the {r.reduce} in each cell" if box[2] > 330 else f"{r.reduce} in a cell"
-    note += " · red: failed" * bool(failed.any()) + f" · {r.held}" * bool(r.held)
+    note += " of what is kept" * bool(r.ranges) + " · red: failed" * bool(failed.any()) + f" · {r.held}" * bool(r.held)
     if r.x.numeric and max(text_width(label) for _, label in xt) > (box[2] - 56) / nx - 6: xt = xt[::2]
     yt, room = [(at, fit(label, 80)) for at, label in yt], max((box[2] - 80) / nx - 6, 52)
     xt = [(at, fit(label, room)) for at, label in xt]
@@ -63,9 +64,9 @@ def draw_map(r, s, box):
     word = lambda row, col, words: p.text(
         [[col + 0.5, row + 0.5]], words, size=11, weight="bold",
         ink=f"on:cividis:{np.clip((score[row, col] - r.span[0]) / np.ptp(r.span), 0, 1):.2f}")
-    named = {}  # the cells that the question of the mean speaks of
+    named = {}  # the cells that the question of the mean speaks of: of the whole table
     for way, at in r.tops.items():
-        if r.reduce == "mean" and at: named[at] = "both" if at in named else way
+        if r.reduce == "mean" and at and not r.ranges: named[at] = "both" if at in named else way
     for (row, col), way in named.items():
         row = ny - 1 - row
         p.boxes([col], [row], [col + 1], [row + 1], stroke="page", width=5).boxes(
@@ -82,9 +83,9 @@ def draw_map(r, s, box):
 
 def draw_card(r, s, box):
     "The chosen setting and the best, side by side; beside the best the second."
-    n, note = len(r.card), better(r.rank) if r.rank else "the best"
+    n, title = len(r.card), better(r.rank).capitalize() if r.rank else "The best"
     line = np.clip((box[3] - 66) / n, 23, 36)  # px: as far down as the map beside it
-    how = dict(title="This one", note=note, xticks=False, yticks=False, frame=False)
+    how = dict(title=fit(title, 0.69 * box[2] - 60, 14, "bold"), xticks=False, yticks=False, frame=False)
     p = Panel(s, "card", box[:3] + (30 + line * n,), (0, 1), (n, 0), **how)
     for i, (name, own, other) in enumerate(r.card):
         result, at = name in ("score", "seconds"), [[0, i + 0.5]]
@@ -93,17 +94,18 @@ def draw_card(r, s, box):
         p.text(at, name, ink="muted", align="left", max_width=0.38 * box[2])
         p.text([[0.69, i + 0.5]], own, ink=color, weight=weight, align="right", max_width=0.29 * box[2])
         p.text([[1, i + 0.5]], other, ink="muted", align="right", max_width=0.28 * box[2])
-    s.text([[box[0] + box[2], box[1] + 10]], "best" if r.rank else "second", weight="bold", align="right")
+    heads = [[box[0] + share * box[2], box[1] + 10] for share in (0.69, 1)]
+    s.text(heads, ["chosen", "best" if r.rank else "second"], ink=["fg", "muted"], weight="bold", align="right")
 
 
 def draw_lines(r, s, box, wide):
     "A line a setting; gray outside a kept range; the chosen one is thick; grips keep a range."
     k, ends, failed, seen = len(r.axes), (-0.03, 1.03), np.isnan(r.strength), spread(r.places)
-    title = f"{r.n_kept:,} of {r.n:,} kept" if r.ranges else f"All {r.n:,} settings"
-    note = "a line each, the better the bluer" if wide else "bluer is better"
-    note += f" · {'dashed: ' * wide}{failed.sum():,} failed" * bool(failed.any())
+    title = f"{r.n_kept:,} of {r.n:,} are kept" if r.ranges else "What do the good ones share?"
+    note = "a line for each setting; the stronger its color, the better" + "; dashed: failed" * bool(failed.any())
     shape = dict(x=(-0.4, k - 0.4), y=(-0.3, 1.36)) if wide else dict(x=ends, y=(k - 0.3, -0.7))
-    p = Panel(s, "lines", box, **shape, title=title, note=note, xticks=False, yticks=False)
+    shape |= dict(note=note) if wide else dict(ylabel="a line each; the stronger, the better")
+    p = Panel(s, "lines", box, **shape, title=title, xticks=False, yticks=False)
     along = lambda at, v: np.stack(np.broadcast_arrays(*((at, v) if wide else (v, at))), -1).astype(float)
 
     def draw(places, **how):  # all places lie inside, so nothing is clipped
@@ -114,7 +116,7 @@ def draw_lines(r, s, box, wide):
     draw(seen[~r.kept], ink="line", width=.8)
     draw(seen[r.kept & failed], ink="alarm", width=1, dash=(4, 3))
     fine, level = r.kept & ~failed, np.rint(np.nan_to_num(r.strength) ** 3 * 5)
-    for i in range(6): draw(seen[fine & (level == i)], ink=f"signed:{-0.12 - 0.176 * i:.2f}", width=.7 + .1 * i)
+    for i in range(6): draw(seen[fine & (level == i)], ink=f"spread:{0.12 + 0.14 * i:.2f}", width=.7 + .1 * i)
     p.zone("lines" if wide else "stack", click=True, hover=True)
     gap = (p.box[2] if wide else p.box[3]) / k
 
@@ -136,7 +138,8 @@ def draw_lines(r, s, box, wide):
             name = a.name + " (log)"
             if not a.log or text_width(name, 12, how["weight"]) > room: name = a.name
             p.text([[j, 1.26]], name, max_width=room, **how)
-            for v, w in a.ticks[:: int(np.ceil(len(a.ticks) / 8))] if gap > 50 else ():
+            inner = slice(None, None, len(a.ticks) - 1 if a.fine and j != r.axis else int(np.ceil(len(a.ticks) / 8)))
+            for v, w in a.ticks[inner] if gap > 50 else ():
                 if v in (0, 1): p.text([[j, v]], w, dy=14 if v == 0 else -14, max_width=room, ink="muted")
                 else:
                     w = fit(w, gap - 24 if j < k - 1 else 0.6 * gap - 12)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ROWS', 'GUTTER', 'OFFER', 'CLICK', 'UNTRAINED', 'Stream', 'BPTTRecord', 'dropped', 'visited_columns', 'in_matrix',
-           'in_pair', 'sentence', 'cost', 'draw_matrix', 'draw_edges', 'draw_reach', 'draw_batch', 'draw_pair',
+           'share', 'in_pair', 'sentence', 'cost', 'draw_matrix', 'draw_edges', 'draw_reach', 'draw_batch', 'draw_pair',
            'fitting']
 
 # %% ../../nbs/explorers/stream.ipynb #xs-imports
@@ -85,7 +85,7 @@ class BPTTRecord:
     top: int  # the first row on screen
     epoch: int
     shuffled: bool
-    losses: tuple | None  # (table of losses, bptt, bs); empty: not compared yet; None: nor will they be
+    losses: tuple | None  # (table of losses, bptt, bs); empty: not compared yet; None: nor asked for
 
     window = property(lambda self: int(self.order[self.step]), doc="The window that is read at this step.")
     span = property(lambda self: self.batches.span(self.window), doc="Its columns (start, stop).")
@@ -101,7 +101,7 @@ def dropped(n: int) -> str:
 
 
 OFFER, CLICK = "click to compare losses", "Click into “Loss” to see what this costs."
-UNTRAINED = "Train two small networks:", "one reads the text in order,", "one in shuffled order."  # before they are
+UNTRAINED = "▶ Train two small networks:", "one reads the text in order,", "one in shuffled order."  # before they are
 
 # %% ../../nbs/explorers/stream.ipynb #xs-columns
 def visited_columns(
@@ -147,10 +147,15 @@ def in_matrix(r: BPTTRecord, width: float):  # `width` in px
     return visited_columns(r.batches, r.order, r.step, max(4, int((width - GUTTER) // r.stream.width())), r.focus)
 
 
+def share(r: BPTTRecord, width: float) -> float:  # of the page's width
+    "How much of it there is for each of x and y: less, where the losses stand beside them."
+    return .46 if width < NARROW else .4 if r.losses is None else .27
+
+
 def in_pair(r: BPTTRecord, width: float) -> tuple[int, int]:  # first column of the window, how many
     "Which columns of x and y there is room for."
     (start, stop), col = r.span, r.place[1] - r.span[0]
-    n = min(stop - start, max(2, int(width * (.27 if width >= NARROW else .46) // max(16, r.stream.width() - 2))))
+    n = min(stop - start, max(2, int(width * share(r, width) // max(16, r.stream.width() - 2))))
     return int(np.clip(max(col if col < stop - start else 0, 0) - n // 2, 0, stop - start - n)), n
 
 # %% ../../nbs/explorers/stream.ipynb #xs-words
@@ -210,7 +215,9 @@ def draw_matrix(r, s, box, n_rows):
         room = (hi - lo) * cell - max(0, text_width(this) - len(now) * cell) / 2 - 10
         fits = [w for w in choices if text_width(w) < room]
         if fits: marks.append(((lo + hi) / 2, fits[0]))
-    p = Panel(s, "matrix", box, (0, n), (max(n_rows, 4), 0), title="Rows × time", ylabel=" ", xticks=marks,
+    note = fitting(s.width - 300, "all rows at once" if b.bs > 1 else "")
+    p = Panel(s, "matrix", box, (0, n), (max(n_rows, 4), 0), title="3 · Each step reads one window", note=note,
+              ylabel=" ", xticks=marks,
               left=GUTTER, frame=False,
               yticks=[(i + .5, f"row {k}") for i, k in enumerate(shown)])
     tone = np.where(v == r.step, "-tint", np.where(v < r.step, "-pale", ""))
@@ -230,7 +237,8 @@ def draw_edges(r, p, t, v, n_rows):
     joints = np.flatnonzero((v[1:] != v[:-1]) & (v[1:] >= 0) & (v[:-1] >= 0)) + 1
     here = int(np.flatnonzero(v == r.step)[0])
     if not r.step and not r.shuffled and t[here] == r.span[0]:
-        p.text([[0, 0]], "nothing was read before: the state is zero", ink="muted", align="left", dy=-9)
+        words = "gradients stop here: nothing was read before, and the state is zero", "gradients stop here"
+        p.text([[0, 0]], fitting(p.box[2], *words), ink="alarm", align="left", dy=-9)
     for j in joints:
         if t[j] != t[j - 1] + 1:
             zig = np.linspace(0, n_rows, 30)
@@ -265,8 +273,8 @@ def draw_reach(r, p, t, n_rows):
 def draw_batch(r, s, box, n_rows) -> float:  # px: where they end at the right
     "What the training loop gets, x and y, and the arrow from the chosen token to what it must predict."
     (x, y, w, h), (lo, n) = box, in_pair(r, s.width)
-    left, gap, share = (GUTTER * (w >= 760), 40, .27 * w) if w >= NARROW else (0, 30, (w - 30) / 2)
-    cell = min(max(24, r.stream.width()), share / n)
+    left, gap, room = (GUTTER * (w >= 760), 40, share(r, w) * w) if w >= NARROW else (0, 30, (w - 30) / 2)
+    cell = min(max(24 if r.losses is not None else 40, r.stream.width()), room / n)
     panels = [draw_pair(r, s, name, (x + left + i * (n * cell + gap), y, n * cell, h), n_rows, lo, n)
               for i, name in enumerate("xy")]
     if left:
@@ -285,8 +293,10 @@ def draw_pair(r, s, name, box, n_rows, lo, n) -> Panel:
     a = r.batches[r.window]["xy".index(name)].numpy(force=True)
     size, said = f"{tuple(a.shape)}", {"x": "what is read", "y": "what must be said"}[name]
     more = f", columns {lo} to {lo + n - 1}" * (n < a.shape[1])
-    note = fitting(box[2] - 24, f"{said}, {size}{more}", f"{size}{more}", more[2:], size)
-    p = Panel(s, name, box, (0, n), (max(n_rows, 4), 0), title=name, note=note, xticks=False, yticks=False, frame=False)
+    title = "4 · x" if name == "x" else name
+    notes = f"{said}, {size}{more}", f"{size}{more}", more[2:], size
+    how = dict(note=fitting(box[2] - 12 - text_width(title, 14, "bold"), *notes), xticks=False, yticks=False)
+    p = Panel(s, name, box, (0, n), (max(n_rows, 4), 0), title=title, frame=False, **how)
     shown = range(r.top, r.top + n_rows)
     names = [r.stream.show(a[k, lo : lo + n]) for k in shown]
     p.tokens(names, [[f"class{k % 8}-tint"] * n for k in shown], size=14 if n_rows <= 5 else 11)

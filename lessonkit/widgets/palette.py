@@ -80,9 +80,9 @@ def ink(
         under = ink(name[3:])
         best = [max(("#ffffff", "#000000"), key=lambda c: contrast(c, back[:7])) for back in under[:2]]
         return Ink(*best)
-    if m := re.fullmatch(r"(cividis|signed):(-?[\d.]+)", name):
+    if m := re.fullmatch(r"(cividis|signed|spread):(-?[\d.]+)", name):
         table, at = ramp(m[1]), float(m[2])
-        return Ink(*table[int(np.clip(round(255 * (at if m[1] == "cividis" else (at + 1) / 2)), 0, 255))])
+        return Ink(*table[int(np.clip(round(255 * (at if m[1] != "signed" else (at + 1) / 2)), 0, 255))])
     if m := re.fullmatch(r"class(\d+)(-tint|-pale|-text)?", name):
         color = CLASSES[int(m[1]) % len(CLASSES)]
         if m[2] == "-text": return Ink(_readable(color, False), _readable(color, True), "CanvasText")
