@@ -102,7 +102,7 @@ def draw_gradient(r, s, box, left, right):
         curve, line = np.stack([np.arange(len(seen)) + .5, seen], 1), f"{INKS[i % len(INKS)]}-text"
         width, dash = (3.5, ()) if chosen else (2, DASHES[i % len(INKS)])
         p.line(curve, ink=line, width=width, dash=dash, key=f"g-{name}").points(curve[:1], size=9, ink=line)
-        names.append((float(seen[0]), fit(name, left - 14, 12, "bold"), line, chosen))
+        names.append((float(seen[0]), fit(name, left - 12, 12 if wide else 11), line, chosen))
     draw_names(p, names, 12 if wide else 11)
     p.upright(r.step + .5, key="now").zone("gradient", drag=True)
     p.handle("step", (r.step + .5, np.sqrt(low * top)), axis="x", label="the chosen answer", step=(1, 0),
@@ -127,7 +127,7 @@ def draw_guesses(r, s, box, left, right):
     "The letter that follows each one; below it what each net expects there, and what it gives to the true one."
     x, y, w, h = box
     n, known, wide = len(r.readings), len(r.letters) - 1, right > 60
-    heading(s, y, "Which letter does each expect next?", "colored: right · click a net to see what it keeps",
+    heading(s, y, "What comes next?", "colored: right · click a net to see what it keeps",
             "colored: right")
     p = track(r, s, "guesses", (x, y + 24, w, h - 24), left, right, (n + 1, 0), frame=False)
     at, size, small = np.arange(known + 1), letter_size(p), 12 if wide else 11
