@@ -26,7 +26,7 @@ from ..widgets.keys import stepping
 # %% ../../nbs/explorers/evidence.ipynb #xe-class
 MOST = 60  # words of a review
 TEXT = ("A slow start and a dull first hour, but then the story turns. The cast is superb, the ending is moving, and I "
-        "was not bored for a minute.")
+        "was never bored.")
 
 
 @cache
@@ -42,8 +42,8 @@ class EvidenceExplorer(Explorer):
     `probability` is the net's, of the second class, for the text as edited."""
 
     title, lesson, hint = "Which words made it decide?", "35_ulmfit", "click a word, then type another in its place"
-    about = ("Each word is colored by what it is worth to a net that reads: orange for, blue against. "
-             "The diamonds say what it is worth to TF-IDF, which only counts words. The net is a small one.")
+    about = ("Is this review for or against the film? A small net that reads it gives an answer, and so does TF-IDF, "
+             "which only counts words. Write another word and see both move.")
     offers = (hint,)
     watch, along = ("text", "word", "instead", "measure", "edits", "pointed"), "word"
     view, sentence = staticmethod(view), staticmethod(sentence)

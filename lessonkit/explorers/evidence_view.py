@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MEASURES', 'LANE', 'EvidenceRecord', 'view', 'flow', 'percent', 'draw_answers', 'shade', 'draw_words', 'draw_bars',
-           'name_bars', 'sentence', 'of_word', 'answered', 'strongest', 'moved', 'negated']
+           'name_bars', 'sentence', 'of_word', 'without', 'answered', 'strongest', 'moved', 'negated']
 
 # %% ../../nbs/explorers/evidence_view.ipynb #xv-imports
 from dataclasses import dataclass
@@ -75,21 +75,22 @@ def percent(p) -> str:
 
 
 def draw_answers(r, s, box, wide):
-    "A scale from 0 to 1 a reader, its answer in large, with a ring where it stood before the edits."
-    left, right = (72, 92) if wide else (60, 66)
-    p = Panel(s, "answers", box, (0, 1), (2, 0), title=f"Probability of “{fit(r.classes[1], 120, 14, 'bold')}”",
+    "A scale from 0 to 1 a reader: its answer as a dot, away from the undecided middle; a ring where it stood before."
+    left, right = (80, 100) if wide else (66, 74)
+    p = Panel(s, "answers", box, (0, 1), (2, 0), title=f"How likely is “{fit(r.classes[1], 120, 14, 'bold')}”?",
               note="ring: before your words" if r.edits and wide else
-              "TF-IDF counts words, in any order" if wide else "", left=left, right=right,
-              yticks=False, xticks=[(0, "0 %"), (0.5, "undecided"), (1, "100 %")])
-    p.upright(0.5, ink="line")
+              "TF-IDF only counts words" if wide else "", left=left, right=right,
+              yticks=False, xticks=[(0, "0 %"), (0.5, "50 %: undecided"), (1, "100 %")])
+    p.upright(0.5, width=1.5)
     for i, (name, now, old) in enumerate(zip(("the net", "TF-IDF"), r.p, r.before)):
         y, side = i + 0.5, "up" if now >= 0.5 else "down"
-        p.bars([y], [now], base=0.5, thick=0.62, ink=side, flat=True, key=f"p{i}", ids=["p"])
-        if r.edits: p.points([[old, y]], size=13, ink="page", stroke="fg", width=2.5, key=f"old{i}")
-        p.text([[0, y]], name, align="right", dx=-8, weight="normal" if i else "bold", size=14 if wide else 12)
+        p.bars([y], [now], base=0.5, thick=0.24, ink=side, flat=True, key=f"p{i}", ids=["p"])
+        if r.edits: p.points([[old, y]], size=13, ink="page", stroke="fg", width=2.5, key=f"old{i}", cut=True)
+        p.points([[now, y]], size=18, ink=side, stroke="page", width=2, key=f"now{i}", ids=["p"], cut=True)
+        p.text([[0, y]], name, align="right", dx=-14, weight="normal" if i else "bold", size=14 if wide else 12)
         said = percent(now).replace("under", "<").replace("over", ">")
         size = (26 if len(said) < 6 else 16) if wide else 20 if len(said) < 6 else 12
-        p.text([[1, y]], said, align="left", dx=8, weight="bold", size=size - 6 * (i and size > 16))
+        p.text([[1, y]], said, align="left", dx=14, weight="bold", size=size - 6 * (i and size > 16))
 
 
 def shade(v, most) -> str:
@@ -122,7 +123,7 @@ def draw_bars(r, s, box, wide):
             if wide else "bars: net, ◆ TF-IDF")
     p = Panel(s, "worth", (x, y, w, h - 3 * LANE - 4), (0, n), (-most, most),
               title="What each word is worth" if wide else "Each word's worth", note=note,
-              ylabel=f"log-odds: how far it pulls, upward for “{r.classes[1]}”", left=44, xticks=False,
+              ylabel=f"up: pulls toward “{r.classes[1]}”, in log-odds", left=44, xticks=False,
               yticks=(-tick, 0, tick))
     p.across(0, ink="line", dash=())
     at, ids = np.arange(n) + 0.5, [str(i) for i in range(n)]
@@ -161,19 +162,31 @@ def sentence(r: EvidenceRecord) -> str:
     if r.edits:
         said = ", ".join(f"“{new}” for “{old}”" if new else f"“{old}” left out" for old, new in r.edits[-2:])
         more = f" and {len(r.edits) - 2} more" if len(r.edits) > 2 else ""
-        text = (f"With {said}{more}, the net moves from {percent(r.before[0])} to {net} for “{name}”, "
+        text = (f"{said}{more}: the net goes from {percent(r.before[0])} to {net}, "
                 f"TF-IDF from {percent(r.before[1])} to {base}.")
     else: text = f"The net gives {net} to “{name}”, TF-IDF {base}."
-    return f"{text} {of_word(r, r.word)}" + (f" Pointed at: {of_word(r, r.pointed)}" if r.pointed is not None else "")
+    i = r.pointed
+    if i is None: return f"{text} {of_word(r, r.word)}"
+    worth = f", worth {_signed(r.net[i])} to the net and {_signed(r.base[i])} to TF-IDF" if r.words[i] else ": left out"
+    return f"{text} {of_word(r, r.word)} Pointed at: {f'“{r.words[i]}”' if r.words[i] else f'word {i + 1}'}{worth}."
 
 
 def of_word(r, i) -> str:
     "What a word is worth to both."
-    if not r.words[i]: return f"Word {i + 1} is left out."
-    how = "by its gradient" if r.measure == MEASURES[1] else "if it is taken out"
-    unknown = "" if r.known[i] else ", which the net has never met,"
-    return (f"“{r.words[i]}”{unknown} is worth {_signed(r.net[i])} log-odds to the net {how}, "
-            f"and {_signed(r.base[i])} to TF-IDF.")
+    word, alone, unknown = r.words[i], sum(map(bool, r.words)) == 1, "" if r.known[i] else " (new to the net)"
+    if not word: return f"Word {i + 1} is left out."
+    if r.measure == MEASURES[1]:
+        base = "" if alone else f"; taken out, it is worth {_signed(r.base[i])} to TF-IDF"
+        return f"By its gradient, “{word}”{unknown} is worth {_signed(r.net[i])} log-odds to the net{base}."
+    if alone: return f"“{word}”{unknown} is the only word: without it there is nothing to judge."
+    net, base = without(r, i)
+    return (f"Without “{word}”{unknown} they would give {net} and {base}: it is worth {_signed(r.net[i])} and "
+            f"{_signed(r.base[i])} log-odds.")
+
+
+def without(r, i) -> tuple[str, str]:
+    "Both answers without a word, where its worth is measured by taking it out."
+    return tuple(percent(p / (p + (1 - p) * np.exp(w))) for p, w in zip(r.p, (r.net[i], r.base[i])))
 
 
 def _signed(v) -> str: return ("+" if v > 0 else "") + number(round(float(v), 2), 2)
@@ -199,7 +212,8 @@ def moved(r) -> str:
 
 def negated(r) -> str:
     "Whether a “not” before “bad” is understood."
-    worth = [float(r.net[r.words.index(w)]) for w in ("not", "bad")]
-    why = f"To the net “not” is worth {_signed(worth[0])} and “bad” {_signed(worth[1])}"
-    why += ": two words against the film, not a “not” that turns the “bad” around." if max(worth) < 0 else "."
-    return f"{'Neither sees the negation. ' if max(r.p) < .5 else ''}{answered(r)} {why}"
+    i, most = r.words.index("not"), [i for i in np.argsort(-np.abs(r.net)) if abs(r.net[i]) >= 1]
+    listed = ", ".join(f"“{r.words[k]}” {_signed(r.net[k])}" for k in most)
+    helps = "helps the film, as it should" if r.net[i] > 0 else "speaks against the film, where it should help"
+    return (f"{answered(r)} Without “not” the net would give {without(r, i)[0]}: its “not” {helps}."
+            + f" All words worth 1 log-odds or more to it: {listed}." * bool(most))

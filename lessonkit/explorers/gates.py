@@ -23,15 +23,15 @@ from ..widgets.keys import stepping
 
 # %% ../../nbs/explorers/gates.ipynb #xv-class
 MOST = 60  # letters of a sentence
-LOOKS = {"units": "the units that follow it", "reach": "how far back it looks"}
+LOOKS = {"units": "which units go with it", "reach": "how far back the net looks"}
 
 
 class GateExplorer(Explorer):
     "A net with gates reads a sentence. Chosen state: `phrase`, `step`, `event`, `look`, `part`, `layer`, `rank`."
 
     title, lesson, hint = "Does a unit follow the spaces?", "33_gates", "click another unit, or type your own sentence"
-    about = ("A net reads a sentence. A bar for each letter shows how far one of its gates is open; orange bars stand "
-             "where the spaces are (or what else you chose). Do the two go together?")
+    about = ("A net reads a sentence. The bars show what one of its units does at each letter; orange marks the spaces "
+             "(or what else you choose). Do the two go together? And how far back does the net look?")
     watch, along = ("phrase", "step", "event", "look", "part", "layer", "rank"), "step"
     offers, view, sentence = (" · click one",), staticmethod(view), staticmethod(sentence)
     phrase = T.Unicode(help="what is read, 1 to 60 characters")

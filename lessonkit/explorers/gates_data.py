@@ -17,9 +17,9 @@ from ..gates import follows, open_gates
 
 # %% ../../nbs/explorers/gates_data.ipynb #xg-names
 PARTS = {  # of a layer: what they are called, and whether they lie between 0 and 1 (else −1 and 1)
-    "GRU": {"z": "keep gate z", "r": "reset gate r", "n": "new value n", "h": "state h"},
-    "LSTM": {"f": "forget gate f", "i": "input gate i", "o": "output gate o", "g": "new value g", "c": "cell c",
-             "h": "state h"},
+    "GRU": {"z": "keep gate z", "r": "reset gate r", "n": "new value n", "h": "memory h"},
+    "LSTM": {"f": "forget gate f", "i": "input gate i", "o": "output gate o", "g": "new value g", "c": "memory c",
+             "h": "output h"},
 }
 GATES = "zrfio"  # between 0 and 1
 

@@ -39,7 +39,8 @@ def in_sight(r, wide) -> tuple[int, int]:
     "The first letter on screen, and the one after the last."
     n = len(r.letters)
     if wide or n <= IN_SIGHT: return 0, max(n, 24)
-    lo = min(max(r.step - 2 * IN_SIGHT // 3, 0), n - IN_SIGHT)
+    before = IN_SIGHT - 2 if r.look == "reach" else 2 * IN_SIGHT // 3
+    lo = min(max(r.step - before, 0), n - IN_SIGHT)
     return lo, lo + IN_SIGHT
 
 
@@ -56,8 +57,9 @@ def track(s, name, box, left, right, span, y, **how) -> Panel:
 
 def heading(s, y, title, note):
     "A title and what explains it: beside it, or below it on a narrow page."
-    s.text([[0, y + 9]], title, size=14, weight="bold", align="left", max_width=s.width)
-    beside = text_width(title, 14, "bold") + 12
+    size = next((v for v in (14, 13) if text_width(title, v, "bold") <= s.width), 12)
+    s.text([[0, y + 9]], title, size=size, weight="bold", align="left", max_width=s.width)
+    beside = text_width(title, size, "bold") + 12
     at, room = ((beside, y + 10), s.width - beside) if s.width >= NARROW else ((0, y + 29), s.width)
     s.text([at], note, size=12, ink="muted", align="left", max_width=room)
 
@@ -80,8 +82,9 @@ def draw_scale(s, name, box, values, luck, ids):
 
 
 def draw_cell(s, box, part, kind):
-    "The layer's cell, small: the line is what it carries on; the part that is shown is framed and filled."
+    "The layer's cell, small: the line is the memory it carries on; the part that is shown is framed and filled."
     (x, y, w, h), parts = box, "figo" if kind == "LSTM" else "rnz"
+    s.text([[x, y]], "memory", size=11, ink="muted", align="left")
     col, side = w / 5, 18
     mid = {k: (x + col * (i + .5), y + h - side / 2) for i, k in enumerate(parts)}
     last = x + col * 4.5
@@ -129,7 +132,7 @@ def draw_unit(r, s, box, left, right, span):
     at, v, gate = seen(r, span), r.values[r.rank], r.part in GATES
     low, high = (0.0, 1.0) if gate else (min(float(v.min()), 0.0), max(float(v.max()), 1e-3))
     graded = len(np.unique(r.there)) > 2
-    heading(s, 0, asked(r), f"{r.part_name}, layer {r.layer}; orange: {r.event}{', its later half' * graded}")
+    heading(s, 0, asked(r), f"{r.part_name}, layer {r.layer}; orange: {'the later half' if graded else r.event}")
     p = track(s, "unit", box, left, right, span, (1.2 * low, 1.2 * high))
     p.bars(at + .5, v[at], thick=.78, ink=inks_of(r, at), key="now", ids=at)
     tick = 0 if gate else round_below(max(high, -low))
@@ -143,7 +146,7 @@ def draw_unit(r, s, box, left, right, span):
              value=f"letter {r.step + 1} of {len(r.letters)}")
     if right > 90:  # the part in its cell; how well it goes with the event, on a scale with what luck reaches
         y, at = box[1], box[0] + box[2] - right + 16
-        draw_cell(s, (at, y + 4, right - 16, 50), r.part, "LSTM" if "c" in r.parts else "GRU")
+        draw_cell(s, (at, y + 8, right - 16, 50), r.part, "LSTM" if "c" in r.parts else "GRU")
         s.text([[at, y + 86]], signed(r.r[r.rank]) if r.happens else "–", size=22, weight="bold", align="left")
         s.text([[at, y + 107]], "correlation" if r.happens else "not in the text", ink="muted", align="left")
         draw_scale(s, "scale", (at, y + 120, right - 22, 12), r.r[r.rank : r.rank + 1], r.luck, ["it"])
@@ -157,7 +160,7 @@ def draw_others(r, s, box, left, right, span):
     x, y, w, h = box
     n, at, gate = len(r.units), seen(r, span), r.part in GATES
     scale = f"each from its {'least to its most open' if gate else 'most below to its most above 0'}"
-    best = f"The {n} that go with it best" + ", or against it" * (w >= NARROW)
+    best = f"The {n} units that go with it best" + ", or against it" * (w >= NARROW)
     heading(s, y, best if n > 1 else "The only unit", (scale + " · click one" * (n > 1)) * (w >= NARROW))
     p = track(s, "units", (x, y + 24, w, h - 24), left, right, span, (BEST, 0))
     row, col = (a.ravel() for a in np.mgrid[:n, : len(at)])
@@ -178,7 +181,7 @@ def draw_others(r, s, box, left, right, span):
 def draw_reach(r, s, box, left, right, span):
     "How much the chosen answer hangs on each letter, on a log scale."
     heading(s, 0, "How far back does the answer look?", "how much it hangs on each letter, log scale")
-    p, at, n = track(s, "reach", box, left, right, span, (LOW, 2), log="y"), np.arange(len(r.share)), back(r)
+    p, at, n = track(s, "reach", box, left, right, span, (LOW, 4), log="y"), np.arange(len(r.share)), back(r)
     keep = (at >= span[0]) & (r.share > LOW)
     if keep.any():
         p.bars(at[keep] + .5, r.share[keep], base=LOW, thick=.78, key="share", ids=at[keep],
@@ -186,12 +189,14 @@ def draw_reach(r, s, box, left, right, span):
     for v, words in ((1, "most" if right > 90 else "1"), (.1, "a tenth" if right > 90 else "1/10"), (LOW, "1/1000")):
         p.text([[span[0], v]], words, ink="muted", align="right", dx=-6, dy=-6 * (v == LOW), size=11)
     p.across(.1, ink="fg", dash=(5, 4))
+    far, now = r.step - n + .5, r.step + .5
+    if n: p.line([[far, 2], [far, 2.8], [now, 2.8], [now, 2]], key="back")  # what is counted
     p.upright(r.step + .5, key="cursor")
     p.points([[r.step + .5, max(r.share[-1], LOW)]], size=15, ink="page", stroke="fg", width=2.5, key="ring", cut=True)
     p.zone("reach", drag=True)
     p.handle("step", (r.step + .5, .05), axis="x", label="the chosen answer", step=(1, 0),
              value=f"after letter {r.step + 1} of {len(r.letters)}")
-    verdict(s, box, right, str(n), f"letter{'s' * (n != 1)} back", *["a tenth or more"] * (right > 90))
+    verdict(s, box, right, str(n), f"letter{'s' * (n != 1)} back", *["to the farthest", "green one"] * (right > 90))
 
 
 def draw_next(r, s, box, left, right, most):
@@ -210,7 +215,7 @@ def draw_next(r, s, box, left, right, most):
 
 def asked(r) -> str:
     "What the picture asks of the chosen unit."
-    does = "follow the" if r.event.startswith("place") else "open" if r.part in GATES else "stand out"
+    does = "go with the" if r.event.startswith("place") else "open" if r.part in GATES else "stand out"
     at = "" if r.event.startswith(("place", "inside")) else "at "
     return f"Does unit {r.units[r.rank]} {does} {at}{r.event}?"
 
@@ -240,7 +245,7 @@ def sentence(r: GateRecord) -> str:
     how = f" ({'nearly shut' if v < .2 else 'wide open' if v > .8 else 'partly open'})" * (r.part in GATES)
     text += f"the {r.part_name} of unit {r.units[r.rank]} in layer {r.layer} is {number(v, 2)}{how}. "
     if not r.happens: return f"{text}The text that units are ranked on has no such place: {r.event}."
-    how, best = ("follows", "1") if r.r[r.rank] >= 0 else ("goes against", "−1")
+    how, best = ("goes with", "1") if r.r[r.rank] >= 0 else ("goes against", "−1")
     return (f"{text}Over {r.n_text:,} letters of text it {how} {named(r.event)}: correlation {signed(r.r[r.rank])} "
             f"({best} is perfect; luck reaches {r.luck:.2f}).")
 
@@ -248,4 +253,5 @@ def sentence(r: GateRecord) -> str:
 def reach_words(r) -> str:
     "How many letters back the answer still hangs on what was read, in words."
     n = back(r)
-    return f"Beyond {n} letter{'s' * (n != 1)} back, less than a tenth of the strongest pull is left."
+    if not n: return "Only the letter just read counts: no other has a tenth of its pull."
+    return f"The farthest letter that still counts, with a tenth of the strongest pull or more, is {n} back."

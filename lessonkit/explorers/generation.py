@@ -29,9 +29,8 @@ class GenerationExplorer(Explorer):
     "A character net writes. Chosen state: `start`, `step`, `temperature`, `top_k`, `top_p`, `seed`, `written`."
 
     title, lesson, hint = "Which letter comes next?", "33_gates", "click a bar to write that letter"
-    about = ("Type a beginning, then let the net go on. The bars are its expectation of the next letter; luck, a "
-             "number from 0 to 1, takes one of them. Step back, change the temperature, and see what would have been. "
-             "A saved page goes on writing, too: it holds the net, a large one a little rounded.")
+    about = ("Type a beginning and let the net go on. The bars are its expectation of the next letter; luck, a number "
+             "from 0 to 1, takes one of them. Step back, change the temperature, and see what would have been.")
     watch, along = ("start", "written", "step", "temperature", "top_k", "top_p", "seed", "pointed"), "step"
     offers, engine = (), "lstm"
     view, sentence = staticmethod(view), staticmethod(sentence)

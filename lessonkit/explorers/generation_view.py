@@ -51,23 +51,23 @@ def view(
 ) -> Scene:
     "The text, the bars of the next letter, and the line on which luck falls."
     wide = width >= NARROW
-    cols, high = columns(width), 28 if wide else 25
+    cols, high = columns(width), 31 if wide else 25
     lines = 2 * -(-(places(r.letters, cols)[-1][0] + 1) // 2)  # those in use, in steps of 2
     text, bars, line = 26 + high * lines + 4, (190 if wide else 180), 62
     s = Scene(width, text + bars + line + 28)
     draw_bars(r, s, (0.0, text + 10.0, width, bars - 20.0), wide)  # first: the hint stands there
-    draw_text(r, s, (0.0, 0.0, width, text - 4.0), cols, lines, 18 if wide else 16)
+    draw_text(r, s, (0.0, 0.0, width, text - 4.0), cols, lines, 20 if wide else 16)
     draw_luck(r, s, (0.0, text + bars + 20.0, width, float(line)))
     return s
 
 
 def columns(width) -> int:
     "How many letters stand in a line."
-    return int(width // (11.5 if width >= NARROW else 10))
+    return int(width // (12.7 if width >= NARROW else 10))
 
 
 def draw_text(r, s, box, cols, lines, size):
-    "The text in cells, on lines, letters that the net did not expect marked; the cursor."
+    "The text in cells, on lines, letters that the net did not expect marked; the cursor hides what stood there."
     p = Panel(s, "text", box, (0, cols), (lines, 0), title="The text", xticks=False, yticks=False, frame=False)
     n, cursor, at = len(r.letters), r.n_start + r.step, places(r.letters, cols)
     for row in range(lines): p.line([[0, row + .97], [cols, row + .97]], ink="line", width=1)
@@ -79,14 +79,14 @@ def draw_text(r, s, box, cols, lines, size):
         inks.append(fill)
         words.append("muted" if i >= cursor else "on:class5" if fill == "class5" else "fg")
     p.boxes(x, y, x + 1, y + 1, fill=inks, inset=.5)
-    shown = ["" if c == "␣" else c for c in r.letters]  # a space is read as one
+    shown = ["" if r.letters[i] == "␣" or i == cursor else r.letters[i] for i in range(n)]  # a space is read as one
     p.text(np.stack([x + .5, y + .5], 1), shown, size=size, font="mono", ink=words)
     for row in range(at[r.n_start - 1][0] + 1):
         last = max([c for line, c in at[: r.n_start] if line == row])
         p.line([[0, row + .96], [last + 1, row + .96]], ink="focus", width=2)
     row, col = at[cursor]
     p.boxes([col], [row], [col + 1], [row + 1], stroke="focus", width=2, key="cursor")
-    if cursor == n: p.text([[col + .5, row + .5]], "?", size=size, font="mono", ink="focus", weight="bold")
+    p.text([[col + .5, row + .5]], "?", size=size, font="mono", ink="focus", weight="bold")
     p.zone("text", (0, cols, 0, at[n][0] + 1), click=True, hover=True)
     left, some = text_width("The text", 14, "bold") + 14, f"{'the net gave it ' * (cols > 50)}under {100 * ODD:.0f} %"
     s.rects([(left, 3, 13, 13)], fill="class0-tint").text([[left + 18, 10]], some, ink="muted", align="left")
@@ -114,7 +114,7 @@ def draw_bars(r, s, box, wide):
     shown, rest = r.order[:BARS].tolist(), [i for i in r.order[BARS:].tolist() if r.symbols[i] != "▯"]
     n, others = len(shown), [float(r.own[rest].sum()), float(r.drawn[rest].sum())] if rest else []
     high, most = max(float(r.own.max()), float(r.drawn.max()), *others), BARS + (2 if wide else 4)
-    top, far = next((v for v in (.3, .6) if high <= v), 1.0), n + (most - n) / 2
+    top, far = next((v for v in (.3, .6, .8) if high <= v), 1.0), n + (most - n) / 2
     draw_key(r, s, box[1], wide)
     p = Panel(s, "bars", box, (0, most), (0, 1.12 * top), title="The next letter", left=38, xticks=False,
               yticks=[(v, f"{100 * v:.0f} %") for v in (0, top / 2, top)])

@@ -16,7 +16,7 @@ import traitlets as T
 from ..char_rnn import KINDS, CharData, char_data
 from ..course.datasets import load
 from .rnn_data import (AGES, Nets, Reading, RNNRecord, arriving, best, blast, fade, percent,
-                                           read_phrase, shares, spoken, ten, told)
+                                           read_phrase, shares, spoken, ten, tick, told, whole)
 from .stream import Stream
 from ..widgets.controls import Choice, Player, Slider, Words
 from ..widgets.explorer import Chip, Explorer
@@ -39,7 +39,7 @@ def view(
 ) -> Scene:
     "The phrase; the gradient on its way back; what each net expects; what each remembers."
     wide, n = width >= NARROW, len(r.readings)
-    left, right, curves, row, states = (130, 126, 210, 24, 108) if wide else (62, 40, 170, 23, 90)
+    left, right, curves, row, states = (130, 132, 210, 24, 108) if wide else (62, 40, 170, 23, 90)
     guesses = 34 + curves + 16
     below = guesses + 24 + (n + 1) * row + 14
     s = Scene(width, below + 24 + states + 4)
@@ -78,7 +78,7 @@ def draw_letters(r, s, box, left, right):
     words = ["fg" if i <= r.step else "muted" for i in range(len(r.letters))]
     p.tokens([list(r.letters)], [["focus-tint" if i == r.step else "none" for i in range(len(words))]],
              [["fg" if i == r.step else w for i, w in enumerate(words)]], size=letter_size(p))
-    p.text([[0, .5]], "they read" if left > 62 else "read", ink="muted", align="right", dx=-10)
+    p.text([[0, .5]], "the phrase" if left > 62 else "phrase", ink="muted", align="right", dx=-8)
     p.zone("letters", drag=True, cursor="pointer")
 
 
@@ -88,21 +88,21 @@ def draw_gradient(r, s, box, left, right):
     x, y, w, h = box
     low, top = r.ends
     wide, by = left > 62, max(1, int(np.ceil(np.log10(top / low) / 5)))
-    heading(s, y, "How far back does it teach?", "how much of the answer's gradient comes back to each letter",
-            "what comes back", end="log scale" * wide)
+    heading(s, y, "How far back can each net learn?", "the share of the answer's gradient that reaches each letter",
+            end="what arrives" * wide)
     p = track(r, s, "gradient", (x, y + 22, w, h - 22), left, right, (low, top), log="y")
     for v in (10.0 ** (by * k) for k in range(-12, 31) if low <= 10.0 ** (by * k) < top):  # 100 % is one of them
-        word = arriving(v) if .5e-2 < v < 1e3 or wide and v < 1 else ten(round(np.log10(v))) + " ×" * wide
+        word = tick(v, wide)
         p.across(v, ink="line", dash=()).text([[p.x[1], v]], word, ink="muted", align="left", dx=8 if wide else 3,
                                               size=12 if wide else 11, dy=-6 * (v == low))
     names = []
     for i, (name, norms) in enumerate(r.norms.items()):
         seen = np.clip(np.nan_to_num(shares(norms), nan=top, posinf=top), low, top)
-        chosen, value = name == r.kind, f" {arriving(shares(norms)[0])}" * wide
+        chosen = name == r.kind
         curve, line = np.stack([np.arange(len(seen)) + .5, seen], 1), f"{INKS[i % len(INKS)]}-text"
         width, dash = (3.5, ()) if chosen else (2, DASHES[i % len(INKS)])
         p.line(curve, ink=line, width=width, dash=dash, key=f"g-{name}").points(curve[:1], size=9, ink=line)
-        names.append((float(seen[0]), fit(name, left - 12 - text_width(value)) + value, line, chosen))
+        names.append((float(seen[0]), fit(name, left - 12, 12 if wide else 11), line, chosen))
     draw_names(p, names, 12 if wide else 11)
     p.upright(r.step + .5, key="now").zone("gradient", drag=True)
     p.handle("step", (r.step + .5, np.sqrt(low * top)), axis="x", label="the chosen answer", step=(1, 0),
@@ -124,19 +124,19 @@ def draw_names(p, names, size):
 
 
 def draw_guesses(r, s, box, left, right):
-    "What follows each letter; below it what each net expects there, and what it gives to the one that does follow."
+    "The letter that follows each one; below it what each net expects there, and what it gives to the true one."
     x, y, w, h = box
     n, known, wide = len(r.readings), len(r.letters) - 1, right > 60
-    heading(s, y, "The letter it expects next", "in color: right · click a net to see what it keeps",
-            "in color: right")
+    heading(s, y, "What comes next?", "colored: right · click a net to see what it keeps",
+            "colored: right")
     p = track(r, s, "guesses", (x, y + 24, w, h - 24), left, right, (n + 1, 0), frame=False)
     at, size, small = np.arange(known + 1), letter_size(p), 12 if wide else 11
-    p.text([[0, .5]], "what " * wide + "follows", ink="muted", align="right", dx=-8)
+    p.text([[0, .5]], "true next letter" if wide else "true", ink="muted", align="right", dx=-8)
     p.text([[j + .5, .5] for j in at[:known]], r.letters[1:], font="mono", size=size,
            ink=["fg" if j == r.step else "muted" for j in at[:known]])
-    if r.next: p.text([[p.x[1], .5]], f"p {'of ' * wide}“{r.next}”", ink="muted", align="left", dx=8 if wide else 3,
+    if r.next: p.text([[p.x[1], .5]], f"{'gives ' * wide}“{r.next}”", ink="muted", align="left", dx=8 if wide else 3,
                       size=small)
-    if known and wide: p.text([[p.x[1], .5]], "right", ink="muted", align="left", dx=66)
+    if known and wide: p.text([[p.x[1], .5]], "right", ink="muted", align="left", dx=72)
     for i, (name, reading) in enumerate(r.readings.items()):
         ink, right_here = INKS[i % len(INKS)], reading.named
         how = dict(ink=f"{ink}-text", size=small, weight="bold" if name == r.kind and wide else "normal")
@@ -147,7 +147,7 @@ def draw_guesses(r, s, box, left, right):
         p.text([[0, i + 1.5]], name, align="right", dx=-8, max_width=left - 8,
                **how | dict(weight="bold" if name == r.kind else "normal"))
         p.text([[p.x[1], i + 1.5]], percent(reading.right[r.step]), align="left", dx=8 if wide else 3, **how)
-        if known and wide: p.text([[p.x[1], i + 1.5]], f"{right_here.sum()} of {known}", align="left", dx=66, **how)
+        if known and wide: p.text([[p.x[1], i + 1.5]], f"{right_here.sum()} of {known}", align="left", dx=72, **how)
         p.zone(f"guess-{name}", (0, known + 1, i + 1, i + 2), click=True)
     p.boxes([r.step], [0], [r.step + 1], [n + 1], stroke="fg", width=1.5, key="step")
 
@@ -170,23 +170,24 @@ def draw_states(r, s, box, left, right):
     p.field(codes.astype(np.uint8), SIGNED, extent=(0, n, units, 0))
     p.boxes([r.step], [0], [r.step + 1], [units], stroke="fg", width=1.5, key="step")
     p.zone(f"net-{r.kind}", (0, n, units, 0), click=True, hover=True)
-    for at, words in ((.5, "changes most"), (units - .5, "holds on")) * (units > 1):
-        p.text([[0, at]], words if left > 62 else words.split()[0], align="right", dx=-8, ink="muted")
+    for at, words in ((.5, "changes fast"), (units - .5, "changes slowly")) * (units > 1):
+        p.text([[0, at]], words if left > 62 else words.split()[1], align="right", dx=-8, ink="muted")
 
 # %% ../../nbs/explorers/rnn.ipynb #xr-sentence
 def sentence(r: RNNRecord) -> str:
-    "What the chosen net has read and expects, and how much of the gradient comes back to the first character."
+    "What the chosen net has read and expects, and how much of the gradient reaches the first character."
     reading = r.readings[r.kind]
-    age = "Before training: " if r.trained == 0 else f"After {r.trained} steps of training: " if r.trained else ""
-    if r.gain != 1: age += f"with recurrent weights times {number(r.gain)}, "
+    age = "Not trained, " if r.trained == 0 else f"After {r.trained} steps, " if r.trained else ""
+    if r.gain != 1: age += f"with weights × {number(r.gain)}, "
     guess, target = reading.guess[r.step], reading.targets[r.step]
-    read = r.phrase[: r.step + 1].replace("\n", "⏎")
-    text = f"{age}{r.kind} has read “{read}” and expects {spoken(r.symbols[guess])} ({percent(reading.sure[r.step])})"
+    read = "…" * (r.step > 11) + r.phrase[max(0, r.step - 11) : r.step + 1].replace("\n", "⏎")
+    text = f"{age}{r.kind} reads “{read}” and expects {spoken(r.symbols[guess])} ({percent(reading.sure[r.step])})"
     if r.next and guess == target: text += ", which is right"
-    elif r.next: text += f"; what follows is {spoken(r.next)} ({percent(reading.right[r.step])})"
-    back = f"{r.step} step{'s' * (r.step != 1)} back"
-    first = ", ".join(f"{name} {arriving(shares(v)[0])}" for name, v in r.norms.items())
-    text += f". Of this answer's gradient there arrives at the first character, {back}: {first}."
+    elif r.next: text += f"; {spoken(r.next)} follows ({percent(reading.right[r.step])})"
+    first = {name: float(np.nan_to_num(shares(v)[0], nan=np.inf)) for name, v in r.norms.items()}
+    most = max(first, key=first.get)
+    text += f". {r.step} letter{'s' * (r.step != 1)} back, its gradient is {whole(first[r.kind])}" * (r.step > 0)
+    text += f" (most in {most}: {arriving(first[most])})." if first[most] > first[r.kind] else "."
     if r.pointed:
         name, t, unit = r.pointed
         text += (f" Pointed at: unit {unit} of {name} is {number(float(r.readings[name].states[t, unit]), 2)} after "
@@ -198,9 +199,8 @@ class RNNExplorer(Explorer):
     "Recurrent nets read a phrase. Chosen state: `phrase`, `step`, `kind`, `trained`, `gain`."
 
     title, lesson, hint = "Five nets read a phrase", "31_char_rnn", "drag the line"
-    about = ("Which net's line stays high? Five nets read a phrase, a column a letter. A line shows how much of the "
-             "chosen answer's gradient comes back to each letter: what it can learn from. Below: what each net "
-             "expects, and what the chosen one keeps.")
+    about = ("Five nets read a phrase and expect the next letter. Each answer teaches by its gradient, on the way back "
+             "through the letters read before. Which net's line stays high? Where it is low, little can be learned.")
     watch, along = ("phrase", "step", "kind", "trained", "gain", "pointed"), "step"
     offers, view, sentence = (" · click a net to see what it keeps",), staticmethod(view), staticmethod(sentence)
     phrase = T.Unicode(help="what is read, 1 to 32 characters")
