@@ -26,8 +26,7 @@ from ..widgets.scene import number
 class LRFinderExplorer(Explorer):
     "A finder's curve and what to make of it. Chosen state: `lr`, `step`, `smoothing`, `rule`, `run_name`."
 
-    offers = ("“try it” trains three", "short runs from here: at a",
-              "tenth of the chosen rate,", "at it, at ten times it")
+    offers = "“try your rate” trains", "three short runs: at a", "tenth of it, at it,", "and at ten times it"
     title, lesson, hint = "Which learning rate?", "07_lr_finder", "drag the blue line: choose a rate"
     about = "The rate grows with each step, and the loss tells when it is too much. Rules read a rate off the curve."
     watch, along = ("step", "lr", "smoothing", "rule", "run_name", "pointed"), "step"
@@ -42,7 +41,7 @@ class LRFinderExplorer(Explorer):
     def __init__(
         self,
         find: LRFind | Learner | Mapping[str, LRFind] | None = None,  # one curve, several by name; a learner: none yet
-        learn: Learner | None = None,  # for “run the finder” and “try it”; left as it is
+        learn: Learner | None = None,  # for “run the finder” and “try your rate”; left as it is
         finds: Sequence[LRFind] = (),  # the first curve's task with other seeds: the band
         n_try: int = 60,  # steps of each short run: a second or two for a small model
         **kwargs,  # of `lr_find`, for runs started here; and first values of the traits
@@ -203,7 +202,7 @@ class LRFinderExplorer(Explorer):
 
     def controls(self):
         rules = {"all": "all of them"} | {name: name for name in self.suggestions or RULES}
-        return [Button("start_run", "stop" if self.running else "run the finder"), Button("start_try", "try it"),
+        return [Button("start_run", "stop" if self.running else "run the finder"), Button("start_try", "try your rate"),
                 Slider("smoothing", 0, 0.98, 0.02, digits=2), Choice("rule", rules),
                 Choice("run_name", list(self.runs), "curve")]
 

@@ -122,7 +122,7 @@ def draw_curves(r, s, box, x, room):
 
 def draw_tries(r, s, box):
     "The three short runs, or what they would be; a recording leaves them out where there are none."
-    lines = "“try it” trains three", "short runs from here: at a", "tenth of the chosen rate,", "at it, at ten times it"
+    lines = "“try your rate” trains", "three short runs: at a", "tenth of it, at it,", "and at ten times it"
     if r.tries is None:
         p = Panel(s, "tries", box, (0, 1), (box[3], 0), title="Three short runs", xticks=False, yticks=False)
         at = [[0.5, 0.5 * box[3] + 20 * (i - 1.5)] for i in range(len(lines))]

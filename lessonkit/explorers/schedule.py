@@ -46,7 +46,7 @@ def view(
 ) -> Scene:
     "Rate, momentum and loss on one axis of time, with the joints marked."
     s = Scene(width, 480 if width >= NARROW else 540)
-    above, middle, below = rows((0, 0, width, s.height), .5, .2, .3, gap=14)
+    above, middle, below = rows((0, 0, width, s.height), .44, .18, .38, gap=14)
     log = "y" if r.log_axis and r.limits[0] > 0 else ""
     rate = draw_time(r, s, "Rate", above, r.limits, log=log)
     own, others = ([k for k in r.knots if k.id.startswith("momentum") == is_it] for is_it in (True, False))

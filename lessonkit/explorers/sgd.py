@@ -114,7 +114,7 @@ def draw_losses(r, s, box):
         p.line(np.stack([np.arange(len(losses)), np.maximum(losses, 1e-12)], 1), ink="muted", width=1)
         if (k := arrival(losses, r.least)) < np.inf:
             p.points([[k, losses[k]]], size=7, ink="muted")
-            p.label((k, 2.5 * losses[k]), "momentum " * (k == last) + f"{m:g}", ink="muted", gap=2, clear=own)
+            p.label((k, 2.5 * losses[k]), "momentum " * (k == last) + f"{m:g} ", ink="muted", gap=2, clear=own)
     for path, text in zip(r.paths, [TEXT[INKS.index(path.ink)] for path in r.paths]):
         curve = np.stack([np.arange(len(path.losses)), np.maximum(path.losses, 1e-12)], 1)
         p.line(curve, ink="line", width=1.5).line(curve[: r.step + 1], ink=path.ink, width=2.5, key=f"loss-{path.name}")

@@ -39,6 +39,6 @@ def test_run_stop_choose_try(page):
     page.page.mouse.up()
     page.wait(lambda: page.narration != said, "the dragged rate in the sentence")
     page.press("canvas", "End")
-    button("try it").click()
+    button("try your rate").click()
     page.wait(lambda: "After 20 steps" in page.narration, "three short runs", seconds=30)
     page.assert_quiet()
