@@ -228,7 +228,7 @@ def rounded_down(v: float, above: float) -> float:
 
 # %% ../../nbs/explorers/search_data.ipynb #xv-record
 SHOWN = 9  # lines of the card at most
-OFFER, PULL = "What do the good ones share? Pull the ring at the lowest score.", "pull: keep the best"
+OFFER, PULL = "Pull up the ring at the lowest score: what do the good ones share?", "pull: keep the best"
 
 
 @dataclass(frozen=True)
@@ -269,7 +269,7 @@ def described(table: pd.DataFrame, row: int) -> str:
     r = table.iloc[row]
     setting = ", ".join(f"{name} {shown(r[name])}" for name in parameters_of(table) if shown(r[name]) != "–")
     if r["error"]: return f"{setting}: the fit failed with “{r['error'][:160]}”"
-    return f"{setting}: score {r['score']:.4f} after {number(r['seconds'])} s".replace("-", "−")
+    return f"{setting}: score {r['score']:.4f} in {number(r['seconds'])} s".replace("-", "−")
 
 
 def percent(share: float) -> str:
@@ -333,17 +333,18 @@ def better(n: int) -> str:
 def sentence(r: SearchRecord) -> str:
     "What is kept and what that shares; the chosen setting, its cell, and what the mouse points at."
     below = f", {r.gap:.4f} below the best" if r.rank and not r.error else ""
-    place, out = f"Of {r.n} settings {better(r.rank)} than this one" if r.rank else f"The best of {r.n}", []
+    than = f"{r.rank:,} of {r.n:,} {'is' if r.rank == 1 else 'are'} better than this one"
+    place, offered, out = than if r.rank else f"The best of {r.n:,}", not (r.pointed or r.ranges or r.rank), []
     if r.ranges:
         out.append(f"Kept are {r.n_kept} settings with {r.ranges_told}.")
         if r.n_kept > 1: out.append(shared(r))
     short = r.ranges and not r.error and not r.pointed  # the table beside the map has the rest
     out.append(f"{place}{below}." if short else f"{place}: {r.setting}{below}.")
     if r.cell is None: out.append("It is not on the map: a held parameter or a range leaves it out.")
-    elif not r.pointed and not r.ranges:
+    elif not (r.pointed or r.ranges or offered and r.reduce == "best"):
         n, bad = int(r.map.count[r.cell]), int(r.map.failed[r.cell])
-        mean = f" with a mean of {r.map.score[r.cell]:.4f}" if r.reduce == "mean" and n - bad > 1 else ""
+        mean = f", mean {r.map.score[r.cell]:.4f}" if r.reduce == "mean" and n - bad > 1 else ""
         out.append(f"Its cell holds {n} setting{'s' * (n != 1)}{mean}" + (f", {bad} failed." if bad else "."))
-    if not (r.pointed or r.ranges or r.rank): out.append(OFFER)
+    if offered: out.append(OFFER)
     if r.pointed: out.append(f"Pointed at: {r.pointed}.")
     return " ".join(out)
