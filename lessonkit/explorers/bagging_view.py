@@ -16,7 +16,7 @@ from ..widgets.scene import Scene, number, text_width
 
 # %% ../../nbs/explorers/bagging_view.ipynb #xgv-view
 STRIP = 12  # trees in the strip
-DASHES = ((), (7, 4), (2, 3))  # of the curves of several kinds of forest
+DASHES = {"—": (), "– –": (7, 4), "···": (2, 3)}  # of the curves of several kinds of forest, as in their names
 
 
 def view(
@@ -64,8 +64,9 @@ def draw_map(r, s, box, i=0):
     edge = "fg" if r.n_classes else "on:cividis:0"
     times = np.ones(len(xy)) if r.times is None else r.times[r.rows]
     size = [5 - three if r.times is None else 4 + 1.5 * min(t, 5) for t in times]
-    p.points(xy, size=size, ink=[c if t else "none" for c, t in zip(inks, times)], width=0.6,
-             stroke=[edge if t else "alarm" for t in times])
+    p.points(xy, size=size, ink=[c if t else "none" for c, t in zip(inks, times)], width=0.6, stroke=edge)
+    for color, width in (("page", 3.5), ("alarm", 1.8)):  # out of the bag: what the error is measured on
+        if r.times is not None: p.points(xy[times == 0], size=8, ink="none", stroke=color, width=width)
     if r.near >= 0: p.points(r.data.plane[[r.near]], size=18, ink="none", stroke="focus", width=3)
     for color, more in (("page", 5), ("fg", 0)):
         p.points([r.point], size=24 + more / 2, ink="none", stroke=color, width=2 + more)
@@ -154,13 +155,14 @@ def draw_three(r, s, box, wide):
     draw_key(r, s, (key[0], key[1] + (0 if wide else 39), key[2], 17 * r.key_rows))
     known = [(name, v) for name, v in r.three if v is not None and np.isfinite(v).any()]
     top = max((np.nanmax(v) for _, v in known), default=0) or 1.0
-    p = Panel(s, "curve", chart, r.ends, (0, 1.08 * top), title="Error out of the bag", left=44, right=104,
+    p = Panel(s, "curve", chart, r.ends, (0, 1.08 * top), title="Error out of the bag", left=44, right=130,
               yticks=bool(known), note="by trees in the average" if chart[2] > 340 else "")
     if not known: p.text([[sum(p.x) / 2, top / 2]], "no row is out of a bag", ink="muted")
-    for (name, v), dash in zip(known, DASHES):
+    for (name, v), dash in zip(known, DASHES.values()):
         ink = "focus" if name in r.best_kinds else "muted"
         p.line(np.stack([np.arange(len(v)) + 1, v], 1), ink=ink, width=2.2, dash=dash)
-    p.ends([(float(v[np.isfinite(v)][-1]), name, "focus" if name in r.best_kinds else "muted") for name, v in known])
+    p.ends([(float(v[np.isfinite(v)][-1]), f"{dash} {name}", "focus" if name in r.best_kinds else "muted")
+            for (name, v), dash in zip(known, DASHES)])
     draw_ring(r, p, r.lowest)
     for i, b in enumerate(boxes): draw_map(r, s, b, i)
 
@@ -190,9 +192,10 @@ def draw_strip(r, s, box, across):
     (first, thumbnails), i = r.strip, np.arange(len(r.strip[1]))
     title = f"Trees {first + 1} to {first + len(i)} of {r.n}"
     p = Panel(s, "strip", box, (0, across), (STRIP // across, 0), xticks=False, yticks=False, frame=False,
-              title=title, note="click one" + " · bold: in the average" * (box[2] > 330))
+              title=title, note=" · ".join(["click one"] * (not r.three) + ["bold: in the average"] * (box[2] > 330)))
     at, inside = np.stack([i % across, i // across], 1), first + i < r.k
-    p.images(thumbnails, r.colors, gap=4).zone("strip", click=True, cells=(across, STRIP // across))
+    p.images(thumbnails, r.colors, gap=4)
+    if not r.three: p.zone("strip", click=True, cells=(across, STRIP // across))
     for some, ink, weight in ((inside, "fg", "bold"), (~inside, "muted", "normal")):
         p.text(at[some] + [0.5, 0.9], [f"{first + j + 1}" for j in i[some]], ink=ink, weight=weight)
     if first < r.tree <= first + len(i):

@@ -98,7 +98,7 @@ def draw_loss(r, s, box):
     for at, word in joints:  # the ends first
         if all(abs(at - k) * s.width > 62 for k, _ in kept): kept.append((at, word))
     lowest = min((np.nanmin(run.history.loss, initial=1) for run in r.runs), default=1)
-    p = draw_time(r, s, "Loss", box, (min(.05, max(lowest / 1.2, 1e-4)), 3), "y", note, sorted(kept))
+    p = draw_time(r, s, "Loss (log)", box, (min(.05, max(lowest / 1.2, 1e-4)), 3), "y", note, sorted(kept))
     for i, run in enumerate(r.runs):
         last = i == len(r.runs) - 1
         x = (np.arange(len(run.history)) + 1) / r.n_step
@@ -231,7 +231,8 @@ class ScheduleExplorer(Explorer):
     def run(self):
         "Trains the small network by this schedule; the curve grows as it learns."
         if self._busy: return
-        self._busy, before, of = True, self.runs[-1:], self.both
+        self._busy, of = True, self.both
+        before = [run for run in self.runs if run.of != of][-1:]  # the same run again tells nothing new
 
         def report(history):
             self.runs = [*before, Trained(of, history)]

@@ -169,7 +169,7 @@ class SearchExplorer(Explorer):
         words = {c: enumerate(self.axes[c].labels) for c in self.parameters}
         levels = {(): "nothing"} | {(c, i): f"{c} {w}" for c in words for i, w in words[c]}
         ends = ("low", "from"), ("high", "to")
-        return [Player("rank", len(self.table) - 1, "better ones", 700), Choice("x", self.parameters, "across"),
+        return [Player("rank", len(self.table) - 1, "rank", 700), Choice("x", self.parameters, "across"),
                 Choice("y", self.parameters, "up"), Choice("reduce", ["best", "mean"], "cells show the"),
                 Choice("hold", levels, "hold"), Choice("axis", self.names, "keep a range of"),
                 *(End(n, 0, 1, 0.02, w, axis=lambda: self.axes[self.axis]) for n, w in ends),

@@ -37,7 +37,7 @@ def view(
     title = asked[short := text_width(asked[0], 14, "bold") > room]
     s.text([[0, 11]], title, size=14, weight="bold", align="left", max_width=room)
     note = f"{r.what} (orange: up, blue: down)" if short else f"orange bars raise it, blue bars lower it{PICK}"
-    if r.edits: note = "thin: the row as it was"
+    if r.edits: note = "orange bars raise it, blue bars lower it; thin: the row as it was"
     s.text([[0, 31]], whole(note, width), ink="muted", align="left")
     s.text([[width - 4, 11]], back, ink="focus", align="right", weight="bold")
     if back: s.handle("reset", (room, 0, width - room, 24), click=True, label=back)
@@ -109,10 +109,12 @@ def draw_reach(r, s, p, y):
     lo, hi = float(r.answers.min()), float(r.answers.max())
     p.line([[lo, y], [hi, y]], ink="line", width=5)
     said = f"was {r.say(r.before)}" if r.edits else " to ".join(dict.fromkeys(map(r.say, (lo, hi))))
-    (a, top), (b, _), (end, _) = p.px([[r.before, y], [r.prediction, y], [max(hi, r.before), y]])
-    if end + 10 + text_width(said) <= s.width: s.text([[end + 10, top]], said, ink="muted", align="left")
+    (a, top), (b, _), (start, _), (end, _) = p.px([[v, y] for v in (r.before, r.prediction, lo, max(hi, r.before))])
+    to, room = np.sign(b - a), text_width(said) + 12
+    if r.edits and to > 0 and min(start, a) - room >= p.box[0]:  # beside the diamond it speaks of
+        s.text([[min(start, a) - 10, top]], said, ink="muted", align="right")
+    elif end + room <= s.width: s.text([[end + 10, top]], said, ink="muted", align="left")
     if not r.edits: return
-    to = np.sign(b - a)
     head = [[b - 7 * to, top - 4], [b - to, top], [b - 7 * to, top + 4]]
     if abs(b - a) > 14: s.line([[a, top], [b - to, top], [np.nan] * 2, *head], ink="fg", width=2)
     p.points([[r.before, y]], size=9, ink="panel", stroke="fg", width=1.5, shape="diamond")
@@ -157,7 +159,7 @@ def draw_rows(r, s, box):
     p.upright(at, ink="alarm" if not r.edits else "line", width=2 if not r.edits else 1, key="row")
     if r.edits:
         p.line([[at, was], [at, now]], ink="alarm").points([[at, was]], size=10, ink="panel", stroke="alarm", width=2)
-        p.label((at, now), "as edited", ink="muted", gap=10)
+        p.label((at, now), "as edited", ink="muted", gap=10, clear=ladder)
     p.points([[at, now]], size=11, ink="alarm", stroke="panel", width=2, key="here")
     p.label((at, was), f"row {r.row}", ink="alarm", gap=10, weight="bold", clear=ladder)
     said = f"row {r.row}, {r.rank + 1} of {r.n}"

@@ -377,7 +377,7 @@ function picture(model, stage, act, life) {
     frameMark.hidden = true;
     if (h.drag && !grip && !h.click && e.pointerType !== "touch") { // a finger may want to scroll
       held.moved = true;
-      tell("drag", h, panel, x, y);
+      tell("drag", h, panel, x, y, true); // where it began must not be lost, however quick the pull
     }
   });
   const spread = () => {
@@ -402,6 +402,7 @@ function picture(model, stage, act, life) {
       }
     } else if (held?.id === e.pointerId) {
       if (!held.moved && !begins(e, Math.abs(x - held.start[0]), Math.abs(y - held.start[1]))) return;
+      if (!held.moved && held.h.drag && !held.h.at) tell("drag", held.h, held.panel, ...held.start, true);
       held.moved = true;
       held.last = [x + held.by[0], y + held.by[1]];
       if (held.h.drag) tell("drag", held.h, held.panel, x + held.by[0], y + held.by[1]);

@@ -38,7 +38,7 @@ function shell(model, el) {
     error = make("div", "lk-error", el, { role: "alert" });
 
   // What takes seconds shows that it is worked on: a line above the picture, and, of an answer, the button's words.
-  let pictures = 0, pending = false;
+  let pictures = 0, pending = false, left = false;
   const busy = (on) => {
     el.classList.toggle("lk-working", on);
     pending &&= on;
@@ -85,6 +85,7 @@ function shell(model, el) {
     if (open !== i) return act.send({ kind: "question", value: i });
     if (answer === undefined) { panel.stop(); panel.keep(); } // it sets a state: nothing may move it on
     pending = answer === undefined;
+    left = false;
     act.send({ kind: "chip", value: answer === undefined ? i : -1 });
   }
   let there = null;
@@ -105,7 +106,10 @@ function shell(model, el) {
   for (const way of ["move", "send"]) { // the first move after an answer leaves the state that it speaks of
     const go = act[way];
     act[way] = (what, ...more) => {
-      if (!STILL.has(what.kind) && asked().answer !== undefined) asking.classList.add("lk-past");
+      if (!STILL.has(what.kind)) {
+        left ||= pending; // the answer will find another state
+        if (asked().answer !== undefined) asking.classList.add("lk-past");
+      }
       go(what, ...more);
     };
   }
@@ -115,7 +119,7 @@ function shell(model, el) {
     const focused = () => asking.contains(el.getRootNode().activeElement), inside = focused();
     chip.forEach((b, i) => b.setAttribute("aria-pressed", String(now.i === i)));
     asking.replaceChildren();
-    asking.classList.remove("lk-past");
+    asking.classList.toggle("lk-past", left && now.answer !== undefined);
     asking.hidden = !now.question;
     if (now.question) {
       make("span", "lk-question", asking).textContent = now.question;
