@@ -106,7 +106,7 @@ ROWS = [
     Row("sheet", SHEET, control="step"),
     Row("waterfall", WATERFALL, control="value", hover=False),
     Row("search", SEARCH, control="better ones"),
-    Row("embedding", EMBEDDING.format(n=9_066), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),
+    Row("embedding", EMBEDDING.format(n=9_066), control="most ratings, %", keys=("ArrowLeft", "ArrowRight")),
     Row("entity", ENTITY, control="canvas", keys=("PageDown", "PageUp")),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
     Row("cam", CAM + "CAMExplorer(picture=1)", control="hide weak evidence"),
@@ -125,7 +125,7 @@ MORE = [
     Row("bagging-own", OWN_FOREST, control="trees"),
     Row("network-classes", NETWORK + "NetworkExplorer(task='classes', step=60)", control="step", hover=False),
     Row("bptt-20M", BPTT + "import numpy as np\nBPTTExplorer(np.arange(20_000_000) % 251)", control="step"),
-    Row("embedding-100k", EMBEDDING.format(n=100_000), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),
+    Row("embedding-100k", EMBEDDING.format(n=100_000), control="most ratings, %", keys=("ArrowLeft", "ArrowRight")),
 ]
 
 
