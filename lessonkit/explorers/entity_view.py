@@ -95,7 +95,7 @@ def view(
         here, *parts = rows((0, 0, width, s.height), *shares if r.kind else (.5, .5), gap=22)
         epochs = parts.pop(0) if curve and r.kind else None
         there, pairs = (*parts, None)[:2]
-    share = f"two components, {100 * r.share:.0f} % of the variance"
+    share = f"{'what it learned; in sight: ' * wide}{100 * r.share:.0f} % of the variance"
     if np.ptp(r.xy, axis=0).max() < HEAP * 2 * max(r.reach): share = "all close together: point at one"
     if len(r.ghost): share = "rings: training 1"
     draw_map(r, s, here, "here", "In the net", share, r.xy, r.near, r.reach)
