@@ -76,24 +76,7 @@ matrix = rng.normal(size=(n, 50)) * np.linspace(3, .5, 50)
 table = pd.DataFrame(dict(title=[f"Movie number {{i}} ({{1950 + i % 60}})" for i in range(n)],
                           ratings=rng.geometric(.02, n), genre=rng.choice(["Drama", "Comedy", "Action"], n)))
 EmbeddingExplorer(matrix, table, popularity="ratings", color="genre", selected=(7,))"""
-AUGMENT = """
-import numpy as np, torch
-from sklearn.datasets import load_digits
-from torch import nn
-from lessonkit.explorers.augment import AugmentExplorer
-x, y = load_digits(return_X_y=True)
-x, y = x.reshape(-1, 8, 8, 1), torch.tensor(y)
-def net(flip):
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(1, 16, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(144, 10))
-    opt, z = torch.optim.Adam(model.parameters(), .02), torch.tensor(x[:300]).float().permute(0, 3, 1, 2) / 6 - .8
-    for i in range(40):
-        loss = nn.functional.cross_entropy(model(z.flip(3) if flip and i % 2 else z), y[:300])
-        opt.zero_grad(); loss.backward(); opt.step()
-    return model
-
-nets = {"as they are": net(False), "mirrored, too": net(True)}
-AugmentExplorer(x[300:330], y[300:330], nets, mean=(4.8,), std=(6.,), edge="black")"""
+AUGMENT = "from lessonkit.explorers.augment import AugmentExplorer\nAugmentExplorer(picture=1)"
 CONV = "from lessonkit.explorers.conv import ConvExplorer\n"
 CAM = "from lessonkit.explorers.cam import CAMExplorer\n"
 ENTITY = "from lessonkit.explorers.entity import EntityExplorer\nEntityExplorer(selected='BE', epoch=3)"
@@ -124,6 +107,8 @@ ROWS = [
     Row("waterfall", WATERFALL, control="value", hover=False),
     Row("search", SEARCH, control="rank"),
     Row("embedding", EMBEDDING.format(n=9_066), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),
+    Row("search", SEARCH, control="better ones"),
+    Row("embedding", EMBEDDING.format(n=9_066), control="most ratings, %", keys=("ArrowLeft", "ArrowRight")),
     Row("entity", ENTITY, control="canvas", keys=("PageDown", "PageUp")),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
     Row("cam", CAM + "CAMExplorer(picture=1)", control="hide weak evidence"),
@@ -142,7 +127,7 @@ MORE = [
     Row("bagging-own", OWN_FOREST, control="trees"),
     Row("network-classes", NETWORK + "NetworkExplorer(task='classes', step=60)", control="step", hover=False),
     Row("bptt-20M", BPTT + "import numpy as np\nBPTTExplorer(np.arange(20_000_000) % 251)", control="step"),
-    Row("embedding-100k", EMBEDDING.format(n=100_000), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),
+    Row("embedding-100k", EMBEDDING.format(n=100_000), control="most ratings, %", keys=("ArrowLeft", "ArrowRight")),
 ]
 
 

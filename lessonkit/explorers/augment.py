@@ -17,7 +17,8 @@ from torch.nn import functional as F
 
 from ..course.datasets import load
 from ..course.nets import load_net
-from .augment_record import GENTLE, AugmentRecord, described, questions, sentence, stacked
+from .augment_record import (GENTLE, HALVES, AugmentRecord, described, questions, sentence, stacked,
+                                                taught)
 from .conv import GREYS
 from ..images import Augment, channel_stats, to_batch, view_predictions
 from ..widgets.controls import Button, Choice, Player, Slider, Toggle
@@ -36,15 +37,16 @@ def view(
 ) -> Scene:
     "The picture and others to choose; its random views, each with the net's answer; all answers and their mean."
     wide = width >= NARROW
-    n, chart = -(-(len(r.shown) - 1) // COLS), 62 + 26 * min(len(r.classes), MOST_ROWS)
-    cell = min((width - 236) / COLS, 172) if wide else min(width / COLS, 150)
-    side = width - 26 - COLS * cell if wide else 150
+    cols = COLS if width > 330 else COLS - 1
+    n, chart = -(-(len(r.shown) - 1) // cols), 62 + 26 * min(len(r.classes), MOST_ROWS)
+    cell = min((width - 236) / cols, 172) if wide else min(width / cols, 150)
+    side = width - 26 - cols * cell if wide else 150
     step, left = (side / 5, side + 26) if wide else (min((width - 166) / 5, 46), 0)
     below = max(n * (cell + 22), side + 2 * step + 30 if wide else 0) if wide else n * (cell + 22) + side + 54
     s = Scene(width, 26 + below + chart)
     draw_answers(r, s, (0, 26 + below, width, chart))
     draw_picture(r, s, (0, 0, side, side + 46), (0, side + 52) if wide else (side + 16, 24), step)
-    draw_views(r, s, left, 0 if wide else side + 52, cell)
+    draw_views(r, s, left, 0 if wide else side + 52, cell, cols)
     return s
 
 
@@ -59,23 +61,26 @@ def grays(r) -> tuple:
 
 
 def caption(r, i, room, **font) -> str:
-    "An answer in words, “7, 98 %”: a long name is cut, never the number."
-    name, sure, _ = r.answer(i)
-    known = r.truth >= 0
-    tail = ", " * bool(name) + f"{100 * sure:.0f} %" + ("" if not known else " ✓" if r.answer(i)[2] else " ✗")
-    return fit(name, room - text_width(tail, **font), **font) + tail
+    "An answer in words, “7: 98 % ✓”: without the number where both have no room; a long name is cut."
+    name, sure, right = r.answer(i)
+    mark = "" if r.truth < 0 else " ✓" if right else " ✗"
+    tail = ": " * bool(name) + f"{100 * sure:.0f} %{mark}"
+    if mark and text_width(name + tail, **font) > room >= text_width(name + mark, **font): return name + mark
+    return (fit(name, room - text_width(tail, **font), **font) + tail).removeprefix(": ")
 
 
 def draw_picture(r, s, box, strip, step):
     "The picture as it is, with its answer, and the strip of others."
     x, y, w, h = box
-    p = flat(s, "picture", (x, y, w, h - 24), (0, 1), (1, 0), title="As it is")
-    p.images(r.shown[:1], grays(r), 0)
+    truth = f"truth: {r.classes[r.truth]}" if r.truth >= 0 else ""
+    p = flat(s, "picture", (x, y, w, h - 24), (0, 1), (1, 0), title="As it is",
+             note=truth if text_width(truth) < w - 75 else "")
+    p.images(r.shown[:1], grays(r), 0, smooth=True)
     words = caption(r, 0, w, size=14, weight="bold")
     p.text([[0.5, 1]], words, dy=12, size=14, weight="bold", ink="fg" if r.answer(0)[2] else "alarm", max_width=w)
     rows = -(-len(r.strip) // 5)
     q = flat(s, "strip", (*strip, 5 * step, rows * step), (0, 5), (rows, 0))
-    q.images(r.strip, grays(r), 4)
+    q.images(r.strip, grays(r), 4, smooth=True)
     at, row = r.place % 5, r.place // 5
     q.boxes([at], [row], [at + 1], [row + 1], stroke="focus", width=3, key="chosen")
     if r.saving:  # a recording holds one picture
@@ -85,23 +90,24 @@ def draw_picture(r, s, box, strip, step):
     q.zone("strip", click=True, cells=(5, rows), label="another picture", value=f"picture {r.place + 1} of the strip")
 
 
-def draw_views(r, s, left, top, cell):
+def draw_views(r, s, left, top, cell, cols):
     "The random views, each with the net's answer."
     n = len(r.shown) - 1
-    note = r.limits.replace(" up to ", " ≤ ")
-    if text_width(note) > COLS * cell - 140: note = ""  # the sentence has it in full
-    flat(s, "head", (left, top, COLS * cell, 24), (0, 1), (0, 1), title=f"{n} random views", note=note)
-    for row in range(-(-n // COLS)):
-        some = range(1 + row * COLS, 1 + min(n, (row + 1) * COLS))
-        p = flat(s, f"views-{row}", (left, top + 19 + row * (cell + 22), COLS * cell, cell), (0, COLS), (1, 0))
-        p.images([r.shown[i] for i in some], grays(r), 6)
+    note = r.limits
+    if text_width(note) > cols * cell - 140: note = ""  # the sentence has it in full
+    flat(s, "head", (left, top, cols * cell, 24), (0, 1), (0, 1), title=f"{n} random views", note=note)
+    for row in range(-(-n // cols)):
+        some = range(1 + row * cols, 1 + min(n, (row + 1) * cols))
+        name = f"views-{some[0]}"
+        p = flat(s, name, (left, top + 19 + row * (cell + 22), cols * cell, cell), (0, cols), (1, 0))
+        p.images([r.shown[i] for i in some], grays(r), 6, smooth=True)
         for j, i in enumerate(some):
             weight, ink = "bold" if i == r.pointed else "normal", "fg" if r.answer(i)[2] else "alarm"
             p.text([[j + 0.5, 1]], caption(r, i, cell - 6, size=12, weight=weight), dy=8, ink=ink, weight=weight,
                    max_width=cell - 6)
             if not r.answer(i)[2]: p.boxes([j], [0], [j + 1], [1], stroke="alarm", width=2, inset=3)
             if i == r.pointed: p.boxes([j], [0], [j + 1], [1], stroke="up", width=3, inset=1)
-        p.zone(f"views-{row}", hover=True, cells=(COLS, 1))
+        p.zone(name, hover=True, cells=(cols, 1))
 
 
 def in_chart(r) -> list[int]:
@@ -117,7 +123,7 @@ def draw_answers(r, s, box):
     percent = lambda v: f"{100 * v:.0f} %"
     names = [(i + 0.5, fit(r.classes[c] + " ✓" * (c == r.truth), 110)) for i, c in enumerate(rows)]
     said = caption(r, -1, box[2] * 0.4, size=14, weight="bold")
-    title = f"Their mean: {said}"
+    title = f"The mean: {said}" if box[2] < NARROW else f"The mean of all {len(r.p)} says {said}"
     key = "probability (bar: the mean · dots: views, over 1 % · ring: as it is)"
     p = Panel(s, "answers", box, (0, 1.04), (len(rows), 0), title=title,
               xlabel=key if wide else "○ as it is · ● views · bar: mean", yticks=names, right=52,
@@ -151,7 +157,7 @@ BOUNDS = dict(rotate=180, zoom=1, shift=0.5, light=1)
 class AugmentExplorer(Explorer):
     "A picture and its random views. Chosen state: `picture`, `seed`, `rotate`, `zoom`, `shift`, `light`, `cutout`, …"
 
-    title, lesson, hint = "One picture, many views", "40_images", "turn the views further: the slider below"
+    title, lesson, hint = "One picture, many views", "40_images", "press ▶ for other views, or click a small picture"
     about = ("Random views of one picture, and what the net says to each: dots for the views, a ring for the picture "
              "as it is, a bar for the mean of all. Small pictures are drawn smoothly, not pixel by pixel.")
     watch = ("picture", "seed", "net", "mirror", "rotate", "zoom", "shift", "light", "cutout", "pointed")
@@ -170,9 +176,9 @@ class AugmentExplorer(Explorer):
 
     def __init__(
         self,
-        images=None,  # (n, h, w, c) uint8 or numbers; None: CIFAR-10's test pictures, or their stand-in
+        images=None,  # (n, h, w, c) uint8 or numbers; None: halves of two photographs; with a net, CIFAR-10's
         labels=None,  # (n,) class numbers; None: unknown
-        nets=None,  # a net; what `load_net` gives; or name: net. None: the course's cifar-net
+        nets=None,  # a net; what `load_net` gives; or name: net. None: cifar-net; for the photographs, three that learn now
         mean=None,  # (c,) of the training pictures; None: those of `images`, or what `load_net`'s net was trained with
         std=None,  # (c,)
         classes: Sequence[str] | None = None,  # names; None: the numbers
@@ -186,6 +192,9 @@ class AugmentExplorer(Explorer):
         if unknown := set(limits) - set(GENTLE): raise TypeError(f"{unknown.pop()!r} is none of {', '.join(GENTLE)}")
         if not 1 <= n_views <= 16: raise ValueError(f"n_views={n_views}: give 1 to 16")
         own = images is not None
+        self._given = "" if images is None and nets is None else "images, labels, nets, " if own else "nets=nets, "
+        if not own and nets is None:
+            (images, labels), (nets, mean, std), classes, own = *taught(), classes or HALVES, True
         if nets is None: nets = load_net("cifar-net")
         if isinstance(nets, tuple):
             nets, prepare, names = nets
@@ -261,10 +270,10 @@ class AugmentExplorer(Explorer):
             self._mirrored = int(draw.flip.sum())
             self._seen = dict(p=p, shown=self._pictures(batch), changes=("as it is", *words))
 
-    def _pictures(self, x):
-        "What was made of pictures, as bytes: 64 pixels a side at most, and where they have less than 32, about that."
+    def _pictures(self, x, most=56):
+        "What was made of pictures, as bytes: so many pixels a side at most, and where they have less than 32, about 64."
         x = x * self.std[:, None, None] + self.mean[:, None, None]
-        if max(x.shape[2:]) > 64: x = F.interpolate(x, scale_factor=64 / max(x.shape[2:]), mode="area")
+        if max(x.shape[2:]) > most: x = F.interpolate(x, scale_factor=most / max(x.shape[2:]), mode="area")
         if max(x.shape[2:]) < 32: x = F.interpolate(x, scale_factor=64 // max(x.shape[2:]), mode="bicubic")
         x = (255 / self.top * x).clamp(0, 255).byte().permute(0, 2, 3, 1)
         return tuple(x.contiguous().numpy() if x.shape[3] > 1 else x[..., 0].contiguous().numpy())
@@ -272,15 +281,16 @@ class AugmentExplorer(Explorer):
     def record(self):
         first = self.picture // THUMBS * THUMBS
         on, words = self.augment, []
-        if on.flip: words.append(f"{self._mirrored} mirrored (a chance of ½ each)")
-        if on.rotate: words.append(f"turned up to {number(on.rotate)}°")
-        if on.zoom: words.append(f"zoomed up to {number(1 + on.zoom)} ×")
-        if on.shift: words.append(f"moved up to {100 * on.shift:.0f} %")
-        if on.light: words.append(f"contrast changed up to {number(1 + on.light)} ×")
+        if on.rotate: words.append(f"turned {number(on.rotate)}°")
+        if on.zoom: words.append(f"zoomed {number(1 + on.zoom)} ×")
+        if on.shift: words.append(f"moved {100 * on.shift:.0f} %")
+        if on.light: words.append(f"contrast {number(1 + on.light)} ×")
+        if words: words[-1] += " at most"
+        if on.flip: words.insert(0, f"{self._mirrored} mirrored")
         if on.cutout: words.append(f"{on.cutout} pixels cut out")
         return AugmentRecord(
             **self._seen, classes=self.classes, truth=-1 if self.labels is None else int(self.labels[self.picture]),
-            strip=self._pictures(self.x[first : first + THUMBS]), place=self.picture - first, seed=self.seed,
+            strip=self._pictures(self.x[first : first + THUMBS], 28), place=self.picture - first, seed=self.seed,
             net=self.net if len(self.nets) > 1 else "", limits=", ".join(words) or "all unchanged", tally=self._tally,
             pointed=self.pointed, saving=self.saving)
 
@@ -316,11 +326,9 @@ class AugmentExplorer(Explorer):
             if i < len(self.x): self.picture = i
 
     def on_hover(self, id, x, y):
-        if id == "answers":  # the view of the nearest dot
-            self.pointed = -1 if x is None else self._nearest(x, int(y))
-            return
+        if id == "answers": self.pointed = -1 if x is None else self._nearest(x, int(y))  # the nearest dot's view
         if not id.startswith("views-"): return
-        i = -1 if x is None else 1 + COLS * int(id[6:]) + int(np.clip(x, 0, COLS - 0.01))
+        i = -1 if x is None else int(id[6:]) + int(np.clip(x, 0, COLS - 0.01))
         self.pointed = i if i <= self.n_views else -1
 
     def _nearest(self, x, row):
@@ -339,4 +347,4 @@ class AugmentExplorer(Explorer):
 
     def code_of(self, **state):
         "The line of code that makes a state; `images`, `labels` and `nets` stand for what you gave."
-        return super().code_of(**state).replace("(", "(images, labels, nets, ", 1)
+        return super().code_of(**state).replace("(", f"({self._given}", 1)

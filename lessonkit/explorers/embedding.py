@@ -233,7 +233,7 @@ class EmbeddingExplorer(MapExplorer):
         s, axes = self.space, {c: f"component {c}" for c in range(1, self.space.n + 1)}
         find = Words("search", "find", "part of a name")
         color = Choice("color", {"": "one"} | {c: c for c in s.columns})
-        share = Slider("share", 1, 100, 1, "in sight, %", whole=True)
+        share = Slider("share", 1, 100, 1, f"most {fit(s.by, 90)}, %" if s.by else "in sight, %", whole=True)
         first = [Player("epoch", s.n_frames - 1, interval=600), share, find] if s.n_frames > 1 else [share, color, find]
         rest = [c for c in (color, share) if c not in first]
         rest.append(Pairs("pair", len(self.pairs) - 1, "components", 1500, tuple(self.pairs)))

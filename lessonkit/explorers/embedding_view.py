@@ -161,7 +161,7 @@ def draw_components(r, s, box, rows):
     x, y, w, _ = box
     s.text([[x, y + 9]], "Components", 14, weight="bold", align="left")
     at = x + text_width("Components", 14, "bold") + 10
-    s.text([[at, y + 10]], fit("share of the variance", x + w - at), ink="muted", align="left")
+    s.text([[at, y + 10]], fit("share of variance" + " · put on the map → or ↑" * (not r.saving), x + w - at), ink="muted", align="left")
     top, y = max(c.share for c in r.components), y + 26
     for c in r.components[:rows]:
         on = c.number in (r.x, r.y)
@@ -231,7 +231,7 @@ def sentence(r: EmbeddingRecord) -> str:
     if len(r.chosen) == 1:
         near = ", ".join(f"{name} {c:.2f}" for name, c in r.near[:3])
         out.append(f"Chosen: {r.chosen[0]}; {100 * r.faithful:.0f} % of its squared distance from the middle lies in "
-                   f"this plane. Nearest in the full space, by cosine: {near}.")
+                   f"this plane. True neighbors, by cosine: {near}.")
     elif r.chosen: out.append(f"Chosen: {len(r.chosen):,}, among them {', '.join(r.chosen[:3])}.")
     if r.search: out.append(f"“{r.search}” finds {r.found:,}.")
     if r.pointed: out.append(f"Pointed at: {r.pointed}.")

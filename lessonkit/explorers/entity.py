@@ -94,7 +94,11 @@ class EntityExplorer(Explorer):
         xy, share = e.space(c, seed)
         apart, reach = e.apart(c, seed, frame), tuple(np.abs(xy).max((0, 1)).tolist())
         chosen = self._row()
-        nearest = lambda m: tuple(j for j in np.argsort(m[chosen], kind="stable").tolist() if j != chosen)[: self.k]
+
+        def nearest(m):  # with those that are as near as the last of them
+            order = [j for j in np.argsort(m[chosen], kind="stable").tolist() if j != chosen]
+            return tuple(j for j in order if m[chosen, j] <= m[chosen, order[: self.k][-1]] + 1e-9)
+
         curve = np.array([e.agreement(c, seed, f)[0] for f in range(len(e.frames[c][seed]))])
         return EntityRecord(
             c, called(c, e.words[c]), e.words[c], xy[frame], share, w.kind, w.unit, w.at, w.outline,
@@ -181,8 +185,8 @@ class EntityExplorer(Explorer):
             out.append(Chip("when the map appears", "Before training all rows are random. After which epoch do "
                             "distances follow the real ones?", lambda x: dict(end, column=c, epoch=_begin(curve())),
                             appeared))
-        if c: out.append(Chip("out of place", "Which two names are near each other in the net, and far apart in the "
-                              "world?", lambda x: dict(end, column=c, pair=_stray(e.worlds[c].away, away(c))),
+        if c: out.append(Chip("out of place", "Which two names are near each other in the net, though they are really "
+                              "far apart?", lambda x: dict(end, column=c, pair=_stray(e.worlds[c].away, away(c))),
                               misplaced))
         if self.n_seeds > 1 and c:
             out.append(Chip("another training", "Another random start. Will the same names be near each other?",
@@ -237,7 +241,7 @@ def misplaced(r: EntityRecord) -> str:
     world = f"{r.away[r.pair]:,.0f} {r.unit}".strip()
     pairs = np.triu_indices(len(r.words), 1)
     near, far = (r.apart[pairs] <= r.apart[r.pair]).mean(), (r.away[pairs] < r.away[r.pair]).mean()
-    return (f"{a} and {b}, joined on both maps: {world} apart in the world, farther than {100 * far:.0f} % of the "
+    return (f"{a} and {b}, joined on both maps: {world} apart {r.where}, farther than {100 * far:.0f} % of the "
             f"pairs; in the net, {100 * near:.0f} % of all pairs are as near.")
 
 

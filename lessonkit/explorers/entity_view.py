@@ -43,22 +43,30 @@ class EntityRecord:
     near_there: tuple[int, ...]  # in the world
     pair: tuple[int, ...]  # two names that are marked, or pointed at; or none
 
+    @property
+    def where(self) -> str:
+        "Where the names stand, as the title of the second map."
+        round_ = "in the calendar" if self.called in ("weekdays", "months") else "around the circle"
+        return {"globe": "on the map", "circle": round_}.get(self.kind, "in the plane")
+
 
 def sentence(r: EntityRecord) -> str:
     "Which names, after which epoch, how far the map in the net is that of the world, and what is chosen."
-    when = f", after epoch {r.epoch} of {r.n_frames - 1}" if r.n_frames > 1 else ""
+    when = f", epoch {r.epoch} of {r.n_frames - 1}" if r.n_frames > 1 else ""
     if r.n_frames > 1 and not r.epoch: when = ", before training"
     told = f"{r.called}, {len(r.words)} names" if r.called == r.column else f"{len(r.words)} {r.called}"
     out = [f"{told}{when}{f', training {r.seed + 1} of {r.n_seeds}' * (r.n_seeds > 1)}."]
     if np.isfinite(r.curve[r.epoch]):
-        there = {"globe": "on the globe", "circle": "around the circle"}.get(r.kind, "in the plane")
         often = round(200 * r.chance) - 1
-        reach = f"{often} of 199 random shuffles reach it" if often else "199 random shuffles never reach it"
-        out.append(f"Distances in the net and {there}: rank correlation {number(round(r.curve[r.epoch], 2))}; {reach}.")
+        reach = f"{often} of 199 shuffles reach it" if often else "199 shuffles never reach it"
+        out.append(f"Distances in the net and {r.where}: rank correlation {number(round(r.curve[r.epoch], 2))}; {reach}.")
     if r.chosen >= 0:
         name = lambda rows: ", ".join(r.words[i] for i in rows)
-        out.append(f"Chosen: {r.words[r.chosen]}. Nearest in the net, by all its numbers: {name(r.near)}.")
-        if r.kind: out.append(f"Nearest in the world: {name(r.near_there)}.")
+        out.append(f"Nearest to {r.words[r.chosen]} in the net: {name(r.near)}.")
+        far = list(dict.fromkeys(r.away[r.chosen, list(r.near_there)].round(6).tolist())) if r.kind else []
+        equal = [[r.words[j] for j in r.near_there if round(r.away[r.chosen, j], 6) == d] for d in far]
+        step = ", " if len(equal) == len(r.near_there) else ", then "
+        if r.kind: out[-1] = f"{out[-1][:-1]}; {r.where}: {step.join(' and '.join(names) for names in equal)}."
     if r.pair:
         i, j = r.pair
         world = f", {r.away[i, j]:,.0f} {r.unit}".rstrip() if r.unit else ""
@@ -87,15 +95,15 @@ def view(
         here, *parts = rows((0, 0, width, s.height), *shares if r.kind else (.5, .5), gap=22)
         epochs = parts.pop(0) if curve and r.kind else None
         there, pairs = (*parts, None)[:2]
-    share = f"two components, {100 * r.share:.0f} % of the variance"
+    share = f"{'what it learned; in sight: ' * wide}{100 * r.share:.0f} % of the variance"
     if np.ptp(r.xy, axis=0).max() < HEAP * 2 * max(r.reach): share = "all close together: point at one"
     if len(r.ghost): share = "rings: training 1"
     draw_map(r, s, here, "here", "In the net", share, r.xy, r.near, r.reach)
     if not r.kind:
         draw_distances(r, s, there)
         return s
-    title, note = {"globe": ("On the map", "north is up, and bright"), "circle": (
-        "In the calendar", "once around, bright halfway")}.get(r.kind, ("In the plane", "bright: high up"))
+    note = dict(globe="north is up, and bright", circle="once around, bright halfway").get(r.kind, "bright: high up")
+    title = r.where[0].upper() + r.where[1:]
     reach = np.abs(np.concatenate([r.place, r.outline])).max(0)
     draw_map(r, s, there, "there", title, note, r.place, r.near_there, reach * (.9 if r.kind == "globe" else 1))
     draw_pairs(r, s, pairs)

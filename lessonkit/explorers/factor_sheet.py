@@ -11,7 +11,7 @@ import traitlets as T
 
 from ..collab import Sheet, busiest_sheet, hide_some, sheet_error, solve_sheet, start_factors
 from ..course.datasets import load
-from .factor_sheet_view import (SHOWS, SheetRecord, overfitted, overshot, sentence, short,
+from .factor_sheet_view import (SHOWS, SOLVE, SheetRecord, overfitted, overshot, sentence, short,
                                                    view)
 from ..widgets.controls import Button, Choice, Field, Player, Slider, Toggle
 from ..widgets.explorer import Chip, Explorer
@@ -25,13 +25,13 @@ class FactorSheetExplorer(Explorer):
     """Stars as products of factors. Chosen state: `step`, `rate`, `hide`, `show`, `by`, `rows`, `cols`, `movie`,
     `person`, `side`, `factor`, `value`; the factors on screen are `movie_factors` and `person_factors`."""
 
-    title, lesson, hint = "Taste as numbers", "20_collab", "drag a number up or down"
+    title, lesson, hint = "Taste as numbers", "20_collab", "drag numbers until a row is pale"
     about = ("Five numbers a movie, five a person: the sum of their products should be the stars. A solver moves the "
              "numbers; you can, too.")
     along = "step"
     watch = ("step", "rate", "hide", "show", "by", "rows", "cols", "movie", "person", "side", "factor", "value",
              "pointed")
-    engine = "factor_sheet"
+    engine, offers = "factor_sheet", (SOLVE,)
     view, sentence = staticmethod(view), staticmethod(sentence)
     step = T.Int(help="steps the solver has taken since the last edit")
     rate = T.Float(help="how far a step goes")
@@ -74,7 +74,7 @@ class FactorSheetExplorer(Explorer):
         movie = np.array([np.nanmean(row) if np.isfinite(row).any() else total for row in shown])[:, None]
         person = np.array([np.nanmean(c) if np.isfinite(c).any() else 0.0 for c in (shown - movie).T])
         self.by_means = sheet_error(np.where(self.hidden, self.stars, np.nan), movie + person, np.eye(len(person)))
-        self.start_m, self.start_p = start_factors(sheet, n_factors, seed)
+        self.start_m, self.start_p = self.first_m, self.first_p = start_factors(sheet, n_factors, seed)
         self.other_m, self.other_p = start_factors(sheet, n_factors, seed + 1)
         self.n_factors, self.slow = n_factors, float(rate)
         self._held, self._dropped = None, ("", 0.0, 0.0)
@@ -182,12 +182,18 @@ class FactorSheetExplorer(Explorer):
             Field("value", -99, 99, 0.01, label="chosen number", whole=False),
             Choice("show", SHOWS, "cells show"),
             Button("finish", "solve to the end"),
+            Button("restart", "start over"),
             Toggle("hide", f"hide {int(self.hidden.sum())} stars"),
             Choice("by", {i: f"factor {i}" if i else "by hand" for i in range(self.n_factors + 1)}, "order"),
             Slider("rate", 0.001, 0.1, 0.05, log=True, label="rate"),
         ]
 
-    def off(self): return ["value"] if self.side == "cell" else []
+    def off(self): return [*["value"] * (self.side == "cell"), *["step", "finish"] * (not self.last())]
+
+    def restart(self):
+        "The first numbers of all, before any edit."
+        self.edit(self.first_m, self.first_p)
+        self.react(set())
 
     def finish(self):
         "The solver, to its end."

@@ -61,7 +61,7 @@ class NetworkExplorer(Explorer):
         else:
             self._points = {"curve": (make_curve(), make_curve(60, seed=101)),
                             "classes": (make_rings(), make_rings(120, seed=1))}
-        self._net, self._held = None, None
+        self._net, self._held, self._was, self._moving = None, None, (), False
         self._eight = {}
         if wrong := sorted(set(state) - set(self.watch)):
             raise TypeError(f"{wrong[0]!r} is no parameter of this explorer; take {', '.join(self.watch[:-1])}")
@@ -84,6 +84,7 @@ class NetworkExplorer(Explorer):
     def react(self, changed):
         if "task" in changed and "rate" not in changed: self.rate = SUITED[self.task]
         if changed & {"task", "units", "depth", "start", "seed"}: self.placed = 0
+        if not self.placed: self._was = ()
         if not self.placed: self._net = None
         self.chosen = min(self.chosen, self.units - 1)
         if changed & {"task", "units", "depth", "start", "seed", "rate", "placed"}: self.training = self._train()
@@ -118,7 +119,7 @@ class NetworkExplorer(Explorer):
         deep = not self.own and self.task == "curve" and self.start == "right" and self.depth > 1
         return NetworkRecord(self.task, x, y, not self.own, net, self.training.train, self.training.valid, pulled, off,
                              right, self.chosen, self.step, self.n_step, self.start, bool(self.placed),
-                             self._alone(8) if deep else ())
+                             self._alone(8) if deep else (), self._was)
 
     # ── wire ──
 
@@ -142,7 +143,9 @@ class NetworkExplorer(Explorer):
         return stepping(self, "step", self.n_step) | {"ArrowUp": choose(1), "ArrowDown": choose(-1)}
 
     def _place(self, net):
-        "A network moved by hand becomes the start."
+        "A network moved by hand becomes the start; what it was before the hand came is kept."
+        if not (self._moving and self._was): self._was = tuple(self.net), float(self.record().train[self.record().at]), self.chosen
+        self._moving = True
         with self.at_once():
             self._net, self.step = net, 0
             self.placed += 1
@@ -160,7 +163,7 @@ class NetworkExplorer(Explorer):
 
     def on_drop(self, id, x, y):
         if id != "parts": self.on_drag(id, x, y)
-        self._held = None
+        self._held, self._moving = None, False
 
     def _bend(self, x): self._place(with_bend(self.net, self.chosen, float(np.clip(x, *X))))
 

@@ -116,6 +116,7 @@ class NetworkRecord:
     start: str
     placed: bool  # moved by hand
     ghost: np.ndarray = ()  # with more layers: the held-out losses of one layer of 8
+    was: tuple = ()  # before a unit was moved by hand: the network, its loss, and which unit was moved
 
     @property
     def at(self) -> int:
@@ -161,8 +162,8 @@ def beside(net: Sequence[Layer], unit: int) -> np.ndarray:  # heights
     "Where the rings of the bends are drawn: on 0, and one below the other where bends lie close; `unit` first."
     at, y = bends(net), np.zeros(len(net[0].weight))
     for n, j in enumerate(order := sorted(range(len(at)), key=lambda j: (j != unit, at[j]))):
-        there = [y[i] for i in order[:n] if abs(at[i] - at[j]) < (0.14 if i == unit else 0.1)]
-        while any(abs(y[j] - v) < 0.2 for v in there) and y[j] > -1.2: y[j] -= 0.21
+        there = [y[i] for i in order[:n] if abs(at[i] - at[j]) < 0.14]
+        while any(abs(y[j] - v) < 0.26 for v in there) and y[j] > -1.5: y[j] -= 0.27
     return y
 
 
@@ -198,7 +199,8 @@ def sentence(
     if k: text += f", {'down' if r.train[k] < r.train[0] else 'up'} from {number(r.train[0])} at step 0"
     if len(r.valid): text += f"; {number(r.valid[k])} on held-out points"
     text += f"; {r.right:.0%} of the training points are classified correctly." if r.task == "classes" else "."
-    if r.placed and not k: text += " Training starts from here: press ▶."
+    if r.placed and not k and r.was:
+        text += f" You moved unit {r.was[2] + 1}: before, the loss was {number(r.was[1])}. Press ▶ to train from here."
     n, name = int(r.off.sum()), f" Unit {r.unit + 1}"
     if r.depth == 1 and r.task == "curve" and not r.off[r.unit]:
         end, height = tip(r.net, r.unit)

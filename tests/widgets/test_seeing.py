@@ -91,7 +91,7 @@ def test_counting_is_that_of_the_lesson():
     e = sides(mirror=True, rotate=0., zoom=0., shift=0., light=0.)
     e.count()
     p = [e.predictions(i, 0) for i in range(8)]
-    assert e._tally == (8, sum(q.mean(0).argmax() == 0 for q in p), 8) and "Of 8 pictures, 8 are right" in e.narration
+    assert e._tally == (8, sum(q.mean(0).argmax() == 0 for q in p), 8) and "Of 8 pictures, 8 are correct" in e.narration
     e.seed = 1
     assert "Of 8 pictures" not in e.narration
     e = opened(AugmentExplorer(PICTURES, None, tiny()))
@@ -105,16 +105,27 @@ def test_pictures_are_chosen_and_views_pointed_at():
     assert e.picture == 5
     e._act({"kind": "click", "id": "strip", "x": 4.5, "y": 1.5})
     assert e.picture == 5  # there is none
-    e._act({"kind": "hover", "id": "views-1", "x": 2.5, "y": .5})
+    e._act({"kind": "hover", "id": "views-5", "x": 2.5, "y": .5})
     assert e.pointed == 7 and "Pointed at: turned by" in e.narration
-    e._act({"kind": "hover", "id": "views-1", "x": None, "y": None})
+    e._act({"kind": "hover", "id": "views-5", "x": None, "y": None})
     assert e.pointed == -1
 
 
 def test_the_courses_net_is_asked_about_pictures_it_knows():
-    e = opened(AugmentExplorer(picture=1))
+    e = opened(AugmentExplorer(nets=load_net("cifar-net"), picture=1))
     assert len(e.x) and all(e.predictions(i, 0)[0].argmax() == e.labels[i] for i in range(2)) and len(e.classes) == 10
     np.testing.assert_array_equal(e._pictures(e.x[:1])[0].shape, (32, 32, 3))
+
+
+def test_nets_that_learned_from_two_photographs_and_where_averaging_helps_them():
+    e = opened(AugmentExplorer())
+    right = lambda n: np.mean([e.predictions(i, 0, net=n)[0].argmax() == e.labels[i] for i in range(len(e.x))])
+    alone = {n: right(n) for n in e.nets}
+    assert alone["met gentle changes"] > .7 > alone["met mirror images"] and alone["met no changes"] > .7, alone
+    e._act({"kind": "chip", "value": 0})  # one that is wrong alone
+    p = e.predictions(e.picture, e.seed)
+    assert p[0].argmax() != e.labels[e.picture] == p.mean(0).argmax() and "averaging helps" in str(e.scene(900).items)
+    assert "averaging helps" in e.narration and "images" not in e._asked["code"]
 
 
 @pytest.mark.parametrize("given, words", [
