@@ -160,8 +160,8 @@ def draw_others(r, s, box, left, right, span):
     x, y, w, h = box
     n, at, gate = len(r.units), seen(r, span), r.part in GATES
     scale = f"each from its {'least to its most open' if gate else 'most below to its most above 0'}"
-    best = f"The {n} units that go with it best" + ", or against it" * (w >= NARROW)
-    heading(s, y, best if n > 1 else "The only unit", (scale + " · click one" * (n > 1)) * (w >= NARROW))
+    tied = f"The {n} units most tied to it" if n > 1 else "The only unit"
+    heading(s, y, tied, ("minus: against it · " + scale + " · click one" * (n > 1)) * (w >= NARROW))
     p = track(s, "units", (x, y + 24, w, h - 24), left, right, span, (BEST, 0))
     row, col = (a.ravel() for a in np.mgrid[:n, : len(at)])
     low, most = r.values.min(1), np.maximum(np.abs(r.values).max(1), 1e-3)

@@ -154,9 +154,12 @@ def draw_luck(r, s, box):
     p.boxes(starts, np.zeros(n), ends, np.ones(n), fill=fills, stroke="page", width=1, key="parts",
             ids=[f"l{int(i)}" for i in order])
     named = [k for k in range(n) if (ends[k] - starts[k]) * p.box[2] >= 15]
-    if named:
-        p.text([[(starts[k] + ends[k]) / 2, .5] for k in named], [r.symbols[order[k]] for k in named], size=14,
-               font="mono", ink=["on:focus" if needed and order[k] == r.next else "fg" for k in named])
+    off, mid = 11 / p.box[2], [(k, (starts[k] + ends[k]) / 2) for k in named]
+    if named:  # a letter stands beside the mark of luck where there is room
+        at = [m if abs(m - r.luck) > off or ends[k] - starts[k] < 4 * off else m + (off if m > r.luck else -off)
+              for k, m in mid]
+        p.text([[x, .5] for x in at], [r.symbols[order[k]] for k in named], size=14, font="mono",
+               ink=["on:focus" if needed and order[k] == r.next else "fg" for k in named])
     if needed: p.upright(r.luck, ink="alarm", width=3, key="luck")
     p.zone("luck", click=True)
 
