@@ -68,7 +68,7 @@ def draw_cuts(r, s, box):
     b, (start, stop) = r.batches, r.span
     n = min(b.row_len, max(14 * b.bptt, 70))
     lo = int(np.clip((start + stop - n) // 2, 0, b.row_len - n))
-    same, epochs = "other cuts each epoch" if b.random_bptt else "the same in every epoch", 1 + b.random_bptt
+    same, epochs = "other cuts each epoch" if b.random_bptt else "the same cuts each epoch", 1 + b.random_bptt
     note = fitting(box[2] - 270, f"the number: the step that reads it · {same}", same)
     p = Panel(s, "cuts", box, (lo, lo + n), (epochs, 0), title="2 · Each row is cut into windows", note=note,
               xticks=False, left=GUTTER, yticks=[(i + .5, f"epoch {r.epoch + i}" if epochs > 1 else "a row")
