@@ -74,7 +74,9 @@ def verdict(r: AugmentRecord) -> str:
     "What the mean says, and whether that is better than the picture alone."
     (alone, sure, was), (name, now, right) = r.answer(0), r.answer(-1)
     said = f"The mean of all {len(r.p)} says {name} ({100 * now:.0f} %)"
-    if r.truth < 0 or alone == name: return f"{said}, {'surer' if now > sure else 'less sure'}."
+    more = round(100 * now) - round(100 * sure)
+    if r.truth < 0 or alone == name:
+        return f"{said}, {'surer' if more > 0 else 'less sure' if more else 'as sure'} {'than' if more else 'as'} alone."
     if was: return f"{said}: averaging hurts."
     return f"{said}: {'averaging helps' if right else 'another wrong answer'}."
 
@@ -114,7 +116,7 @@ def described(draw: Draw, i: int, on: Augment) -> str:
 # %% ../../nbs/explorers/augment_record.ipynb #xar-halves
 GENTLE = dict(rotate=12.0, zoom=0.12, shift=0.08, light=0.1, cutout=0, mirror=False)
 MIRRORED = dict(rotate=0.0, zoom=0.0, shift=0.0, light=0.0, cutout=0, mirror=True)
-WILD = dict(rotate=90.0, zoom=1.0, shift=0.3, light=0.5, cutout=0, mirror=True)
+WILD = dict(rotate=90.0, zoom=1.0, shift=0.3, light=0.5, cutout=0, mirror=False)
 HALVES = ("palace left", "palace right", "flower left", "flower right")
 _MIDDLES = ((208, 90, 320), (308, 165, 285))  # of the palace, of the flower: across; and the crops' centers, top and bottom
 
@@ -166,16 +168,17 @@ def taught(seed: int = 0) -> tuple:  # 120 others and their labels; name → net
 def saved(
     e,  # the explorer
     trials: int = 40,  # pictures, and as many draws of views
+    net: str = "",  # its name; '': the chosen one
 ) -> dict:
     """Values of traits at which gentle views help: a picture that is wrong alone, and right by the mean, or at
     least one of which some views are wrong; `GENTLE` where none is found."""
     if e.labels is None: return dict(GENTLE)
-    p, found = view_predictions(e.nets[e.net], e.x, ())[0].numpy(), []
+    p, found = view_predictions(e.nets[net or e.net], e.x, ())[0].numpy(), []
     doubtful = (p * np.eye(len(e.classes))[e.labels]).sum(1).argsort().tolist()
     tries = [(i, 0) for i in doubtful[:trials]]
     tries += [(i, seed) for seed in range(1, 6) for i in doubtful if p[i].argmax() != e.labels[i]][:trials]
     for i, seed in tries:
-        q, y = e.predictions(i, seed, GENTLE), e.labels[i]
+        q, y = e.predictions(i, seed, GENTLE, net), e.labels[i]
         wrong = q.argmax(1) != y
         if not wrong.any() or q.mean(0).argmax() != y: continue
         found.append((bool(wrong[0]), float(q.mean(0)[y]) if wrong[0] else int(wrong.sum()), -i, -seed))
@@ -204,16 +207,18 @@ def lost(
 def questions(
     e,  # the explorer
 ) -> list[Chip]:
-    "What to try."
+    "What to try, with the first net."
+    names = list(e.nets)
     out = [
         Chip("when averaging helps", "Small turns and shifts, of a picture that the net is not sure of. Does the mean "
-             "of all answers repair what single ones get wrong?", saved, outvoted),
+             "of all answers repair what single ones get wrong?", lambda e: dict(saved(e, net=names[0]), net=names[0]),
+             outvoted),
         Chip("when it hurts", "Each view is mirrored with a chance of ½, and nothing else. Alone, the net is correct. "
-             "What does the mean say?", lambda e: lost(e, MIRRORED), outvoted),
+             "What does the mean say?", lambda e: dict(lost(e, MIRRORED, net=names[0]), net=names[0]), outvoted),
         Chip("far too wild", "Turned by up to 90°, at half to twice the size, off to the side. What is left of "
-             "the answer when all views are averaged?", lambda e: lost(e, WILD), outvoted),
+             "the answer when all views are averaged?", lambda e: dict(lost(e, WILD, net=names[0]), net=names[0]),
+             outvoted),
     ]
-    names = list(e.nets)
     if len(names) < 2: return out
     return [*out, Chip("the other net", f"Views mirrored at random may mislead the net “{names[0]}”. The same views "
                        f"are shown to the net “{names[-1]}”: is its mean correct?",

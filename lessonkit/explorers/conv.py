@@ -14,7 +14,7 @@ import traitlets as T
 
 from ..course.nets import load_net
 from .conv_record import (PRESETS, ConvRecord, answers, as_bytes, blurred, bordered, cells,
-    edges_found, feature_maps, learned_kernels, padded, sentence, small_picture, spot, work)
+    edges_found, feature_maps, learned_kernels, left_border, padded, sentence, small_picture, spot, work)
 from ..widgets.controls import Choice, Player, Slider
 from ..widgets.explorer import Chip, Explorer
 from ..widgets.keys import moving
@@ -335,16 +335,16 @@ class ConvExplorer(Explorer):
     def chips(self):
         return [
             Chip("upright edges", "Left column −1, right column +1. Where will the map be strongest, and what does "
-                 "its sign say?", lambda e: dict(preset="upright edges", stride=1, pad=0, place=int(
+                 "its sign say?", lambda e: dict(preset="upright edges", stride=1, pad=0, layer=e.layers[0], place=int(
                      answers(e.pixels, PRESETS["upright edges"], 1, 0).argmax())), edges_found),
             Chip("all nine alike", "Nine weights of 1/9. What will the map show, and what is lost?",
-                 dict(preset="blur", stride=1, pad=0), blurred),
+                 lambda e: dict(preset="blur", stride=1, pad=0, layer=e.layers[0]), blurred),
             Chip("every second place", "Stride 2. How large will the map be, and how much work is saved?",
-                 dict(preset="upright edges", stride=2, pad=0), work),
+                 lambda e: dict(preset="upright edges", stride=2, pad=0, layer=e.layers[0]), work),
             Chip("a border of zeros", "Padding 1: zeros are laid round the picture. How large is the map, and what "
                  "does the kernel find at the border?",
-                 lambda e: dict(preset="upright edges", stride=1, pad=1, place=len(e.pixels) * (len(e.pixels) // 2)),
-                 bordered),
+                 lambda e: dict(preset="upright edges", stride=1, pad=1, layer=e.layers[0],
+                                place=left_border(e.pixels)), bordered),
             Chip("the last layer", "The net's last layer. How much of the picture does one cell of its maps stand for?",
                  lambda e: dict(layer=e.layers[-1], stride=1, pad=0), cells),
         ]

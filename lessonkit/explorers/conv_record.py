@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['PRESETS', 'ConvRecord', 'padded', 'answers', 'small_picture', 'as_bytes', 'feature_maps', 'seen_by',
-           'learned_kernels', 'sentence', 'strongest', 'spot', 'edges_found', 'blurred', 'bordered', 'work', 'cells']
+           'learned_kernels', 'sentence', 'strongest', 'spot', 'edges_found', 'blurred', 'left_border', 'bordered',
+           'work', 'cells']
 
 # %% ../../nbs/explorers/conv_record.ipynb #xcr-imports
 from dataclasses import dataclass
@@ -188,6 +189,11 @@ def blurred(r: ConvRecord) -> str:
     before, after = (float(np.abs(np.diff(v, axis=1)).mean()) for v in (r.seen, r.out))
     return (f"Each place holds the mean of nine pixels: on average neighbors differ by "
             f"{number(after, 2)} now, by {number(before, 2)} before. What is lost is the detail.")
+
+
+def left_border(pixels: np.ndarray) -> int:
+    "The place, in a map with a border of zeros, at which the left border looks most like an upright edge."
+    return len(pixels) * int(np.abs(answers(pixels, PRESETS["upright edges"], 1, 1)[:, 0]).argmax())
 
 
 def bordered(r: ConvRecord) -> str:

@@ -198,7 +198,7 @@ def answered(r) -> str:
 
 
 def strongest(r) -> str:
-    "The words that are worth most to each."
+    "The words that pull each the most, either way."
     net, base = (int(np.abs(v).argmax()) for v in (r.net, r.base))
     return (f"To the net “{r.words[net]}” ({_signed(r.net[net])}, framed), to TF-IDF “{r.words[base]}” "
             f"({_signed(r.base[base])}, with the ◆). {answered(r)}")
@@ -216,4 +216,4 @@ def negated(r) -> str:
     listed = ", ".join(f"“{r.words[k]}” {_signed(r.net[k])}" for k in most)
     helps = "helps the film, as it should" if r.net[i] > 0 else "speaks against the film, where it should help"
     return (f"{answered(r)} Without “not” the net would give {without(r, i)[0]}: its “not” {helps}."
-            + f" All words worth 1 log-odds or more to it: {listed}." * bool(most))
+            + f" All words that move it by 1 log-odds or more: {listed}." * bool(most))

@@ -191,7 +191,8 @@ class FactorSheetExplorer(Explorer):
     def off(self): return [*["value"] * (self.side == "cell"), *["step", "finish"] * (not self.last())]
 
     def restart(self):
-        "The first numbers of all, before any edit."
+        "The first numbers of all, before any edit, in the first order."
+        self.rows, self.cols = tuple(range(len(self.movies))), tuple(range(len(self.people)))
         self.edit(self.first_m, self.first_p)
         self.react(set())
 
@@ -199,20 +200,26 @@ class FactorSheetExplorer(Explorer):
         "The solver, to its end."
         self.step = self.last()
 
+    def begin(self, state: dict) -> dict:
+        "Starts over; gives `state`. An answer must not hang on what was edited before."
+        self.restart()
+        return state
+
     def chips(self):
         end = dict(step=self.n_steps, rate=self.slow)
         many = self.n_factors * (len(self.movies) + len(self.people))
         return [
-            Chip("solve it", f"{many} numbers may move. How close to the stars can they come?", end | {"hide": False},
+            Chip("solve it", f"{many} numbers may move. How close to the stars can they come?",
+                 lambda e: e.begin(end | {"hide": False}),
                  lambda r: f"As close as {short(r.errors[-1], 2)} (RMSE); at the start it was "
                            f"{short(r.errors[0], 2)}. There are {many} numbers for {int((r.stars == r.stars).sum())} "
                            "stars."),
             Chip("hide some", f"Keep {int(self.hidden.sum())} stars from the solver. Will it guess them better than "
-                 "the means of movie and person would?", end | {"hide": True}, overfitted),
+                 "the means of movie and person would?", lambda e: e.begin(end | {"hide": True}), overfitted),
             Chip("sort by a factor", "Solve it, then sort by factor 1. Does the factor mean something, like “funny”?",
-                 end | {"hide": False, "by": 1}, self._meaning),
+                 lambda e: e.begin(end | {"hide": False, "by": 1}), self._meaning),
             Chip("too fast", "Take steps four times as long. Is it done sooner?",
-                 dict(rate=0.04, step=60, hide=False), overshot),
+                 lambda e: e.begin(dict(rate=0.04, step=60, hide=False)), overshot),
         ]
 
     def _meaning(self, r):

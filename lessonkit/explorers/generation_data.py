@@ -110,7 +110,7 @@ def circle(r) -> str:  # of a `WritingRecord`
         while text.endswith(turn * (turns + 1)): turns += 1
         shown = turn.replace("␣", " ").strip()
         return (f"A circle: the last {turns * n} letters are “{shown}”, {turns} times. What is likely after the same "
-                "words is the same again. A text made only of its likeliest letters is not a likely text.")
+                "words is the same again. A text made only of its likeliest letters is not a typical text.")
     return f"No circle within {r.step} letters this time; a circle may be longer, or begin later. Write on."
 
 

@@ -58,7 +58,7 @@ class Axis:
         values,  # (n,) the column
         cells: int = 9,  # most cells of a map; more different numbers are binned
     ):
-        self.name, values = name, pd.Series(values)
+        self.name, self.fine, values = name, False, pd.Series(values)
         given = values.dropna()
         is_number = lambda v: isinstance(v, (int, float, np.number)) and not isinstance(v, (bool, np.bool_))
         self.numeric = len(given) > 0 and all(map(is_number, given))
@@ -86,7 +86,7 @@ class Axis:
         self.ticks = ends[0], *[(p, word) for p, word in inner if 0.12 < p < 0.88], ends[1]
 
     def _categories(self, text):
-        self.log, self.fine, self.labels = False, False, list(dict.fromkeys(text))
+        self.log, self.labels = False, list(dict.fromkeys(text))
         self.code = np.array([self.labels.index(t) for t in text])
         places = np.linspace(0, 1, len(self.labels)) if len(self.labels) > 1 else np.array([0.5])
         self.place, self.ticks = places[self.code], tuple(zip(places.tolist(), self.labels))
