@@ -269,7 +269,7 @@ class SGDExplorer(Explorer):
     def controls(self):
         rates = self.edge * 10**-2.5, self.edge * 10**0.5
         whose = [n for n, kind in self.optimizers.items() if kind is SGD] if self.compare else [self.optimizer]
-        edges = [(self._edge(n), "SGD's " * self.compare + f"edge {say(self._edge(n))}") for n in whose if self._edge(n)]
+        edges = [(v, "SGD's " * self.compare + f"edge {say(v)}") for v in map(self._edge, whose) if v]
         return [Player("step", self.n_steps, interval=250),
                 Slider("rate", *rates, 0.02, log=True, digits=3, marks=edges),
                 Choice("optimizer", list(self.optimizers)), Slider("momentum", 0, 0.99, 0.01),
@@ -287,7 +287,7 @@ class SGDExplorer(Explorer):
         if not {"SGD", "momentum"} <= set(self.optimizers): return ()
         tidy = lambda v: float(f"{v:.3g}")
         return [
-            Chip("just over the edge", "Take a rate 2 % above the edge, the largest stable one. What will the loss do?",
+            Chip("just over the edge", "Take a rate 2 % over the edge, the largest stable one. What will the loss do?",
                  lambda e: dict(compare=False, optimizer="SGD", rate=tidy(1.02 * e.edge), start=e.first, step=40),
                  lambda r: f"It grows: after 40 steps it is {say(r.paths[0].losses[r.paths[0].at(40)])}, from "
                            f"{say(r.paths[0].losses[0])}: each step overshoots by more than the last."),

@@ -236,8 +236,8 @@ function controls(model, host, act, life, seen) {
     keep() { kept = { values: { ...model.get("_values") }, off: new Set(model.get("_off")) }; },
     reveal() { // what stands under “more” comes in sight if it has changed since `keep`, or does something only now
       const now = model.get("_values") ?? {}, off = new Set(model.get("_off")), fold = host.querySelector("details");
-      const news = ([name, c]) =>
-        fold.contains(c.box) && !off.has(name) && (kept.off.has(name) || String(kept.values[name]) !== String(now[name]));
+      const other = (name) => kept.off.has(name) || String(kept.values[name]) !== String(now[name]);
+      const news = ([name, c]) => fold.contains(c.box) && !off.has(name) && other(name);
       if (fold && kept.off && [...built].some(news)) fold.open = true;
     },
   };

@@ -356,7 +356,8 @@ def test_every_question_comes_before_its_answer(explorer):
         state = {name: getattr(explorer, name) for name in explorer.watch}
         drawn, said = explorer._drawn, explorer.narration
         explorer._act({"kind": "question", "value": i})
-        assert explorer._asked == {"i": i, "question": chip.question} and not explorer.error
+        busy = {"busy": chip.busy} if chip.busy else {}
+        assert explorer._asked == {"i": i, "question": chip.question} | busy and not explorer.error
         assert (explorer._drawn, explorer.narration) == (drawn, said)
         assert all(getattr(explorer, name) is value for name, value in state.items())
         explorer._act({"kind": "chip", "value": i})

@@ -291,7 +291,8 @@ def test_what_does_nothing_is_out_of_sight_under_more(page):
 def test_a_mark_stands_where_a_thumb_would(page):
     "Beneath the slider, with its word; other marks of the same control take its place, and the input stays."
     spec = dict(kind="slider", name="a", label="a", n=150, lo=0, step=1, log=False, digits=3, marks=[[2 / 3, "edge"]])
-    put = lambda: page.evaluate("text => stub.put(text)", json.dumps({"_controls": [spec], "_values": {"a": [50, "50"]}}))
+    state = {"_controls": [spec], "_values": {"a": [50, "50"]}}
+    put = lambda: page.evaluate("text => stub.put(text)", json.dumps(state))
     put()
     left = lambda: page.locator(".lk-mark").bounding_box()["x"] + 1  # the middle of its tick
     track, high = page.locator(".lk-track input").bounding_box(), page.locator(".lk-marked").bounding_box()["height"]
@@ -313,9 +314,10 @@ def test_an_answer_brings_what_it_changed_in_sight(page):
     for news, opens in ({"a": 5}, False), ({"d": 5}, True), ({"e": 3}, True):
         page.evaluate("stub.put(JSON.stringify({ _asked: {}, _controls: [] }))")
         put = lambda **state: page.evaluate("text => stub.put(text)", json.dumps(state))
-        put(_controls=spec, _values={n: [3, "3"] for n in "abcde"}, _off=["e"], _asked=dict(i=0, question="How far?"))
+        put(_controls=spec, _values={n: [3, "3"] for n in "abcde"}, _off=["e"], _asked=dict(i=0, question="Far?"))
         page.locator(".lk-ask button").click()
-        put(_values={n: [v := news.get(n, 3), str(v)] for n in "abcde"}, _off=["e"] * ("e" not in news), _asked=answered)
+        values = {n: [v := news.get(n, 3), str(v)] for n in "abcde"}
+        put(_values=values, _off=["e"] * ("e" not in news), _asked=answered)
         assert (page.locator(".lk-more").get_attribute("open") is not None) == opens, news
         page.evaluate("""() => new Promise((shut) => {
           const fold = document.querySelector('.lk-more');
