@@ -126,6 +126,7 @@ def inside(
     boxes: Tensor,  # (n, 4) pixels: top, left, bottom, right, the last two just outside
     size: int | tuple[int, int],  # of the picture: (height, width), or pixels of a side
     slack: int = 0,  # pixels by which the hottest may miss the box: state it with the result
+    cut: float = 0,  # evidence below this share of the map's strongest does not count: Zhou et al. 2016 cut at .2
 ) -> tuple[Tensor, Tensor, Tensor]:  # (n,) each: hit; the box's share of the positive evidence; of the area
     """The pointing game (Zhang et al. 2016) and the energy inside (Wang et al. 2020), picture by picture.
 
@@ -140,6 +141,7 @@ def inside(
         tall, wide = (rows >= t - slack) & (rows < b + slack), (cols >= l - slack) & (cols < r + slack)
         return tall[:, :, None] & wide[:, None, :]
 
+    full = full * (full >= cut * full.amax((1, 2), keepdim=True))
     box, flat = mask(0), full.flatten(1)
     hit = mask(slack).flatten(1).gather(1, flat.argmax(1, keepdim=True))[:, 0] & (flat.amax(1) > 0)
     share = (full * box).sum((1, 2)) / full.sum((1, 2)).clamp(min=torch.finfo(full.dtype).tiny)

@@ -14,8 +14,8 @@ import traitlets as T
 from torch import nn
 
 from ..course.nets import ARCHITECTURES
-from .cam_data import (WHOLE, Eye, lighter, page_net, rounded_up, second_look, softmax,
-                                            strokes_over)
+from .cam_data import (WHOLE, Eye, gathered, lighter, page_net, rounded_up, second_look,
+                                          softmax, strokes_over)
 from .cam_pictures import SOURCE, album, card_lines, decoded, limited, thumb
 from .cam_view import STRIP, CamRecord, questions, sentence, view
 from ..finetune import pretrained
@@ -38,7 +38,7 @@ class CAMExplorer(Explorer):
              "brush", "cell", "pointed", "card")
     along, engine = "picture", "cam"
     view, sentence = staticmethod(view), staticmethod(sentence)
-    picture = T.Int(0, help="which picture, from 0")
+    picture = T.Int(0, help="which picture, from 0; it opens on `opening`")
     target = T.Int(-1, help="the class whose map is shown; −1: the net's answer")
     versus = T.Int(-1, help="a class whose map is taken off; −1: none")
     method = T.Enum(["CAM", "Grad-CAM"], "CAM", help="Grad-CAM as published: what speaks against is left out")
@@ -85,9 +85,10 @@ class CAMExplorer(Explorer):
             except PictureError as e: self.left_out.append((label, str(e)))
             else: self._keep(found, label, truth, notes, len(self.numbers))
         if not self.pictures: raise ValueError(f"none of the files is a picture: {': '.join(self.left_out[0])}")
-        own = [self.eye.look(p) for p in self.pictures[:8]]
-        self.limits = {"": rounded_up(np.median([np.abs(v.cells[v.logits.argmax()]).max() for v in own]))}
-        super().__init__(**state)
+        own = [self.eye.look(p) for p in self.pictures[:10]]
+        self.limits = {"": rounded_up(np.median([np.abs(v.cells[v.logits.argmax()]).max() for v in own[:8]]))}
+        self.opening = int(np.argmax([gathered(v, self.names, t) for v, t in zip(own, self.truth)]))
+        super().__init__(**dict(picture=self.opening) | state)
 
     # ── what code reads ──
 
@@ -304,7 +305,8 @@ class CAMExplorer(Explorer):
     def chips(self): return questions(self)
 
     def code_of(self, **state):
-        usual = dict(picture=0, versus=-1, method="CAM", card=False, zoomed=False, threshold=0.0, strokes=(), cell=())
+        usual = dict(picture=self.opening, versus=-1, method="CAM", card=False, zoomed=False, threshold=0.0, strokes=(),
+                     cell=())
         i = state.get("picture", self.picture)
         which = dict(picture=self.numbers[i]) if self.numbers[i] >= 0 else dict(pictures=(self.labels[i],))
         state = which | {k: v for k, v in state.items() if k != "picture"}

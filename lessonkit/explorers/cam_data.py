@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FOR', 'AGAINST', 'NOTHING', 'STRIPE', 'FINE', 'WHOLE', 'LARGEST_PAGE', 'EXACT', 'ALPHABET', 'NEAR', 'softmax',
-           'overlay', 'second_look', 'strokes_over', 'rounded_up', 'Look', 'lighter', 'Eye', 'steps', 'page_net',
-           'letters']
+           'overlay', 'second_look', 'strokes_over', 'rounded_up', 'Look', 'gathered', 'lighter', 'Eye', 'steps',
+           'page_net', 'letters']
 
 # %% ../../nbs/explorers/cam_data.ipynb #xcd-imports
 from collections.abc import Sequence
@@ -78,6 +78,18 @@ class Look:
     cells: np.ndarray  # (n_class, gh, gw): what each cell adds to each logit
     logits: np.ndarray  # (n_class,)
     erased: float  # share of the picture, 0 to 1
+
+
+def gathered(
+    look: Look,
+    names: Sequence[str],  # of the classes
+    truth: str,  # which of them is right; '' where nobody says
+) -> float:  # 0 where the net is wrong, or nobody knows
+    "How well a map shows a right answer: its probability, times how close together the evidence lies (1: one cell)."
+    k = int(look.logits.argmax())
+    if names[k] != truth: return 0.
+    m = np.maximum(look.cells[k], 0)
+    return float(softmax(look.logits)[k] * (m**2).sum() / max(m.sum() ** 2, 1e-12))
 
 
 def lighter(look: Look) -> Look:

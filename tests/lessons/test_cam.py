@@ -218,6 +218,12 @@ def test_boxes_and_energy():
     assert not inside(heat, torch.tensor([[3, 3, 4, 4]] * 2), 8)[0][0]
     assert inside(heat, torch.tensor([[3, 3, 4, 4]] * 2), 8, slack=1)[0][0]
     with pytest.raises(ValueError, match="2 maps and 1 boxes"): inside(heat, torch.zeros(1, 4), 8)
+    faint = torch.full((1, 4, 4), .1)
+    faint[0, 1, 1] = 1  # the rest is a tenth of it
+    half = torch.tensor([[0, 0, 2, 4]])
+    assert torch.allclose(inside(faint, half, 4)[1], torch.tensor(1.7 / 2.5))
+    assert torch.allclose(inside(faint, half, 4, cut=.2)[1], torch.tensor(1.))
+    assert torch.allclose(inside(faint, half, 4, cut=.05)[1], torch.tensor(1.7 / 2.5))
 
 
 def test_zoom():

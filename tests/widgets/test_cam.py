@@ -14,7 +14,7 @@ from lessonkit.cam import cam, grad_cam
 from lessonkit.course.datasets import load
 from lessonkit.course.nets import load_net
 from lessonkit.explorers.cam import CAMExplorer
-from lessonkit.explorers.cam_data import EXACT, FINE, Eye, overlay, page_net, second_look, steps
+from lessonkit.explorers.cam_data import EXACT, FINE, Eye, Look, gathered, overlay, page_net, second_look, steps
 from lessonkit.explorers.cam_pictures import decoded
 from lessonkit.explorers.cam_view import signed
 from lessonkit.images import PictureError
@@ -30,7 +30,7 @@ PALACE, FLOWER = load_sample_images().images
 
 @pytest.fixture(scope="module")
 def e():
-    explorer = CAMExplorer()
+    explorer = CAMExplorer(picture=0)
     explorer._width = 860
     explorer.open()
     yield explorer
@@ -53,6 +53,20 @@ def test_contributions_add_up_to_the_logits(e):
         np.testing.assert_allclose(e.contributions, cam(e.eye.net, x)[0].numpy() / 36, atol=1e-6)
         assert abs(sum(e.answer.values()) - 1) < 1e-9 and max(e.answer, key=e.answer.get) in e.narration
     e.picture = 0
+
+
+def test_it_opens_where_a_map_tells_most(e):
+    "On a picture that the net gets right: of two as sure, the one whose evidence lies closer together."
+    right = [e.names[e.eye.look(p).logits.argmax()] == t for p, t in zip(e.pictures[:10], e.truth)]
+    assert right[e.opening] and not all(right)
+    near, far = np.zeros((2, 6, 6)), np.zeros((2, 6, 6))
+    near[0, :2, :2], far[0] = 9, 1
+    sure = np.array([2., -2.])
+    of = lambda cells, logits, truth="cats": gathered(Look(None, cells, logits, 0.), e.names, truth)
+    assert of(near, sure) > of(far, sure) > 0 == of(near, sure, "dogs") == of(near, sure, "")
+    assert of(near, sure) > of(near, sure / 2)
+    own = CAMExplorer(pictures=[PALACE, FLOWER])  # nobody says what these are: the first
+    assert own.opening == own.picture == 0
 
 
 def test_a_cell_says_what_it_adds(e):
