@@ -178,7 +178,7 @@ class AugmentExplorer(Explorer):
         self,
         images=None,  # (n, h, w, c) uint8 or numbers; None: halves of two photographs; with a net, CIFAR-10's
         labels=None,  # (n,) class numbers; None: unknown
-        nets=None,  # a net; what `load_net` gives; or name: net. None: cifar-net, or for the photographs three that learn
+        nets=None,  # a net; what `load_net` gives; or name: net. None: cifar-net; for the photographs, three small ones
         mean=None,  # (c,) of the training pictures; None: those of `images`, or what `load_net`'s net was trained with
         std=None,  # (c,)
         classes: Sequence[str] | None = None,  # names; None: the numbers
