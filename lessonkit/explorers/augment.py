@@ -178,7 +178,7 @@ class AugmentExplorer(Explorer):
         self,
         images=None,  # (n, h, w, c) uint8 or numbers; None: halves of two photographs; with a net, CIFAR-10's
         labels=None,  # (n,) class numbers; None: unknown
-        nets=None,  # a net; what `load_net` gives; or name: net. None: cifar-net; for the photographs, three that learn now
+        nets=None,  # a net; what `load_net` gives; or name: net. None: cifar-net; for the photographs, three small ones
         mean=None,  # (c,) of the training pictures; None: those of `images`, or what `load_net`'s net was trained with
         std=None,  # (c,)
         classes: Sequence[str] | None = None,  # names; None: the numbers
@@ -271,7 +271,7 @@ class AugmentExplorer(Explorer):
             self._seen = dict(p=p, shown=self._pictures(batch), changes=("as it is", *words))
 
     def _pictures(self, x, most=56):
-        "What was made of pictures, as bytes: so many pixels a side at most, and where they have less than 32, about 64."
+        "What was made of pictures, as bytes: so many pixels a side at most; those of less than 32 get about 64."
         x = x * self.std[:, None, None] + self.mean[:, None, None]
         if max(x.shape[2:]) > most: x = F.interpolate(x, scale_factor=most / max(x.shape[2:]), mode="area")
         if max(x.shape[2:]) < 32: x = F.interpolate(x, scale_factor=64 // max(x.shape[2:]), mode="bicubic")
@@ -290,7 +290,7 @@ class AugmentExplorer(Explorer):
         if on.cutout: words.append(f"{on.cutout} pixels cut out")
         return AugmentRecord(
             **self._seen, classes=self.classes, truth=-1 if self.labels is None else int(self.labels[self.picture]),
-            strip=self._pictures(self.x[first : first + THUMBS], 28), place=self.picture - first, seed=self.seed,
+            strip=self._pictures(self.x[first : first + THUMBS], 32), place=self.picture - first, seed=self.seed,
             net=self.net if len(self.nets) > 1 else "", limits=", ".join(words) or "all unchanged", tally=self._tally,
             pointed=self.pointed, saving=self.saving)
 

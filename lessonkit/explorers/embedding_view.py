@@ -161,7 +161,8 @@ def draw_components(r, s, box, rows):
     x, y, w, _ = box
     s.text([[x, y + 9]], "Components", 14, weight="bold", align="left")
     at = x + text_width("Components", 14, "bold") + 10
-    s.text([[at, y + 10]], fit("share of variance" + " · put on the map → or ↑" * (not r.saving), x + w - at), ink="muted", align="left")
+    note = "share of variance" + " · put on the map → or ↑" * (not r.saving)
+    s.text([[at, y + 10]], fit(note, x + w - at), ink="muted", align="left")
     top, y = max(c.share for c in r.components), y + 26
     for c in r.components[:rows]:
         on = c.number in (r.x, r.y)

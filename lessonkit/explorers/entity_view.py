@@ -59,7 +59,8 @@ def sentence(r: EntityRecord) -> str:
     if np.isfinite(r.curve[r.epoch]):
         often = round(200 * r.chance) - 1
         reach = f"{often} of 199 shuffles reach it" if often else "199 shuffles never reach it"
-        out.append(f"Distances in the net and {r.where}: rank correlation {number(round(r.curve[r.epoch], 2))}; {reach}.")
+        like = number(round(r.curve[r.epoch], 2))
+        out.append(f"Distances in the net and {r.where}: rank correlation {like}; {reach}.")
     if r.chosen >= 0:
         name = lambda rows: ", ".join(r.words[i] for i in rows)
         out.append(f"Nearest to {r.words[r.chosen]} in the net: {name(r.near)}.")

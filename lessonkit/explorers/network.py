@@ -61,7 +61,8 @@ class NetworkExplorer(Explorer):
         else:
             self._points = {"curve": (make_curve(), make_curve(60, seed=101)),
                             "classes": (make_rings(), make_rings(120, seed=1))}
-        self._net, self._held, self._was, self._moving = None, None, (), False
+        self._net, self._held = None, None
+        self._was, self._moving = (), False
         self._eight = {}
         if wrong := sorted(set(state) - set(self.watch)):
             raise TypeError(f"{wrong[0]!r} is no parameter of this explorer; take {', '.join(self.watch[:-1])}")
@@ -144,7 +145,9 @@ class NetworkExplorer(Explorer):
 
     def _place(self, net):
         "A network moved by hand becomes the start; what it was before the hand came is kept."
-        if not (self._moving and self._was): self._was = tuple(self.net), float(self.record().train[self.record().at]), self.chosen
+        if not (self._moving and self._was):
+            r = self.record()
+            self._was = r.net, float(r.train[r.at]), self.chosen
         self._moving = True
         with self.at_once():
             self._net, self.step = net, 0

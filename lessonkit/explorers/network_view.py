@@ -149,7 +149,8 @@ def draw_field(r, s, box):
 def draw_losses(r, s, box):
     "Both losses over the steps, on a log scale; with more layers, dotted, the one of a single layer of 8."
     curves = [("training", r.train, "fg", ())] + [("held-out", r.valid, "muted", [6, 3])] * bool(len(r.valid))
-    if len(r.ghost): curves.append(("one layer of 8" if box[2] > 360 else "one layer" if box[2] > 290 else "1 layer", r.ghost, "focus", [2, 3]))
+    ghost = "one layer of 8" if box[2] > 360 else "one layer" if box[2] > 290 else "1 layer"
+    if len(r.ghost): curves.append((ghost, r.ghost, "focus", [2, 3]))
     all_of = np.concatenate([c for _, c, *_ in curves])
     all_of = all_of[np.isfinite(all_of) & (all_of > 0)]
     lo = max(float(all_of.min(initial=1.0)) / 1.3, 1e-4)
