@@ -10,6 +10,7 @@ __all__ = ['accuracy', 'Loop', 'Learner', 'DataLoaders', 'CheckpointError', 'EVE
 import contextlib
 import copy
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -167,9 +168,8 @@ class Loop:
 def _of(part: str, *names: str) -> Iterable[property]:
     "Names of a part, shown on the learner: callbacks look for them there."
     def one(name):
-        def get(self): return getattr(getattr(self, part), name)
         def put(self, value): setattr(getattr(self, part), name, value)
-        return property(get, put, doc=f"`{part}.{name}`")
+        return property(attrgetter(f"{part}.{name}"), put, doc=f"`{part}.{name}`")
     return map(one, names)
 
 

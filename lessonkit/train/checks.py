@@ -74,11 +74,12 @@ class _Watch(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs, name = kwargs or {}, getattr(func, "__name__", "")
         mine = [self.known[id(a)] for a in (*args, *kwargs.values()) if id(a) in self.known]
-        if name in _ITSELF and len(mine) > 1: self.meet(mine, name)
+        if len(mine) > 1 and name in _ITSELF: self.meet(mine, name)
         out = func(*args, **kwargs)
         if not mine: return out
-        self.left |= name in _LEAVES
-        if name not in _ITSELF | _PICKS and isinstance(out, Tensor) and len(mine) > 1: self.meet(mine, name, out.shape)
+        if name in _LEAVES: self.left = True
+        if len(mine) > 1 and isinstance(out, Tensor) and name not in _ITSELF and name not in _PICKS:
+            self.meet(mine, name, out.shape)
         for t in out if isinstance(out, (tuple, list)) else (out,):
             if isinstance(t, Tensor) and id(t) not in self.known: self.follow(t, mine, kwargs)
         return out

@@ -148,7 +148,7 @@ class Rates:
 
     def after_pass(self, learn):
         "Keeps the loss and the rate of each step in the log."
-        if learn.training: learn.log += learn.figures.averages.table().tolist()
+        if learn.training: learn.log += map(list, zip(*learn.figures.averages.columns()))
 
     def position(self, learn) -> float:
         "How much of the fit is done. Raises ValueError where a schedule needs it and the data have no length."
@@ -184,6 +184,7 @@ def hold_frozen_norms(
     model: nn.Module,
 ):
     "Puts each normalising layer that is frozen into eval mode: its running statistics stay put and are what it uses."
+    if all(p.requires_grad for p in model.parameters()): return
     own = [list(m.parameters(recurse=False)) for m in model.modules()]
     frozen = [not any(p.requires_grad for p in ps) if ps else None for ps in own]
     now = next((f for f in frozen if f is not None), False)

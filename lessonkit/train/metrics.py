@@ -36,34 +36,34 @@ class Averages:
         self.rows.append(tuple(values))
         self.weights.append(tuple(n) if isinstance(n, (tuple, list)) else (n,) * len(self.names))
 
+    def columns(self) -> list[list[float]]:  # n_names lists, of a value a batch
+        "All values so far."
+        return _columns(self.rows, len(self.names))
+
     def table(self) -> Tensor:  # (n_batches, n_names) float64
         "All values so far, on the CPU."
-        return _table(self.rows, len(self.names))
+        return torch.tensor(self.columns(), dtype=torch.float64).T.contiguous()
 
     def weight_table(self) -> Tensor:  # (n_batches, n_names) float64
         "What each value counts, on the CPU."
-        return _table(self.weights, len(self.names))
+        return torch.tensor(_columns(self.weights, len(self.names)), dtype=torch.float64).T.contiguous()
 
     def means(
         self,
         all_reduce: Callable = lambda t: t,  # the sum over all processes, where several hold a share of each batch
     ) -> dict[str, float]:  # NaN where nothing counts
         "The weighted mean of each."
-        table, w = self.table(), self.weight_table()
+        pairs = [list(zip(v, w)) for v, w in zip(self.columns(), _columns(self.weights, len(self.names)))]
         # a mean of nothing is NaN, and weighs nothing
-        sums = torch.stack([torch.where(w > 0, table * w, 0.0).sum(0), w.sum(0)])
-        total, n = all_reduce(sums)
-        return dict(zip(self.names, (total / n).tolist()))
+        sums = [[sum(v * w for v, w in c if w > 0) for c in pairs], [sum(w for _, w in c) for c in pairs]]
+        total, n = all_reduce(torch.tensor(sums, dtype=torch.float64)).tolist()
+        return {name: t / w if w else float("nan") for name, t, w in zip(self.names, total, n)}
 
 
-def _table(rows: list[tuple], n: int) -> Tensor:
-    if not rows: return torch.zeros(0, n, dtype=torch.float64)
-
-    def column(c):
-        if all(isinstance(v, Tensor) for v in c): return torch.stack([v.detach().double() for v in c]).cpu()
-        return torch.tensor([float(v) for v in c], dtype=torch.float64)
-
-    return torch.stack([column(c) for c in zip(*rows)], 1)
+def _columns(rows: list[tuple], n: int) -> list[list[float]]:
+    if not rows: return [[] for _ in range(n)]
+    return [torch.stack([v.detach().double() for v in c]).tolist() if all(isinstance(v, Tensor) for v in c)
+            else [float(v) for v in c] for c in zip(*rows)]  # where all are tensors, a GPU is waited for once
 
 # %% ../../nbs/train/metrics.ipynb #metrics-count
 def n_targets(
@@ -92,6 +92,8 @@ def _count(y, ignore, weight):
     leaves = tree_leaves(y)
     if not leaves or leaves[0].is_floating_point(): return n_targets(y)
     y = leaves[0]
+    quick = weight is None and y.is_cpu and y.dtype == torch.int64 and y.numel()
+    if quick and y.min().item() > ignore: return y.numel()  # all class numbers: a fifth of the time, in each batch
     counts = torch.ones_like(y, dtype=torch.bool) if ignore is None else y != ignore
     n = counts.sum() if weight is None else weight.to(y.device)[y.clamp(0).long()].mul(counts).sum()
     return n if n.is_cuda else n.item()
