@@ -118,7 +118,7 @@ GENTLE = dict(rotate=12.0, zoom=0.12, shift=0.08, light=0.1, cutout=0, mirror=Fa
 MIRRORED = dict(rotate=0.0, zoom=0.0, shift=0.0, light=0.0, cutout=0, mirror=True)
 WILD = dict(rotate=90.0, zoom=1.0, shift=0.3, light=0.5, cutout=0, mirror=False)
 HALVES = ("palace left", "palace right", "flower left", "flower right")
-_MIDDLES = ((208, 90, 320), (308, 165, 285))  # of the palace, of the flower: across; and the crops' centers, top and bottom
+_MIDDLES = ((208, 90, 320), (308, 165, 285))  # palace, flower: across; and where the squares' centers lie
 
 
 def halves(
