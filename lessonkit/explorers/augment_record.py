@@ -76,7 +76,7 @@ def verdict(r: AugmentRecord) -> str:
     said = f"The mean of all {len(r.p)} says {name} ({100 * now:.0f} %)"
     more = round(100 * now) - round(100 * sure)
     if r.truth < 0 or alone == name:
-        return f"{said}, {'surer' if more > 0 else 'less sure' if more else 'as sure'} {'than' if more else 'as'} alone."
+        return f"{said}, {'surer than' if more > 0 else 'less sure than' if more else 'as sure as'} alone."
     if was: return f"{said}: averaging hurts."
     return f"{said}: {'averaging helps' if right else 'another wrong answer'}."
 

@@ -77,6 +77,9 @@ def check_precision(
     return precision
 
 # %% ../../nbs/train/backends.ipynb #backends-local
+_AS_IT_IS = contextlib.nullcontext()
+
+
 class LocalBackend:
     "One process on one device: the CPU, or Apple's GPU."
 
@@ -105,7 +108,7 @@ class LocalBackend:
         batch,  # see `tree_map`
     ):
         "A batch on the device."
-        return tree_map(lambda t: t.to(self.device), batch)
+        return tree_map(lambda t: t if t.device == self.device else t.to(self.device), batch)
 
     def share(
         self,
@@ -116,7 +119,7 @@ class LocalBackend:
 
     def autocast(self):
         "The context that a forward pass runs in."
-        return torch.autocast(self.device.type, self.dtype) if self.dtype else contextlib.nullcontext()
+        return torch.autocast(self.device.type, self.dtype) if self.dtype else _AS_IT_IS
 
     def backward(
         self,

@@ -87,6 +87,7 @@ class Events:
         event: str,  # of `EVENTS`
     ):
         "Calls what the callbacks have for this event. Raises Stop where one of them does."
+        if not self.methods[event]: return
         last, wanted = event in ("after_batch", "after_pass", "after_epoch", "after_fit"), None
         for f in self.methods[event]:
             try: f(self.learn)

@@ -135,7 +135,7 @@ def batches_of(
 
 def _tuples(batch):
     if type(batch) is not list: return batch
-    return tuple(map(_tuples, batch))
+    return tuple([_tuples(part) if type(part) is list else part for part in batch])
 
 
 def pair_of(
@@ -143,7 +143,7 @@ def pair_of(
     side: str = "a loader",  # which data, for the message
 ) -> tuple:  # (x, y)
     "A batch as a pair. Raises TypeError, saying what it is, for anything else."
-    if isinstance(batch, (tuple, list)) and len(batch) == 2: return tuple(batch)
+    if isinstance(batch, (tuple, list)) and len(batch) == 2: return batch if type(batch) is tuple else tuple(batch)
     raise TypeError(f"{side} must give pairs (x, y), not {describe(batch)}; several inputs go into x, as a tuple")
 
 
