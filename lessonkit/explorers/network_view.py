@@ -111,7 +111,7 @@ def draw_sum(r, s, box):
 
 def plane(s, name, box, **more) -> Panel:
     "A panel for places in the plane: as wide as the box, where that is wider than high."
-    room = (box[2] - 64) / (box[3] - 40)  # within title, ticks and sides
+    room = (box[2] - 64) / (box[3] - 42)  # within title, ticks and sides
     return Panel(s, name, box, np.multiply(PLANE, max(room, 1.0)), PLANE, equal=True, **SIDES, **more)
 
 
