@@ -93,7 +93,8 @@ class LocalBackend:
         self.device = device
         self.precision = precision
         self.dtype = PRECISIONS[precision]
-        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+        self.scales = precision == "fp16"
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.scales)
         self.reads_freely = device.type == "cpu"  # to ask for a number costs no waiting
 
     def place(
@@ -128,7 +129,7 @@ class LocalBackend:
         weight: float = 1.0,  # of this process's mean in the mean over the whole batch
     ):
         "Adds the gradients of a loss to those that are there."
-        self.scaler.scale(loss).backward()
+        (self.scaler.scale(loss) if self.scales else loss).backward()
 
     def collect(
         self,

@@ -152,7 +152,7 @@ class Rates:
 
     def position(self, learn) -> float:
         "How much of the fit is done. Raises ValueError where a schedule needs it and the data have no length."
-        if learn.n_batches: return (learn.epoch + learn.batch / learn.n_batches) / learn.n_epoch
+        if n := learn.n_batches: return (learn.epoch + learn.batch / n) / learn.n_epoch
         if callable(self.lr) or callable(self.mom):
             raise ValueError("the training data have no len(), and a schedule must know how far it is: give lr as a "
                              "number")

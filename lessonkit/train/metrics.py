@@ -89,7 +89,7 @@ def counter(
 
 
 def _count(y, ignore, weight):
-    leaves = tree_leaves(y)
+    leaves = (y,) if isinstance(y, Tensor) else tree_leaves(y)
     if not leaves or leaves[0].is_floating_point(): return n_targets(y)
     y = leaves[0]
     quick = weight is None and y.is_cpu and y.dtype == torch.int64 and y.numel()
