@@ -57,10 +57,11 @@ def sentence(r: AugmentRecord) -> str:
     "What the net says to the picture, how many views agree, and what their mean does to the answer."
     (alone, sure, right), n = r.answer(0), len(r.p) - 1
     known = r.truth >= 0
-    text = f"{f'“{r.net}”' if r.net else 'The net'} says {alone} ({100 * sure:.0f} %)"
+    text = f"The net{f' “{r.net}”' * bool(r.net)} says {alone} ({100 * sure:.0f} %)"
     text += f": {'correct' if right else f'wrong, it is {r.classes[r.truth]}'}. " if known else ". "
-    agree = int((r.p[1:].argmax(1) == r.p[0].argmax()).sum())
-    text += f"Of {n} views (set {r.seed}: {r.limits}), {agree} get the same answer. {verdict(r)}"
+    agree = int((r.p[1:].argmax(1) == (r.truth if known else r.p[0].argmax())).sum())
+    alike = "are correct" if known else "get the same answer"
+    text += f"Of {n} views (set {r.seed}: {r.limits}), {agree} {alike}. {verdict(r)}"
     if r.tally:
         alone, both, of = r.tally
         text += f" Of {of} pictures, {alone} are correct alone, {both} by the mean of their views."
