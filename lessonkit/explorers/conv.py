@@ -179,7 +179,7 @@ def draw_layers(r, s, top, cols, small):
 class ConvExplorer(Explorer):
     "A kernel slides over a picture. Chosen state: `place`, `kernel`, `preset`, `stride`, `pad`, `layer`, …"
 
-    title, lesson, hint = "What a convolution sees", "41_convnets", "drag the window, or click a weight"
+    title, lesson, hint = "What a convolution sees", "41_convnets", "drag the window; click a weight, then its slider"
     about = ("A kernel of nine weights lies on nine pixels: multiply, add up, move on. Below: what the layers of a "
              "trained net make of the same picture.")
     watch = ("place", "kernel", "cell", "weight", "preset", "stride", "pad", "layer", "channel", "pointed")

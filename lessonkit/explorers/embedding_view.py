@@ -161,7 +161,7 @@ def draw_components(r, s, box, rows):
     x, y, w, _ = box
     s.text([[x, y + 9]], "Components", 14, weight="bold", align="left")
     at = x + text_width("Components", 14, "bold") + 10
-    note = "share of variance" + " · put on the map → or ↑" * (not r.saving)
+    note = "share of variance" + " · →, ↑: on the map" * (not r.saving)
     s.text([[at, y + 10]], fit(note, x + w - at), ink="muted", align="left")
     top, y = max(c.share for c in r.components), y + 26
     for c in r.components[:rows]:

@@ -115,7 +115,8 @@ class EntityExplorer(Explorer):
     def controls(self):
         of = Choice("column", {c: called(c, words) for c, words in self.of.words.items()}, "names")
         play = [Player("epoch", self.n_frames - 1, interval=700)] if self.n_frames > 1 else []
-        several = [Choice("seed", {i: f"training {i + 1}" for i in range(self.n_seeds)}, "seed")] * (self.n_seeds > 1)
+        n = self.n_seeds
+        several = [Choice("seed", {i: f"{i + 1} of {n}" for i in range(n)}, "training")] * (n > 1)
         return [*play, of, *several, Slider("k", 1, 8, 1, "neighbors", whole=True), Button("clear", "choose nothing")]
 
     def off(self): return () if self.selected is not None or self.pair else ("clear",)

@@ -167,7 +167,7 @@ class EvidenceExplorer(Explorer):
         top = lambda e: dict(text=TEXT, edits={}, measure=MEASURES[0], word=int(np.abs(_of(e, TEXT)[0]).argmax()))
         return [
             Chip("the strongest word", "Which word pulls most, up or down: for the net, for TF-IDF?", top, strongest),
-            Chip("a word it can feel", "“superb” becomes “dreadful”. How far does each of them move?",
+            Chip("superb → dreadful", "“superb” becomes “dreadful”. How far does each of them move?",
                  lambda e: dict(text=TEXT, edits={_where(e, TEXT, "superb"): "dreadful"}, measure=MEASURES[0],
                                 word=_where(e, TEXT, "superb")), moved),
             Chip("not bad", "What do they make of “not bad at all”?",

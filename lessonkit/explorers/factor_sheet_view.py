@@ -243,7 +243,8 @@ def draw_errors(r, s, box):
 def meaning(r) -> str:
     "What the colors of the grid say."
     if r.show == "stars": return "the brighter, the more" + "; framed: hidden" * bool(r.hidden.any())
-    return "orange: too high · blue: too low · pale: right" + " · framed: hidden" * bool(r.hidden.any())
+    unrated = " · gray: not rated" * bool(np.isnan(r.stars).any())
+    return f"orange: too high · blue: too low · pale: right{unrated}" + " · framed: hidden" * bool(r.hidden.any())
 
 
 def fitting(v, digits, room, size, signed=False) -> str:
