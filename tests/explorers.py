@@ -106,8 +106,6 @@ ROWS = [
     Row("sheet", SHEET, control="step"),
     Row("waterfall", WATERFALL, control="value", hover=False),
     Row("search", SEARCH, control="rank"),
-    Row("embedding", EMBEDDING.format(n=9_066), control="in sight, %", keys=("ArrowLeft", "ArrowRight")),
-    Row("search", SEARCH, control="better ones"),
     Row("embedding", EMBEDDING.format(n=9_066), control="most ratings, %", keys=("ArrowLeft", "ArrowRight")),
     Row("entity", ENTITY, control="canvas", keys=("PageDown", "PageUp")),
     Row("lr-finder", LR, control="smoothing", keys=("ArrowLeft", "ArrowRight")),
