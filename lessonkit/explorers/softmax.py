@@ -124,7 +124,7 @@ def draw_part(r, s, name, box):
 
 
 def draw_knobs(r, p, words):
-    "What one drags: a knob at the end of each bar, and the row it stands in."
+    "What you drag: a knob at the end of each bar, and the row it stands in."
     n, at = len(r.classes), np.arange(len(r.classes)) + 0.5
     inks = ["focus" if i == r.selected else "page" for i in range(n)]
     ends = np.stack([r.activations, at], 1)
