@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..widgets.panel import NARROW, Panel
-from ..widgets.scene import Scene, number, text_width
+from ..widgets.scene import Scene
+from ..widgets.text import number, text_width, whole
 
 # %% ../../nbs/explorers/factor_sheet_view.ipynb #fv-record
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def view(
         s.text([[at, 129]], note, ink="muted", align="left", max_width=width - at)
         draw_cells(r, s, (16, top, width - 16, LOW * n))
         draw_names(r, s, (0, top, 14, LOW * n), (16, top, width - 16, LOW * n), top - 20, False)
-        s.text([[16, top + 12 + LOW * n]], meaning(r), ink="muted", align="left", max_width=width - 16)
+        s.text([[16, top + 12 + LOW * n]], whole(meaning(r), width - 16), ink="muted", align="left")
         draw_errors(r, s, (0, top + 36 + LOW * n, width, 188))
         return s
     names, cell = 0.165 * width, (35.0 if width >= 800 else 28.0)
@@ -86,7 +87,7 @@ def view(
            max_width=width - left)
     s.text([[left, top - 11]], NAMES[r.show], 13, weight="bold", align="left", max_width=width - left)
     at = left + text_width(NAMES[r.show], 13, "bold") + 10
-    if width - at > 30: s.text([[at, top - 11]], meaning(r), ink="muted", align="left", max_width=width - at)
+    if width - at > 30: s.text([[at, top - 11]], whole(meaning(r), width - at), ink="muted", align="left")
     title = next(v for v in (f"{f} numbers a movie", "each movie", "") if text_width(v, 13, "bold") < names)
     s.text([[0, top - 11]], title, 13, weight="bold", align="left")
     block = Panel(s, "m", (names, top, f * cell, LOW * n), (0, f), (n, 0), xticks=False, yticks=False, frame=False)
@@ -243,8 +244,8 @@ def draw_errors(r, s, box):
 def meaning(r) -> str:
     "What the colors of the grid say."
     if r.show == "stars": return "the brighter, the more" + "; framed: hidden" * bool(r.hidden.any())
-    unrated = " · gray: not rated" * bool(np.isnan(r.stars).any())
-    return f"orange: too high · blue: too low · pale: right{unrated}" + " · framed: hidden" * bool(r.hidden.any())
+    more = " · framed: hidden" * bool(r.hidden.any()) + " · gray: not rated" * bool(np.isnan(r.stars).any())
+    return f"orange: too high · blue: too low · faint: right{more}"
 
 
 def fitting(v, digits, room, size, signed=False) -> str:
