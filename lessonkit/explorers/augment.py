@@ -126,7 +126,7 @@ def draw_answers(r, s, box):
     title = f"The mean: {said}" if box[2] < NARROW else f"The mean of all {len(r.p)} says {said}"
     key = "probability (bar: the mean · dots: views, over 1 % · ring: as it is)"
     p = Panel(s, "answers", box, (0, 1.04), (len(rows), 0), title=title,
-              xlabel=key if wide else "○ alone · ● views · ▬ mean", yticks=names, right=52,
+              xlabel=key if wide else "bar: mean · ○ alone", yticks=names, right=52,
               xticks=[(v, percent(v)) for v in ((0, 0.2, 0.4, 0.6, 0.8, 1) if wide else (0, 0.5, 1))])
     p.zone("answers", hover=True)
     if r.truth >= 0 and was != right:  # the case to be seen
