@@ -25,7 +25,7 @@ class FactorSheetExplorer(Explorer):
     """Stars as products of factors. Chosen state: `step`, `rate`, `hide`, `show`, `by`, `rows`, `cols`, `movie`,
     `person`, `side`, `factor`, `value`; the factors on screen are `movie_factors` and `person_factors`."""
 
-    title, lesson, hint = "Taste as numbers", "20_collab", "drag a number: its row or column answers"
+    title, lesson, hint = "Taste as numbers", "20_collab", "drag a number: its errors move"
     about = ("Five numbers a movie, five a person: the sum of their products should be the stars. A solver moves the "
              "numbers; you can, too.")
     along = "step"

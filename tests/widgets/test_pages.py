@@ -55,7 +55,7 @@ def test_it_opens_on_the_state_shown_with_title_and_lesson(offline, name):
     assert sentence(page) == e.narration and page.title() == e.title == page.locator("h1").inner_text()
     assert page.locator("p a").get_attribute("href").endswith(f"/{e.lesson}.ipynb")
     assert page.locator("body").inner_text().strip().endswith("The lesson it comes from")
-    assert page.locator(".lk-chip").count() == 3 and page.locator(".lk-control").count() == len(e.controls())
+    assert page.locator(".lk-chip").count() == len(e._questions) and page.locator(".lk-control").count() == len(e.controls())
     e.close()
 
 
@@ -92,7 +92,11 @@ def test_every_control_handle_chip_and_key_answers(offline, name):
     now = changed(page, now)
     assert e.__class__.__name__ + "(" in page.locator(".lk-code").inner_text()
     page.locator(".lk-stage").focus()
-    page.keyboard.press("Home")  # an answer may stand where PageDown would lead from here
+    page.keyboard.press("End")  # an answer may stand at one of the two
+    page.wait_for_timeout(200)
+    page.keyboard.press("Home")
+    page.wait_for_timeout(200)
+    if sentence(page) == now: page.keyboard.press("End")
     now = changed(page, now)
     page.wait_for_timeout(3500)
     assert not page.locator(".lk-gone").count(), "the page says that a kernel has gone"
