@@ -342,7 +342,7 @@ class ConvExplorer(Explorer):
             Chip("all nine alike", "Nine weights of 1/9. What will the map show?", state("blur"), blurred),
             Chip("lying edges", "Give the kernel a quarter turn: top row −1, bottom row +1. Where will the map be "
                  "strongest?", state("lying edges", place=lambda out: out.argmax()), edges_found),
-            Chip("every second place", "Stride 2. How large is the map, how much work is saved?", state(stride=2), work),
+            Chip("every second place", "Stride 2. How large is the map? Is much work saved?", state(stride=2), work),
             Chip("a border of zeros", "Padding 1: zeros are laid round the picture. How large is the map, and what "
                  "does the kernel find at the border?", state(pad=1, place=left_border), bordered),
             Chip("the last layer", "The net's last layer. How much of the picture does one cell of its maps stand for?",

@@ -83,8 +83,7 @@ def draw_letters(r, s, box, left, right):
 
 
 def draw_gradient(r, s, box, left, right):
-    """Which share of the answer's gradient arrives at each letter, a line a net, on a log scale; each is named where
-    it ends, at the left."""
+    "Which share of the answer's gradient arrives at each letter, log scale; a line a net, named at its left end."
     x, y, w, h = box
     low, top = r.ends
     wide, by = right > 60, max(1, int(np.ceil(np.log10(top / low) / 5)))
@@ -94,7 +93,8 @@ def draw_gradient(r, s, box, left, right):
     for v in (10.0 ** (by * k) for k in range(-12, 31) if low <= 10.0 ** (by * k) < top):  # 100 % is one of them
         word, how = tick(v, wide), dict(align="left", dx=8, size=12) if wide else dict(align="right", dx=-3, size=11)
         p.across(v, ink="line", dash=())
-        if wide or v < 1: p.text([[p.x[1], v]], word, ink="muted", dy=-6 * (v == low) if wide else -8, **how)
+        end = p.x[1] if wide or r.step < p.x[1] - 6 else r.step  # clear of the line
+        if wide or v < 1: p.text([[end, v]], word, ink="muted", dy=-6 * (v == low) if wide else -8, **how)
     names = []
     for i, (name, norms) in enumerate(r.norms.items()):
         seen = np.clip(np.nan_to_num(shares(norms), nan=top, posinf=top), low, top)
