@@ -94,7 +94,7 @@ class GateExplorer(Explorer):
         if changed & {"event", "part", "layer"} and "rank" not in changed: self.rank = 0
         if changed & {"event", "part", "layer"} and "look" not in changed: self.look = "units"  # which they are about
         ends = getattr(self, "_list", None)
-        if ends and (ends["step"].last != last or "look" in changed): self.refresh_controls()
+        if ends and (ends["step"].last != last or ("event" in ends) != (self.look == "units")): self.refresh_controls()
 
     def record(self):
         f, row = self.study.followers(self.layer - 1, self.part, self.event, BEST), self._reading.reach[self.step]
