@@ -26,7 +26,7 @@ from .train.checkpoints import CheckpointError
 from .train.checks import FiniteLoss, check_loss, check_loss_fn, explained, matched
 from .train.events import EVENTS, Callback, Events, Stop, in_order, listed
 from .train.groups import (Rates, check_groups, check_model, check_optimizer, freeze_groups, hold_frozen_norms,
-                                    make_optimizer, modes_kept, one_group, per_group, refresh_norms, set_decay)
+                           make_optimizer, modes_kept, one_group, per_group, refresh_norms, set_decay)
 from .train.loaders import DataLoaders, batches_of, input_batches, length, pair_of, readable
 from .train.metrics import Averages, Figures, check_metrics, n_targets
 from .train.progress import Progress
@@ -63,11 +63,12 @@ class Loop:
         self.epoch = self.n_epoch = 0  # epoch of n_epoch
         self.batch, self.n_batches = 0, None  # batch of n_batches; None: the loader does not know
         self.pos, self.rates = 0.0, [float("nan")]  # how much of the fit is done, and the rates of this step
-        self.training = False
+        self.training, self.known = False, {}  # known: see `matched`
         self.loader = self.x = self.y = self.pred = self.loss = self.figures = None
 
     def run(self):
         "All epochs, from `epoch` on."
+        self.known = {}
         with self.events.level("fit"):
             self.events.call("before_fit")
             while self.epoch < self.n_epoch:
@@ -93,8 +94,9 @@ class Loop:
         self.begin_pass(loader, training)
         with self.events.level("pass"), torch.set_grad_enabled(training):
             self.events.call("before_pass")
+            each = self.events.level("batch")
             for batch in batches_of(self.loader):
-                with self.events.level("batch"): self.one_batch(batch)
+                with each: self.one_batch(batch)
                 self.batch += 1
             if not self.batch: raise ValueError(f"{self.side} gave no batch: check the loader's rows, bs and drop_last")
         return self.end_pass(loader)
@@ -132,7 +134,7 @@ class Loop:
         self.state.model.train(training)
         if training: hold_frozen_norms(self.state.model)
         if training and hasattr(loader, "set_epoch"): loader.set_epoch(len(self.state.rows))
-        self.figures = Figures(self.loss_fn, () if training else self.metrics, ["lr"] if training else ())
+        self.figures = Figures(self.loss_fn, () if training else self.metrics, ["lr"] if training else (), self.known)
 
     def own_share(self, batch):
         "What this process takes of a batch, and how much that counts."
@@ -143,10 +145,9 @@ class Loop:
 
     def judge(self) -> Tensor:
         "The loss. In the first batch of a pass, all that can be wrong with it is looked for."
-        first = self.figures.first
         def what(): return f"loss_fn ({self.side}, batch {self.batch})"
-        loss = (matched if first else explained)(what, self.loss_fn, self.pred, self.y)
-        if not first and not loss.dim(): return loss
+        if self.figures.first: loss = matched(what, self.loss_fn, self.pred, self.y, self.known)
+        elif not (loss := explained(what, self.loss_fn, self.pred, self.y)).dim(): return loss
         check_loss(loss, self.training)
         return loss.reshape(())
 
@@ -291,7 +292,7 @@ class Learner:
         if loader is None: loader = self.dls.valid
         if loader is None: raise ValueError("there are no validation data: give a loader")
         was, self.loop = self.loop, copy.copy(self.loop)
-        self.events = Events([*self.cbs, FiniteLoss()], self)
+        self.events, self.loop.known = Events([*self.cbs, FiniteLoss()], self), {}
         try:
             with modes_kept(self.model): return self.loop.one_pass(readable("loader", loader), False)
         except Stop:

@@ -64,7 +64,7 @@ class Record(Callback):
 
     def after_loss(self, learn):
         "Keeps the loss, or says why there will be no more."
-        loss = learn.loss.item()
+        loss = learn.loop.loss.item()
         if not math.isfinite(loss):  # the rate's fault, unless the batch holds such values already
             refuse_not_finite([(learn.x, learn.y)], learn.side, learn.batch)
             self.ended = "not finite"
@@ -263,14 +263,15 @@ def lr_find(
 
     All layer groups get the same rate. Bit for bit as before afterwards: see `no_trace`. Raises TypeError for a loader
     that can be read only once, ValueError for rates or steps that do not fit."""
-    lrs, state = rates(start_lr, end_lr, num_it), dict(mean=0.0, best=math.inf)
+    lrs, mean, best = rates(start_lr, end_lr, num_it), 0.0, math.inf
 
     def enough(losses):
-        n, state["mean"] = len(losses), 0.9 * state["mean"] + 0.1 * losses[-1]
-        s = state["mean"] / (1 - 0.9**n)
-        state["best"] = min(state["best"], s)
-        if report and report(LRFind(lrs[:n], np.array(losses))): return "stopped"
-        far = stop_at is not None and s > max(losses[0], state["best"] + (stop_at - 1) * abs(state["best"]))
+        nonlocal mean, best
+        mean = 0.9 * mean + 0.1 * losses[-1]
+        s = mean / (1 - 0.9 ** len(losses))
+        best = min(best, s)
+        if report and report(LRFind(lrs[: len(losses)], np.array(losses))): return "stopped"
+        far = stop_at is not None and s > max(losses[0], best + (stop_at - 1) * abs(best))
         return "diverged" if far else False
 
     record = run_steps(learn, lrs, enough)

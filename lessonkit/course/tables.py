@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ENDINGS', 'GAPS', 'Column', 'whole', 'real', 'day', 'text', 'draw_column', 'as_text', 'Rule', 'find_file',
-           'plain_name', 'read_table', 'load_table']
+           'plain_name', 'read_table', 'load_table', 'table_loader']
 
 # %% ../../nbs/course/tables.ipynb #tables-imports
 import re
@@ -209,3 +209,19 @@ def load_table(
     if len(table) != rows:
         warnings.warn(f'{name}: {first} holds {len(table):,} rows where the whole table has {rows:,}.', stacklevel=4)
     return table
+
+
+def table_loader(
+    name: str, # as `load_table` takes them, from here
+    layouts: tuple[tuple[str, ...], ...],
+    rule: Rule, # its columns, and what the stand-in is drawn from
+    rows: int,
+) -> Callable: # folder of the files, or None → DataFrame
+    "The loader of a set that is one table."
+    def load(
+        folder: Path | None = None, # where its files lie; None for the stand-in
+    ): # DataFrame
+        "The table, real or drawn. Warns of too few or many rows of a real one; `DataError` where it can't be read."
+        return rule.draw() if folder is None else load_table(name, folder, layouts, rule.columns, rows)
+
+    return load

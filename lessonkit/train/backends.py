@@ -109,7 +109,9 @@ class LocalBackend:
         batch,  # see `tree_map`
     ):
         "A batch on the device."
-        return tree_map(lambda t: t if t.device == self.device else t.to(self.device), batch)
+        return tree_map(self._sent, batch)
+
+    def _sent(self, t: Tensor) -> Tensor: return t if t.device == self.device else t.to(self.device)
 
     def share(
         self,
@@ -136,15 +138,17 @@ class LocalBackend:
         opt: torch.optim.Optimizer,
     ):
         "Makes the gradients what a step takes: summed over all processes, and without fp16's scale."
-        self.scaler.unscale_(opt)
+        if self.scales: self.scaler.unscale_(opt)
 
     def step(
         self,
         opt: torch.optim.Optimizer,
     ):
         "A step of the optimizer, after `collect`; the gradients are gone then."
-        self.scaler.step(opt)
-        self.scaler.update()
+        if self.scales:
+            self.scaler.step(opt)
+            self.scaler.update()
+        else: opt.step()
         opt.zero_grad()
 
     def drop(

@@ -107,10 +107,12 @@ def matched(
     f: Callable,  # (pred, y) → anything
     pred,  # the model's output
     y,
+    known: dict | None = None,  # shapes that were watched already, in this fit; takes in these
 ):
     "`f(pred, y)`. Raises ValueError where it spreads prediction and targets over each other."
-    if hasattr(f, "_torchdynamo_orig_callable") or hasattr(f, "_orig_mod"):
-        return explained(what, f, pred, y)  # compiled
+    form = (id(f), torch.is_grad_enabled(), *((t.shape, t.dtype) for t in tree_leaves((pred, y))))
+    if known and form in known or hasattr(f, "_torchdynamo_orig_callable") or hasattr(f, "_orig_mod"):
+        return explained(what, f, pred, y)  # known, or compiled
     watch = _Watch(pred, y)
     try:
         with watch: out = explained(what, f, pred, y)
@@ -118,7 +120,9 @@ def matched(
         raise ValueError(f"pred is {describe(pred)} but y is {describe(y)}: {e} in {what()}. Make the shapes alike, "
                          f"with "
                          "y[:, None] in the data or .squeeze(1) in the model; if it is meant, add the axis") from None
-    if watch.left and not isinstance(f, type) and not hasattr(f, "compute"): _same_without_axis(what, f, pred, y, out)
+    if hasattr(f, "compute"): return out
+    if watch.left and not isinstance(f, type): _same_without_axis(what, f, pred, y, out)
+    elif known is not None: known[form] = f  # kept alive, so that no id is used twice
     return out
 
 
@@ -215,13 +219,13 @@ class FiniteLoss:
 
     def before_batch(self, learn):
         "Refuses a batch in which no target counts: the mean over none is no number."
-        if learn.training and isinstance(n := learn.figures.total, (int, float)) and not n:
+        if learn.training and isinstance(n := learn.loop.figures.total, (int, float)) and not n:
             raise ValueError(f"{learn.side}, batch {learn.batch}: every target is one that the loss ignores, "
                              "so there is no mean; leave such batches out")
 
     def after_loss(self, learn):
         "Looks at the loss of each batch, where to look costs no waiting."
-        if not learn.backend.reads_freely or math.isfinite(value := learn.loss.item()): return
+        if not learn.loop.backend.reads_freely or math.isfinite(value := learn.loop.loss.item()): return
         refuse_not_finite([(learn.x, learn.y)], learn.side, learn.batch)
         if learn.training: diverged(value, learn.epoch, learn.rates[-1])
 

@@ -138,25 +138,27 @@ class Rates:
 
     def before_batch(self, learn):
         "The position, and the rates that belong to it."
-        if not learn.training: return
-        learn.pos = self.position(learn)
-        learn.rates = self.fixed or per_group(self.lr(learn.pos), self.n)
-        for group, rate in zip(learn.opt.param_groups, learn.rates): group["lr"] = rate
+        loop = learn.loop
+        if not loop.training: return
+        pos = loop.pos = self.position(loop)
+        rates = loop.rates = self.fixed or per_group(self.lr(pos), self.n)
+        groups = loop.state.opt.param_groups
+        for group, rate in zip(groups, rates): group["lr"] = rate
         if self.mom is None: return
-        m = self.mom(learn.pos) if callable(self.mom) else self.mom
-        for group in learn.opt.param_groups: set_momentum(group, m)
+        m = self.mom(pos) if callable(self.mom) else self.mom
+        for group in groups: set_momentum(group, m)
 
     def after_pass(self, learn):
         "Keeps the loss and the rate of each step in the log."
         if learn.training: learn.log += map(list, zip(*learn.figures.averages.columns()))
 
-    def position(self, learn) -> float:
+    def position(self, loop) -> float:
         "How much of the fit is done. Raises ValueError where a schedule needs it and the data have no length."
-        if n := learn.n_batches: return (learn.epoch + learn.batch / n) / learn.n_epoch
+        if n := loop.n_batches: return (loop.epoch + loop.batch / n) / loop.n_epoch
         if callable(self.lr) or callable(self.mom):
             raise ValueError("the training data have no len(), and a schedule must know how far it is: give lr as a "
                              "number")
-        return learn.epoch / learn.n_epoch
+        return loop.epoch / loop.n_epoch
 
 
 def set_momentum(

@@ -89,11 +89,11 @@ def counter(
 
 
 def _count(y, ignore, weight):
-    leaves = (y,) if isinstance(y, Tensor) else tree_leaves(y)
+    if weight is None and type(y) is Tensor and y.is_cpu and y.dtype is torch.int64 and (n := y.numel()):
+        if y.min().item() > ignore: return n  # all class numbers: a fifth of the time, in each batch
+    leaves = tree_leaves(y)
     if not leaves or leaves[0].is_floating_point(): return n_targets(y)
     y = leaves[0]
-    quick = weight is None and y.is_cpu and y.dtype == torch.int64 and y.numel()
-    if quick and y.min().item() > ignore: return y.numel()  # all class numbers: a fifth of the time, in each batch
     counts = torch.ones_like(y, dtype=torch.bool) if ignore is None else y != ignore
     n = counts.sum() if weight is None else weight.to(y.device)[y.clamp(0).long()].mul(counts).sum()
     return n if n.is_cuda else n.item()
@@ -139,6 +139,7 @@ class Figures:
         loss_fn: Callable,
         metrics: Iterable = (),
         extra: Iterable[str] = (),  # further columns: 'lr'
+        known: dict | None = None,  # see `matched`
     ):
         names = metric_names(metrics)
         self.means = [(n, m) for n, m in zip(names, metrics) if not hasattr(m, "compute")]
@@ -148,6 +149,7 @@ class Figures:
         self.averages = Averages(["loss", *(n for n, _ in self.means), *extra])
         self.splits = not self.whole  # these gather, so every process must see all
         self.first = True  # no batch was seen yet: the first one is watched closely
+        self.known = known
         self.weight, self.total = 1.0, 1
         for _, m in self.whole: m.reset()
 
@@ -171,7 +173,7 @@ class Figures:
         *extra: float,  # the further columns
     ):
         "Keeps the figures of a batch, and begins to trust the next ones."
-        call = matched if self.first else explained
+        call = functools.partial(matched, known=self.known) if self.first else explained
         values = [as_number(name, call(lambda name=name: f"metric {name}", m, pred, y)) for name, m in self.means]
         for name, m in self.whole: call(lambda name=name: f"metric {name}", _Update(m), pred, y)
         self.averages.add((loss, *values, *extra), (*self.n, *self.n[:1] * len(extra)))

@@ -11,6 +11,7 @@ import functools
 import math
 import types
 from collections.abc import Iterable
+from operator import is_
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from .rng import GENERATORS, get_state, set_state
 DATA_BYTES = 64 * 2**20  # where it is not sure that training changes a thing, a larger one is data and is not copied
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type, types.ModuleType, types.BuiltinFunctionType,
           torch.dtype, torch.device)
+_OFTEN = {type(None), bool, int, float, str, type}  # most of what is met, told apart quickly
 _ELSEWHERE = {"threading", "_thread", "multiprocessing", "_io", "pandas", "matplotlib", "logging", "tqdm",
               "filelock"}  # no part of training
 
@@ -41,20 +43,20 @@ class Remembered:
         todo = [root]
         while todo:
             o = todo.pop()
-            if isinstance(o, _PLAIN) or id(o) in self.seen: continue
+            if type(o) in _OFTEN or id(o) in self.seen or isinstance(o, _PLAIN): continue
             self.seen[id(o)] = o
             todo += self._one(o, most)
         return self
 
     def restore(self):
         "Puts everything back."
-        for f in reversed(self.undo): f()
+        with torch.no_grad():
+            for f, args in reversed(self.undo): f(*args)
 
     def _one(self, o, most) -> Iterable:
         "Remembers `o` itself; returns what it leads to."
         if isinstance(o, Tensor): return self._tensor(o, most)
         if isinstance(o, np.ndarray) and o.dtype != object: return self._array(o, most)
-        if isinstance(o, GENERATORS): return self._later(set_state, o, get_state(o))
         if isinstance(o, dict):
             was = dict(o)
             return self._later(_refill_dict, o, was) or _few(list(was.values()))
@@ -62,6 +64,7 @@ class Remembered:
             was = list(o)
             return self._later(_refill, o, was) or _few(was)
         if isinstance(o, (tuple, frozenset)): return _few(list(o))
+        if isinstance(o, GENERATORS): return self._later(set_state, o, get_state(o))
         if isinstance(o, functools.partial): return [o.func, o.args, o.keywords]
         if isinstance(o, types.MethodType): return [o.__self__]
         if isinstance(o, types.FunctionType): return list(o.__closure__ or ())
@@ -72,7 +75,7 @@ class Remembered:
         return [vars(o)] if hasattr(o, "__dict__") else ()
 
     def _later(self, f, *args) -> list:
-        self.undo.append(lambda: f(*args))
+        self.undo.append((f, args))
         return []
 
     def _tensor(self, t, most):
@@ -101,8 +104,7 @@ def _few(items: list) -> list:
     return items if len(items) <= 10_000 else []
 
 
-def _set_tensor(t: Tensor, kept: Tensor):
-    with torch.no_grad(): t.detach().copy_(kept)
+def _set_tensor(t: Tensor, kept: Tensor): t.detach().copy_(kept)
 
 
 def _set_leaf(t: Tensor, needs: bool, grad):
@@ -111,12 +113,12 @@ def _set_leaf(t: Tensor, needs: bool, grad):
 
 
 def _refill_dict(d: dict, was: dict):
-    if len(d) == len(was) and all(a is b and d[a] is was[b] for a, b in zip(d, was)): return
+    if len(d) == len(was) and all(map(is_, d, was)) and all(map(is_, d.values(), was.values())): return
     d.clear()
     d.update(was)
 
 
 def _refill(held, was: list):
-    if len(held) == len(was) and all(a is b for a, b in zip(held, was)): return
+    if len(held) == len(was) and all(map(is_, held, was)): return
     held.clear()
     (held.update if isinstance(held, set) else held.extend)(was)

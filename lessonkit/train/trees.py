@@ -19,6 +19,7 @@ def tree_map(
 ):  # a tree of the same form
     "`tree` with `f` applied to every tensor in it; arrays become tensors first."
     if isinstance(tree, Tensor): return f(tree)
+    if type(tree) is tuple: return tuple([tree_map(f, t) for t in tree])  # a batch: with every step of training
     if isinstance(tree, np.ndarray): return f(torch.as_tensor(tree))
     if isinstance(tree, tuple) and hasattr(tree, "_fields"): return type(tree)(*(tree_map(f, t) for t in tree))
     if isinstance(tree, (list, tuple)): return type(tree)(tree_map(f, t) for t in tree)

@@ -55,7 +55,8 @@ def test_it_opens_on_the_state_shown_with_title_and_lesson(offline, name):
     assert sentence(page) == e.narration and page.title() == e.title == page.locator("h1").inner_text()
     assert page.locator("p a").get_attribute("href").endswith(f"/{e.lesson}.ipynb")
     assert page.locator("body").inner_text().strip().endswith("The lesson it comes from")
-    assert page.locator(".lk-chip").count() == len(e._questions) and page.locator(".lk-control").count() == len(e.controls())
+    assert page.locator(".lk-chip").count() == len(e._questions)
+    assert page.locator(".lk-control").count() == len(e.controls())
     e.close()
 
 
