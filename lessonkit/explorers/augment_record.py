@@ -143,7 +143,7 @@ def halves(
 @lru_cache
 def taught(seed: int = 0) -> tuple:  # 120 others and their labels; name → net, and the colors' mean and spread
     """Three small nets that have learned from 16 of these: changed gently, as they are, and mirrored at random; and
-    others to ask about: first those on which the first net hesitates."""
+    others to ask about: a right half of the palace that the first net is sure of, then those on which it hesitates."""
     images, labels = halves(16)
     mean, std = channel_stats(torch.from_numpy(images))
     x, y = to_batch(torch.from_numpy(images), mean, std), torch.from_numpy(labels)
@@ -163,6 +163,8 @@ def taught(seed: int = 0) -> tuple:  # 120 others and their labels; name → net
     images, labels = halves(120, seed=4)
     p = view_predictions(nets["met gentle changes"], to_batch(torch.from_numpy(images), mean, std), ())[0]
     first = p.topk(2).values.diff()[:, 0].argsort(descending=True).numpy()
+    clear = int(first[labels[first] == 1][-1])
+    first = np.array([clear, *first[first != clear]])
     return (images[first], labels[first]), (nets, mean, std)
 
 # %% ../../nbs/explorers/augment_record.ipynb #xar-questions
@@ -192,17 +194,19 @@ def lost(
     trials: int = 40,  # pictures and draws
     net: str = "",  # its name; '': the chosen one
 ) -> dict:
-    "Values of traits at which a picture that is right alone is lost by the mean; `limits` where none is found."
+    """Values of traits at which a picture that is right alone, the first if it can be, is lost by the mean;
+    `limits` where none is found."""
     p = view_predictions(e.nets[net or e.net], e.x, ())[0].numpy()
     truth = p.argmax(1) if e.labels is None else e.labels
     fine = [i for i in p.max(1).argsort().tolist() if p[i].argmax() == truth[i]]  # the least sure first
+    fine.sort(key=bool)
     tries = [(i, seed) for i in fine for seed in range(2)][:trials]
     hurt = []
     for i, seed in tries:
         mean = e.predictions(i, seed, limits, net).mean(0)
-        if mean.argmax() != truth[i]: hurt.append((mean[truth[i]] - mean.max() - p[i, truth[i]] / 2, i, seed))
+        if mean.argmax() != truth[i]: hurt.append((i > 0, mean[truth[i]] - mean.max() - p[i, truth[i]] / 2, i, seed))
         if len(hurt) == 6: break  # the clearest of these
-    return dict(limits, **dict(zip(("picture", "seed"), min(hurt)[1:]))) if hurt else dict(limits)
+    return dict(limits, **dict(zip(("picture", "seed"), min(hurt)[2:]))) if hurt else dict(limits)
 
 
 def questions(
@@ -211,11 +215,12 @@ def questions(
     "What to try, with the first net."
     names = list(e.nets)
     out = [
-        Chip("when averaging helps", "Small turns and shifts, of a picture that the net is not sure of. Does the mean "
+        Chip("in a mirror", "Mirror each view with a chance of ½, and do nothing else, to a picture that the net names "
+             "correctly. What will the mean of all answers say?",
+             lambda e: dict(lost(e, MIRRORED, net=names[0]), net=names[0]), outvoted),
+        Chip("when averaging helps", "Take a picture that is hard for the net, gently turned and shifted. Can the mean "
              "of all answers repair what single ones get wrong?", lambda e: dict(saved(e, net=names[0]), net=names[0]),
              outvoted),
-        Chip("when it hurts", "Each view is mirrored with a chance of ½, and nothing else. Alone, the net is correct. "
-             "What does the mean say?", lambda e: dict(lost(e, MIRRORED, net=names[0]), net=names[0]), outvoted),
         Chip("far too wild", "Turned by up to 90°, at half to twice the size, off to the side. What is left of "
              "the answer when all views are averaged?", lambda e: dict(lost(e, WILD, net=names[0]), net=names[0]),
              outvoted),

@@ -14,7 +14,7 @@ import traitlets as T
 
 from ..course.nets import load_net
 from .conv_record import (PRESETS, ConvRecord, answers, as_bytes, blurred, bordered, cells,
-    edges_found, feature_maps, learned_kernels, left_border, padded, sentence, small_picture, spot, work)
+    edges_found, feature_maps, learned_kernels, left_border, middle, padded, sentence, small_picture, spot, work)
 from ..widgets.controls import Choice, Player, Slider
 from ..widgets.explorer import Chip, Explorer
 from ..widgets.keys import moving
@@ -333,18 +333,18 @@ class ConvExplorer(Explorer):
         self.pointed = i if i < len(self._channels[self.layers.index(self.layer)]) else -1
 
     def chips(self):
+        def state(preset="upright edges", stride=1, pad=0, layer=0, place=middle):
+            at = lambda e: int(place(answers(e.pixels, PRESETS[preset], stride, pad)))
+            return lambda e: dict(preset=preset, stride=stride, pad=pad, layer=e.layers[layer], channel=0, cell=4,
+                                  place=at(e))
+
         return [
-            Chip("upright edges", "Left column −1, right column +1. Where will the map be strongest, and what does "
-                 "its sign say?", lambda e: dict(preset="upright edges", stride=1, pad=0, layer=e.layers[0], place=int(
-                     answers(e.pixels, PRESETS["upright edges"], 1, 0).argmax())), edges_found),
-            Chip("all nine alike", "Nine weights of 1/9. What will the map show, and what is lost?",
-                 lambda e: dict(preset="blur", stride=1, pad=0, layer=e.layers[0]), blurred),
-            Chip("every second place", "Stride 2. How large will the map be, and how much work is saved?",
-                 lambda e: dict(preset="upright edges", stride=2, pad=0, layer=e.layers[0]), work),
+            Chip("all nine alike", "Nine weights of 1/9. What will the map show?", state("blur"), blurred),
+            Chip("lying edges", "Give the kernel a quarter turn: top row −1, bottom row +1. Where will the map be "
+                 "strongest?", state("lying edges", place=lambda out: out.argmax()), edges_found),
+            Chip("every second place", "Stride 2. How large is the map? Is much work saved?", state(stride=2), work),
             Chip("a border of zeros", "Padding 1: zeros are laid round the picture. How large is the map, and what "
-                 "does the kernel find at the border?",
-                 lambda e: dict(preset="upright edges", stride=1, pad=1, layer=e.layers[0],
-                                place=left_border(e.pixels)), bordered),
+                 "does the kernel find at the border?", state(pad=1, place=left_border), bordered),
             Chip("the last layer", "The net's last layer. How much of the picture does one cell of its maps stand for?",
-                 lambda e: dict(layer=e.layers[-1], stride=1, pad=0), cells),
+                 state(layer=-1), cells),
         ]

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PRESETS', 'ConvRecord', 'padded', 'answers', 'small_picture', 'as_bytes', 'feature_maps', 'seen_by',
-           'learned_kernels', 'sentence', 'strongest', 'spot', 'edges_found', 'blurred', 'left_border', 'bordered',
-           'work', 'cells']
+           'learned_kernels', 'sentence', 'strongest', 'spot', 'edges_found', 'blurred', 'middle', 'left_border',
+           'bordered', 'work', 'cells']
 
 # %% ../../nbs/explorers/conv_record.ipynb #xcr-imports
 from dataclasses import dataclass
@@ -180,8 +180,8 @@ def edges_found(r: ConvRecord) -> str:
     "Where the sums are largest and smallest."
     hi, lo, cols = int(r.out.argmax()), int(r.out.argmin()), r.out.shape[1]
     return (f"{number(float(r.out.max()))} where the window lies now (row {hi // cols + 1}, column {hi % cols + 1}): "
-            f"its right side is brighter. {number(float(r.out.min()))} at the other ring (row {lo // cols + 1}, column "
-            f"{lo % cols + 1}): there the left side is. On level ground the weights cancel out, and the sum is 0.")
+            f"its lower side is brighter. {number(float(r.out.min()))} at the other ring (row {lo // cols + 1}, column "
+            f"{lo % cols + 1}): there the upper side is. On level ground the weights cancel out, and the sum is 0.")
 
 
 def blurred(r: ConvRecord) -> str:
@@ -191,9 +191,14 @@ def blurred(r: ConvRecord) -> str:
             f"{number(after, 2)} now, by {number(before, 2)} before. What is lost is the detail.")
 
 
-def left_border(pixels: np.ndarray) -> int:
-    "The place, in a map with a border of zeros, at which the left border looks most like an upright edge."
-    return len(pixels) * int(np.abs(answers(pixels, PRESETS["upright edges"], 1, 1)[:, 0]).argmax())
+def middle(out: np.ndarray) -> int:
+    "The place in the middle of a map."
+    return out.shape[0] // 2 * out.shape[1] + out.shape[1] // 2
+
+
+def left_border(out: np.ndarray) -> int:
+    "The place at the left border of a map with the largest sum, whatever its sign."
+    return out.shape[1] * int(np.abs(out[:, 0]).argmax())
 
 
 def bordered(r: ConvRecord) -> str:

@@ -300,7 +300,8 @@ class EmbeddingExplorer(MapExplorer):
     def chips(self):
         s = self.space
         first = min(range(min(len(s), 60)), key=lambda i: s.shown(i, 1, 2, s.n_frames - 1))
-        state = dict(x=1, y=2, search="", share=100, rest=False)
+        state = dict(x=1, y=2, search="", share=100, rest=False, window=(), solid=False)
+        if s.n_frames > 1: state["epoch"] = s.n_frames - 1
         who = f"the tenth with the most {s.by}" if s.by else "the most important tenth"
         return [
             Chip("a place that misleads", f"The answer marks {s.names[first]}. Will those around it on the map be its "
@@ -319,7 +320,10 @@ class EmbeddingExplorer(MapExplorer):
                            f"{number(r.spread[1])}: the two bars."),
         ]
 
-    def code_of(self, **state): return super().code_of(**state).replace("(", "(matrix, table, ", 1)
+    def code_of(self, **state):
+        "The line of code that makes a state; `matrix` and `table` stand for what you gave."
+        told = {k: v for k, v in state.items() if k == "epoch" or v != self.trait_defaults(k)}
+        return super().code_of(**told).replace("(", "(matrix, table, ", 1)
 
     def recorded_values(self):
         return range(self.space.n_frames) if self.along == "epoch" else range(len(self.pairs))

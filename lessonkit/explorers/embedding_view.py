@@ -92,7 +92,7 @@ def view(
         s = MapScene(width, 650)
         plane, beside = (0, 0, width - side - 24, 650), (width - side, 0, side, 650)
     else:
-        high, ends = 114 + max(340.0, min(width, 460.0)), 88 * r.bars
+        high, ends = (140 if width < TWO else 114) + max(340.0, min(width, 460.0)), 88 * r.bars
         s = MapScene(width, high + 20 + 26 + ROW * len(r.components[:5]) + ends + 10)
         plane, beside = (0, 0, width, high), (0, high + 20, width, s.height - high - 20)
     draw_map(r, s, plane)
@@ -131,14 +131,16 @@ def draw_map(r, s, box):
     if r.rest and r.share < 100: notes.insert(0, "gray: the rest")
     note = next(v for v in notes if not v or text_width(v) < x + w - at)
     if note: s.text([[at, y + 10]], note, ink="muted", align="left")
-    plane, size = (x, y + 44, w, h - (98 if w >= TWO else 114)), np.interp(np.log10(len(r.cloud.fill)), *SIZES)
-    told = 0 if r.saving or w < TWO else text_width(NAME_IT) + 8
-    s.map(plane, r.cloud, [(x + k * w / 2 + 20, y + h - 26, w / 2 - 28 - told) for k in (0, 1)], size=float(size),
+    plane, size = (x, y + 44, w, h - (98 if w >= TWO else 140)), np.interp(np.log10(len(r.cloud.fill)), *SIZES)
+    told = 0 if r.saving else text_width(NAME_IT) + 8
+    wide, at = (w / 2, [(x, y + h), (x + w / 2, y + h)]) if w >= TWO else (w, [(x, y + h - 26), (x, y + h)])
+    s.map(plane, r.cloud, [(left + 20, low - 26, wide - 28 - told) for left, low in at], size=float(size),
           fixed=r.saving)
     draw_sides(r, s, plane)
     for k, sign in enumerate("→↑"):
-        s.text([[x + k * w / 2 + 10, y + h - 12]], sign, 13, ink="muted")
-        if told: s.text([[x + (k + 1) * w / 2 - 8, y + h - 12]], NAME_IT, ink="muted", align="right")
+        left, low = at[k]
+        s.text([[left + 10, low - 12]], sign, 13, ink="muted")
+        if told: s.text([[left + wide - 8, low - 12]], NAME_IT, ink="muted", align="right")
 
 
 def draw_sides(r, s, box):

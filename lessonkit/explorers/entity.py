@@ -176,22 +176,24 @@ class EntityExplorer(Explorer):
 
     def chips(self):
         e, last = self.of, self.n_frames - 1
-        end = dict(seed=0, selected=None, pair=(), **({"epoch": last} if last else {}))
+        end = dict(seed=0, selected=None, pair=(), k=3, **({"epoch": last} if last else {}))
         away = lambda c: e.apart(c, 0, len(e.frames[c][0]) - 1)
         alone = lambda c: lambda x: dict(end, column=c, selected=e.levels[c][int(_means(away(c)).argmax())])
         c = next((c for c, w in e.worlds.items() if w.kind and len(e.levels[c]) > 3), None)
         out = []
-        if c and last:
-            curve = lambda: [e.agreement(c, 0, f)[0] for f in range(len(e.frames[c][0]))]
-            out.append(Chip("when the map appears", "Before training all rows are random. After which epoch do "
-                            "distances follow the real ones?", lambda x: dict(end, column=c, epoch=_begin(curve())),
-                            appeared))
+        if self.n_seeds > 1 and c:
+            out.append(Chip("another training", "Train once more, from another random start. Will the same names be "
+                            "near each other?", dict(end, column=c, seed=1), self._same))
         if c: out.append(Chip("out of place", "Which two names are near each other in the net, though they are really "
                               "far apart?", lambda x: dict(end, column=c, pair=_stray(e.worlds[c].away, away(c))),
                               misplaced))
-        if self.n_seeds > 1 and c:
-            out.append(Chip("another training", "Another random start. Will the same names be near each other?",
-                            dict(end, column=c, seed=1), self._same))
+        if c and last:
+            other = next((o for o, w in reversed(e.worlds.items()) if w.kind and o != c and len(e.levels[o]) > 3), c)
+            curve = lambda: [e.agreement(other, 0, f)[0] for f in range(len(e.frames[other][0]))]
+            what = called(other, e.words[other])
+            out.append(Chip(f"{what}, too?", f"Take {what} instead. Do distances in the net come to follow the real "
+                            "ones, and after which epoch?", lambda x: dict(end, column=other, epoch=_begin(curve())),
+                            appeared))
         if not c: out.append(Chip("the loner", "Which name is farthest from all others?", alone(self.column), loner))
         days = next((c for c, words in e.words.items() if "Sunday" in words), None)
         if days: out.append(Chip("the odd weekday", "Which weekday is least like the others?", alone(days), loner))
@@ -211,9 +213,9 @@ def _means(apart): return apart.sum(1) / (len(apart) - 1)
 
 
 def _begin(curve) -> int:
-    "The first epoch that reaches half of the best."
+    "The first epoch that reaches half of the best; the last where none is good."
     best = max(curve)
-    return next(i for i, v in enumerate(curve) if v >= best - abs(best) / 2)
+    return len(curve) - 1 if best < .2 else next(i for i, v in enumerate(curve) if v >= best - abs(best) / 2)
 
 
 def _stray(away, apart) -> tuple[int, int]:

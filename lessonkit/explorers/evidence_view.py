@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['MEASURES', 'LANE', 'EvidenceRecord', 'view', 'flow', 'percent', 'draw_answers', 'shade', 'draw_words', 'draw_bars',
-           'name_bars', 'sentence', 'of_word', 'without', 'answered', 'strongest', 'moved', 'negated']
+           'name_bars', 'sentence', 'of_word', 'without', 'answered', 'went', 'moved', 'swapped', 'negated']
 
 # %% ../../nbs/explorers/evidence_view.ipynb #xv-imports
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -79,7 +79,7 @@ def draw_answers(r, s, box, wide):
     left, right = (80, 100) if wide else (66, 74)
     p = Panel(s, "answers", box, (0, 1), (2, 0), title=f"How likely is “{fit(r.classes[1], 120, 14, 'bold')}”?",
               note="ring: before your words" if r.edits and wide else
-              "TF-IDF only counts words" if wide else "", left=left, right=right,
+              "TF-IDF only counts words and pairs of them" if wide else "", left=left, right=right,
               yticks=False, xticks=[(0, "0 %"), (0.5, "50 %: undecided"), (1, "100 %")])
     p.upright(0.5, width=1.5)
     for i, (name, now, old) in enumerate(zip(("the net", "TF-IDF"), r.p, r.before)):
@@ -162,8 +162,7 @@ def sentence(r: EvidenceRecord) -> str:
     if r.edits:
         said = ", ".join(f"“{new}” for “{old}”" if new else f"“{old}” left out" for old, new in r.edits[-2:])
         more = f" and {len(r.edits) - 2} more" if len(r.edits) > 2 else ""
-        text = (f"{said}{more}: the net goes from {percent(r.before[0])} to {net}, "
-                f"TF-IDF from {percent(r.before[1])} to {base}.")
+        text = f"{said}{more}: {went(r.before, r.p)}"
     else: text = f"The net gives {net} to “{name}”, TF-IDF {base}."
     i = r.pointed
     if i is None: return f"{text} {of_word(r, r.word)}"
@@ -197,17 +196,22 @@ def answered(r) -> str:
     return f"The net gives {percent(r.p[0])}, TF-IDF {percent(r.p[1])} to “{r.classes[1]}”."
 
 
-def strongest(r) -> str:
-    "The words that pull each the most, either way."
-    net, base = (int(np.abs(v).argmax()) for v in (r.net, r.base))
-    return (f"To the net “{r.words[net]}” ({_signed(r.net[net])}, framed), to TF-IDF “{r.words[base]}” "
-            f"({_signed(r.base[base])}, with the ◆). {answered(r)}")
+def went(before, now) -> str:
+    "How both answers move, in words."
+    said = [(percent(a), percent(b)) for a, b in zip(before, now)]
+    net, base = (f"goes from {a} to {b}" if a != b else f"stays {'at ' * b[0].isdigit()}{b}" for a, b in said)
+    return f"the net {net}, TF-IDF {base[5:] if net[:4] == base[:4] == 'goes' else base}."
 
 
 def moved(r) -> str:
     "How far an edit moved both."
-    net, base = (f"{percent(a)} to {percent(b)}" for a, b in zip(r.before, r.p))
-    return f"The net goes from {net}, TF-IDF from {base}."
+    return "T" + went(r.before, r.p)[1:]
+
+
+def swapped(r, odds) -> str:  # `odds`: of both, for the review in its first order
+    "How far another order of the sentences moved both."
+    more = "Its words are the same; only the pairs of neighbors at the seams are new, and TF-IDF counts pairs, too."
+    return f"{moved(replace(r, before=tuple(1 / (1 + np.exp(-v)) for v in odds)))} {more}"
 
 
 def negated(r) -> str:

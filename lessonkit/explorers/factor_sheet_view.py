@@ -116,7 +116,7 @@ def draw_cells(r, s, box):
     for i in range(n):
         for j in range(k):
             rated = bool(r.stars[i, j] == r.stars[i, j])
-            fill = f"signed:{shade(off[i, j] / 2, 0.8)}" if rated else "panel"
+            fill = f"signed:{shade(off[i, j] / 2, 0.6)}" if rated else "panel"
             if r.show == "stars" and rated: fill = f"cividis:{r.stars[i, j] / 5:.1f}"
             told = dict(zip(SHOWS, (guess[i, j], r.stars[i, j], off[i, j])))[r.show]
             if wide < 30 and r.show == "errors": told = abs(told)  # its sign is a color
@@ -159,17 +159,19 @@ def draw_names(r, s, box, grid, above, full):
                       f"place {j + 1} of {k}", axis="x")
 
 
-def draw_numbers(p, values, size, key=None, ids=None):
-    "Cells with numbers; a bar behind each says how large it is: green above 0, pink below."
+def draw_numbers(p, values, size, key=None, ids=None, lit=None):
+    "Cells with numbers; a bar behind each says how large it is: green above 0, pink below; pale where not `lit`."
     n, k = values.shape
     row, col = (np.array([at[c] for at in [(i, j) for i in range(n) for j in range(k)]]) for c in (0, 1))
     v = values.ravel()
     wide = p.box[2] / k
     digits = 2 if text_width(short(-0.5, 2), size) < wide - 1 else 1  # as many in every cell, whatever their signs
+    lit = np.full(n * k, True) if lit is None else np.broadcast_to(lit, (n, k)).ravel()
     p.boxes(col, row, col + 1, row + 1, fill="panel", inset=0.5, key=f"{key}-cells" if key else None, ids=ids)
-    inks = ["class6-tint" if u < 0 else "class2-tint" for u in v]
+    inks = [("class6" if u < 0 else "class2") + ("-tint" if on else "-pale") for u, on in zip(v, lit)]
     p.boxes(col, row, col + level(v), row + 1, fill=inks, inset=0.5, key=f"{key}-bars" if key else None, ids=ids)
     p.text(np.stack([col + 0.5, row + 0.5], 1), [fitting(u, digits, wide, size) for u in v], size=size,
+           ink=["fg" if on else "muted" for on in lit],
            key=f"{p.name}/{key}" if key else None, ids=ids)
 
 
@@ -178,7 +180,9 @@ def draw_factors(r, p, values, side, name):
     n, k = values.shape
     order = r.ids[0] if side == "movie" else r.ids[1]
     ids = [f"{order[i]}-{j}" if side == "movie" else f"{order[j]}-{i}" for i in range(n) for j in range(k)]
-    draw_numbers(p, values, 11, "words", ids)
+    i, j = r.pointed or r.chosen
+    lit = (np.arange(n) == i)[:, None] if side == "movie" else (np.arange(k) == j)[None]
+    draw_numbers(p, values, 11, "words", ids, lit)
     for at, color, width in ((r.pointed, "fg", 1), (r.chosen, "focus", 2)):
         if not at: continue
         if side == "movie": p.boxes([0], [at[0]], [k], [at[0] + 1], stroke=color, width=width)
@@ -288,7 +292,7 @@ def sentence(r: SheetRecord) -> str:
     if len(r.hidden_errors):
         text += (f" The {int(r.hidden.sum())} hidden ones they miss by {short(r.hidden_errors[-1], 2)}; movie and "
                  f"person means would by {short(r.by_means, 2)}.")
-    terms = " + ".join(f"{short(a, 2)} × {short(b, 2)}" for a, b in zip(r.m[i], r.p[j])).replace("+ −", "− ")
+    terms = " + ".join(short(a * b, 2) for a, b in zip(r.m[i], r.p[j])).replace("+ −", "− ")
     text += f" {r.movies[i]}, person {r.people[j]}: {terms} = {short(r.guess[i, j], 2)}"
     if r.stars[i, j] != r.stars[i, j]: text += ", where there are no stars."
     else: text += f"; the stars are {short(r.stars[i, j], 1)}" + (", hidden." if r.hidden[i, j] else ".")

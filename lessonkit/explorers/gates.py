@@ -29,7 +29,7 @@ LOOKS = {"units": "which units go with it", "reach": "how far back the net looks
 class GateExplorer(Explorer):
     "A net with gates reads a sentence. Chosen state: `phrase`, `step`, `event`, `look`, `part`, `layer`, `rank`."
 
-    title, lesson, hint = "Does a unit follow the spaces?", "33_gates", "click another unit, or type your own sentence"
+    title, lesson, hint = "Does a unit follow the spaces?", "33_gates", "click a unit, or type a sentence"
     about = ("A net reads a sentence. The bars show what one of its units does at each letter; orange marks the spaces "
              "(or what else you choose). Do the two go together? And how far back does the net look?")
     watch, along = ("phrase", "step", "event", "look", "part", "layer", "rank"), "step"
@@ -94,7 +94,7 @@ class GateExplorer(Explorer):
         if changed & {"event", "part", "layer"} and "rank" not in changed: self.rank = 0
         if changed & {"event", "part", "layer"} and "look" not in changed: self.look = "units"  # which they are about
         ends = getattr(self, "_list", None)
-        if ends and ends["step"].last != last: self.refresh_controls()
+        if ends and (ends["step"].last != last or ("event" in ends) != (self.look == "units")): self.refresh_controls()
 
     def record(self):
         f, row = self.study.followers(self.layer - 1, self.part, self.event, BEST), self._reading.reach[self.step]
@@ -110,16 +110,17 @@ class GateExplorer(Explorer):
 
     def controls(self):
         layers = {i + 1: f"layer {i + 1}" for i in range(self.net.rnn.num_layers)}
+        units = [Choice("event", list(EVENTS), "units for"), Choice("part", self.parts), Choice("layer", layers)]
+        if self.look == "reach": units = []
         return [Words("phrase", "sentence", MOST), Player("step", len(self.phrase) - 1, "letter", interval=350),
-                Choice("event", list(EVENTS), "units for"), Choice("look", LOOKS, "picture"),
-                Choice("part", self.parts, "part"), Choice("layer", layers)]
+                *units[:1], Choice("look", LOOKS, "picture"), *units[1:]]
 
     def key_map(self):
         go = lambda d: lambda: setattr(self, "rank", min(max(self.rank + d, 0), self._n - 1))
         return stepping(self, "step", lambda: len(self.phrase) - 1) | {"ArrowUp": go(-1), "ArrowDown": go(1)}
 
     def chips(self):
-        gate, cell = ("o", "c") if "c" in self.parts else ("z", "h")
+        gate, cell = ("f", "c") if "c" in self.parts else ("r", "h")
         late = lambda e: dict(look="reach", step=max(len(e.phrase) - 2, 0))
 
         def units(short, question, event, part):
@@ -127,21 +128,19 @@ class GateExplorer(Explorer):
             return Chip(short, question, state, more_than_luck)
 
         return [
-            units("who knows spaces", f"Is there a unit whose {self.parts[gate]} opens at the spaces?", "a space",
-                  gate),
             units("who is inside quotes", "Is there a unit that knows that it is between two quotation marks?",
                   "inside quotes", cell),
             units("who counts the line", "Is there a unit that knows how long ago the line ended?", "place in the line",
                   cell),
+            units("another gate", f"Is there a unit whose {self.parts[gate]} follows the spaces?", "a space", gate),
             Chip("how far back", "On which letters does a late answer hang? Guess how many letters back.", late,
                  lambda r: f"{reach_words(r)} It was read letter by letter; what is farther back hardly matters here."),
         ]
 
     def code_of(self, **state):
         "The line of code that makes a state; `net`, `symbols` and `text` stand for what you gave."
-        more = {} if state.get("look") == "units" else dict(event=self.event, part=self.part, layer=self.layer)
         given = "".join(f", {n}={n}" for n in self._given)
-        return f"{super().code_of(**dict(phrase=self.phrase, step=self.step, **more) | state)[:-1]}{given})"
+        return f"{super().code_of(**dict(phrase=self.phrase, step=self.step) | state)[:-1]}{given})"
 
     def recorded_values(self): return range(len(self.phrase))
 

@@ -39,7 +39,7 @@ def view(
 ) -> Scene:
     "The phrase; the gradient on its way back; what each net expects; what each remembers."
     wide, n = width >= NARROW, len(r.readings)
-    left, right, curves, row, states = (130, 132, 210, 24, 108) if wide else (62, 40, 170, 23, 90)
+    left, right, curves, row, states = (130, 132, 210, 24, 108) if wide else (54, 2, 170, 23, 90)
     guesses = 34 + curves + 16
     below = guesses + 24 + (n + 1) * row + 14
     s = Scene(width, below + 24 + states + 4)
@@ -78,23 +78,23 @@ def draw_letters(r, s, box, left, right):
     words = ["fg" if i <= r.step else "muted" for i in range(len(r.letters))]
     p.tokens([list(r.letters)], [["focus-tint" if i == r.step else "none" for i in range(len(words))]],
              [["fg" if i == r.step else w for i, w in enumerate(words)]], size=letter_size(p))
-    p.text([[0, .5]], "the phrase" if left > 62 else "phrase", ink="muted", align="right", dx=-8)
+    p.text([[0, .5]], "the phrase" if right > 60 else "phrase", ink="muted", align="right", dx=-8)
     p.zone("letters", drag=True, cursor="pointer")
 
 
 def draw_gradient(r, s, box, left, right):
-    """Which share of the answer's gradient arrives at each letter, a line a net, on a log scale; each is named where
-    it ends, at the left."""
+    "Which share of the answer's gradient arrives at each letter, log scale; a line a net, named at its left end."
     x, y, w, h = box
     low, top = r.ends
-    wide, by = left > 62, max(1, int(np.ceil(np.log10(top / low) / 5)))
-    heading(s, y, "How far back can each net learn?", "the share of the answer's gradient that reaches each letter",
-            end="what arrives" * wide)
+    wide, by = right > 60, max(1, int(np.ceil(np.log10(top / low) / 5)))
+    age, note = "before training" * (r.trained == 0), "the share of the answer's gradient that reaches each letter"
+    heading(s, y, "How far back can each net learn?", f"{age}: {note}" if age else note, age, end="what arrives" * wide)
     p = track(r, s, "gradient", (x, y + 22, w, h - 22), left, right, (low, top), log="y")
     for v in (10.0 ** (by * k) for k in range(-12, 31) if low <= 10.0 ** (by * k) < top):  # 100 % is one of them
-        word = tick(v, wide)
-        p.across(v, ink="line", dash=()).text([[p.x[1], v]], word, ink="muted", align="left", dx=8 if wide else 3,
-                                              size=12 if wide else 11, dy=-6 * (v == low))
+        word, how = tick(v, wide), dict(align="left", dx=8, size=12) if wide else dict(align="right", dx=-3, size=11)
+        p.across(v, ink="line", dash=())
+        end = p.x[1] if wide or r.step < p.x[1] - 6 else r.step  # clear of the line
+        if wide or v < 1: p.text([[end, v]], word, ink="muted", dy=-6 * (v == low) if wide else -8, **how)
     names = []
     for i, (name, norms) in enumerate(r.norms.items()):
         seen = np.clip(np.nan_to_num(shares(norms), nan=top, posinf=top), low, top)
@@ -134,8 +134,7 @@ def draw_guesses(r, s, box, left, right):
     p.text([[0, .5]], "true next letter" if wide else "true", ink="muted", align="right", dx=-8)
     p.text([[j + .5, .5] for j in at[:known]], r.letters[1:], font="mono", size=size,
            ink=["fg" if j == r.step else "muted" for j in at[:known]])
-    if r.next: p.text([[p.x[1], .5]], f"{'gives ' * wide}“{r.next}”", ink="muted", align="left", dx=8 if wide else 3,
-                      size=small)
+    if r.next and wide: p.text([[p.x[1], .5]], f"gives “{r.next}”", ink="muted", align="left", dx=8)
     if known and wide: p.text([[p.x[1], .5]], "right", ink="muted", align="left", dx=72)
     for i, (name, reading) in enumerate(r.readings.items()):
         ink, right_here = INKS[i % len(INKS)], reading.named
@@ -146,7 +145,7 @@ def draw_guesses(r, s, box, left, right):
                ink=["fg" if k else "muted" for k in right_here])
         p.text([[0, i + 1.5]], name, align="right", dx=-8, max_width=left - 8,
                **how | dict(weight="bold" if name == r.kind else "normal"))
-        p.text([[p.x[1], i + 1.5]], percent(reading.right[r.step]), align="left", dx=8 if wide else 3, **how)
+        if wide: p.text([[p.x[1], i + 1.5]], percent(reading.right[r.step]), align="left", dx=8, **how)
         if known and wide: p.text([[p.x[1], i + 1.5]], f"{right_here.sum()} of {known}", align="left", dx=72, **how)
         p.zone(f"guess-{name}", (0, known + 1, i + 1, i + 2), click=True)
     p.boxes([r.step], [0], [r.step + 1], [n + 1], stroke="fg", width=1.5, key="step")
@@ -154,16 +153,16 @@ def draw_guesses(r, s, box, left, right):
 
 def draw_states(r, s, box, left, right):
     "The chosen net's numbers as colors, a row for a number, with a key."
-    (x, y, w, h), name, every = box, fit(r.kind, 150 if left > 62 else 76, 14, "bold"), r.readings[r.kind].states
+    (x, y, w, h), name, every = box, fit(r.kind, 150 if right > 60 else 76, 14, "bold"), r.readings[r.kind].states
     heading(s, y, title := f"What {name} keeps")
     n, units = (states := every[:, told(every)]).shape
     most = max(1.0, float(np.abs(states[np.isfinite(states)]).max(initial=0)))
     power = int(np.log10(most))
     scale = number(most, 2) if most < 1e4 else f"{number(most / 10.0**power, 2)}·{ten(power)}"
-    begin, wide = text_width(title, 14, "bold") + 26, 72 if left > 62 else 36
+    begin, wide = text_width(title, 14, "bold") + 26, 72 if right > 60 else 36
     s.image((begin, y + 4, wide, 12), np.linspace(0, 254, 12).astype(np.uint8)[None], SIGNED)
     s.text([[begin - 8, y + 10], [begin + wide + 8, y + 10]], ["−", "+"], size=13, ink="muted")
-    some = f"±{scale}" + f" · {units} of its {every.shape[1]} numbers" * (left > 62)
+    some = f"±{scale}" + f" · {units} of its {every.shape[1]} numbers" * (right > 60)
     s.text([[begin + wide + 20, y + 10]], some, ink="muted", align="left", max_width=w - begin - wide - 20)
     p = track(r, s, f"net-{r.kind}", (x, y + 24, w, h - 24), left, right, (units, 0))
     codes = np.rint(np.clip(np.nan_to_num(states.T, nan=0, posinf=most, neginf=-most) / most, -1, 1) * 127 + 127)
@@ -171,13 +170,13 @@ def draw_states(r, s, box, left, right):
     p.boxes([r.step], [0], [r.step + 1], [units], stroke="fg", width=1.5, key="step")
     p.zone(f"net-{r.kind}", (0, n, units, 0), click=True, hover=True)
     for at, words in ((.5, "changes fast"), (units - .5, "changes slowly")) * (units > 1):
-        p.text([[0, at]], words if left > 62 else words.split()[1], align="right", dx=-8, ink="muted")
+        p.text([[0, at]], words if right > 60 else words.split()[1], align="right", dx=-8, ink="muted")
 
 # %% ../../nbs/explorers/rnn.ipynb #xr-sentence
 def sentence(r: RNNRecord) -> str:
     "What the chosen net has read and expects, and how much of the gradient reaches the first character."
     reading = r.readings[r.kind]
-    age = "Not trained, " if r.trained == 0 else f"After {r.trained} steps, " if r.trained else ""
+    age = "Not trained yet, " if r.trained == 0 else f"After {r.trained} steps, " if r.trained else ""
     if r.gain != 1: age += f"with weights × {number(r.gain)}, "
     guess, target = reading.guess[r.step], reading.targets[r.step]
     read = "…" * (r.step > 11) + r.phrase[max(0, r.step - 11) : r.step + 1].replace("\n", "⏎")
@@ -302,7 +301,7 @@ class RNNExplorer(Explorer):
         return stepping(self, "step", lambda: len(self.phrase) - 1) | {"ArrowUp": choose(-1), "ArrowDown": choose(1)}
 
     def chips(self):
-        def late(trained, gain=1.0, kind=None, most=None):
+        def late(trained, gain=1.0, most=None, kind=None):
             def state(e):
                 step = max(len(e.phrase) - 2, 0)
                 found = e._read(trained, gain) if most else {}  # the answer's own net is the chosen one
@@ -312,15 +311,16 @@ class RNNExplorer(Explorer):
             return state
 
         own = self._own
-        late_words = "?" if own else ", after 300 steps of training? The training takes some seconds."
-        far = Chip("back to the first letter", f"{'In' if own else 'None of the nets is trained. In'} which of them "
-                   "does the gradient of a late answer reach the first letter?",
-                   late("not yet", most=lambda v, step: float(np.nan_to_num(shares(v.norms(step))[0]))), fade)
-        more = Chip("weights × 1.5", "All recurrent weights times 1.5: what becomes of the identity start's gradient "
-                    "on its way back?", late("not yet", 1.5, "identity"), blast)
-        names = Chip("who names the letters", f"Which net names most of the phrase's letters{late_words}",
-                     late("300 steps", most=lambda v, step: int(v.named.sum())), best)
-        return [far, names] if own else [far, more, names]
+        back, after = lambda v, step: float(np.nan_to_num(shares(v.norms(step))[0])), "after 300 steps of training"
+        old = "" if own else "Before training, identity hands its gradient on almost unchanged. "
+        what, to = ("the largest gradient", dict(most=back)) if own else ("it", dict(kind="identity"))
+        more = Chip("weights × 1.5", f"{old}Multiply all recurrent weights by 1.5: what becomes of {what}?",
+                    late("not yet", 1.5, **to), blast)
+        names = Chip("who names the letters", f"Which net names most of the phrase's letters{f' {after}' * (not own)}?",
+                     late("300 steps", 1.0, lambda v, step: int(v.named.sum())), best, "training …" * (not own))
+        far = Chip("after training", f"In which net does the gradient of a late answer reach the first letter {after}?",
+                   late("300 steps", 1.0, back), fade, "training …")
+        return [more, names] if own else [more, far, names]
 
     def code_of(self, **state):
         "The line of code that makes a state; `data` and `nets` stand for what you gave."

@@ -211,5 +211,5 @@ def blast(r: RNNRecord) -> str:
     v, n = r.norms[r.kind], max(r.step, 1)
     if not np.isfinite(v[0]): return "It explodes: at the first character it is too large for a number of 32 bits."
     factor, whole = number(float((v[0] / v[-1]) ** (1 / n)), 3), arriving(shares(v)[0])
-    return (f"It is multiplied by {factor} at each step: {whole} at the first letter. One step of training "
-            "with such a gradient throws the weights away, unless it is clipped.")
+    much = " One step of training with such a gradient throws the weights away, unless it is clipped."
+    return f"It is multiplied by {factor} at each step: {whole} at the first letter.{much * bool(v[0] > 100 * v[-1])}"

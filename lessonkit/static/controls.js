@@ -176,6 +176,7 @@ const builders = {
 function controls(model, host, act, life, seen) {
   let own = scope(), built = new Map(), open = false, kept = {};
   function build() {
+    const held = [...built].find(([, c]) => c.box.contains(host.getRootNode().activeElement))?.[0];
     own.end();
     host.replaceChildren();
     built = new Map();
@@ -200,6 +201,7 @@ function controls(model, host, act, life, seen) {
     });
     host.hidden = !specs.length;
     show();
+    built.get(held)?.box.querySelector("input, select, button")?.focus({ preventScroll: true }); // others came or went
   }
   function show() {
     const values = model.get("_values") ?? {}, off = new Set(model.get("_off") ?? []);

@@ -367,6 +367,19 @@ def test_every_question_comes_before_its_answer(explorer):
     assert explorer._asked == {}
 
 
+@pytest.mark.parametrize("kind", [c for c in bare() if c not in (*NEED_ONE, BaggingExplorer)],  # it answers in words
+                         ids=lambda kind: kind.__name__)
+def test_no_answer_is_in_sight_when_it_opens(kind):
+    "A question asks of another picture than the one that a bare explorer opens with: there is something to predict."
+    explorer = kind()
+    explorer.open()
+    opened = explorer.narration
+    for i, chip in enumerate(explorer._questions):
+        explorer.ask(i)
+        assert explorer.narration != opened, chip.question
+    explorer.close()
+
+
 def test_no_state_of_a_row_overlaps(explorer): assert_tidy(explorer)
 
 

@@ -288,6 +288,18 @@ def test_what_does_nothing_is_out_of_sight_under_more(page):
     assert not page.locator("summary").is_visible(), "there is nothing more"
 
 
+def test_the_control_in_hand_keeps_the_focus_where_others_come_or_go(page):
+    spec = [dict(kind="slider", name=n, label=n, n=9, lo=0, step=1, log=False, digits=3) for n in "abcde"]
+    put = lambda names: page.evaluate("text => stub.put(text)", json.dumps(
+        {"_controls": [s for s in spec if s["name"] in names], "_values": {n: [3, "3"] for n in names}}))
+    put("abcde")
+    page.locator("summary").click()
+    page.get_by_role("slider", name="d").focus()
+    for names in ("bd", "abcde", "ab"):
+        put(names)
+        assert page.evaluate("document.activeElement.ariaLabel") == ("d" if "d" in names else None), names
+
+
 def test_a_mark_stands_where_a_thumb_would(page):
     "Beneath the slider, with its word; other marks of the same control take its place, and the input stays."
     spec = dict(kind="slider", name="a", label="a", n=150, lo=0, step=1, log=False, digits=3, marks=[[2 / 3, "edge"]])

@@ -60,7 +60,7 @@ def test_a_wider_limit_goes_further_the_same_way():
 def test_a_question_finds_where_it_hurts():
     e = sides()
     assert e.record().answer(-1)[2] and "hurts" not in e.narration
-    e._act({"kind": "chip", "value": 1})
+    e._act({"kind": "chip", "value": 0})
     assert f"{e._mirrored} mirrored" in e.narration
     assert e.mirror and not e.rotate and "hurts" in e._asked["answer"] and "hurts" in e.narration
     alone, _, right = e.record().answer(0)
@@ -72,7 +72,7 @@ def test_a_question_finds_where_it_helps():
     rng = np.random.default_rng(3)
     faint = np.clip(np.full((12, 16, 16, 3), 90) + rng.normal(0, 6, (12, 16, 16, 3)), 0, 255).astype(np.uint8)
     e = opened(AugmentExplorer(faint, [0] * 12, Sides(), (90, 90, 90), (20, 20, 20), ["left", "right"]))
-    e._act({"kind": "chip", "value": 0})
+    e._act({"kind": "chip", "value": 1})
     p = e.predictions(e.picture, e.seed)
     wrong = int((p.argmax(1) != 0).sum())
     assert wrong and p.mean(0).argmax() == 0 and f"Of the 9 pictures, {wrong} " in e._asked["answer"]
@@ -122,7 +122,10 @@ def test_nets_that_learned_from_two_photographs_and_where_averaging_helps_them()
     right = lambda n: np.mean([e.predictions(i, 0, net=n)[0].argmax() == e.labels[i] for i in range(len(e.x))])
     alone = {n: right(n) for n in e.nets}
     assert alone["met gentle changes"] > .7 > alone["met mirror images"] and alone["met no changes"] > .7, alone
-    e._act({"kind": "chip", "value": 0})  # one that is wrong alone
+    assert e.record().answer(0)[2] and e.record().answer(-1)[2]  # what it opens with is right, and stays right
+    e._act({"kind": "chip", "value": 0})  # the same in a mirror
+    assert e.picture == 0 and e.record().answer(0)[2] and "averaging hurts" in e.narration
+    e._act({"kind": "chip", "value": 1})  # one that is wrong alone
     p = e.predictions(e.picture, e.seed)
     assert p[0].argmax() != e.labels[e.picture] == p.mean(0).argmax() and "averaging helps" in str(e.scene(900).items)
     assert "averaging helps" in e.narration and "images" not in e._asked["code"]
@@ -227,7 +230,7 @@ def test_what_a_cell_has_seen_is_what_its_gradient_reaches():
 
 
 def test_answers_go_where_they_point(conv):
-    conv._act({"kind": "chip", "value": 0})
+    conv._act({"kind": "chip", "value": 1})
     r = conv.record()
     assert r.total == r.out.max() and "where the window lies now" in conv._asked["answer"]
     conv._act({"kind": "chip", "value": -1})
