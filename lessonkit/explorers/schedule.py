@@ -51,8 +51,8 @@ def view(
     rate = draw_time(r, s, "Rate", above, r.limits, log=log)
     own, others = ([k for k in r.knots if k.id.startswith("momentum") == is_it] for is_it in (True, False))
     draw_curve(r, rate, r.curves[0], r.rate(r.position), "focus", others)
-    now, ends = r.momenta(r.position), (-.06, 1.04)
-    if np.ptp(r.curves[1][1]): ends = max(-.06, np.floor(r.curves[1][1].min() * 10 - 1.5) / 10), 1.04
+    now, ends = r.momenta(r.position), (-.06, 1.12)
+    if np.ptp(r.curves[1][1]): ends = max(-.06, np.floor(r.curves[1][1].min() * 10 - 1.5) / 10), 1.06
     count = f"about {max(1 / (1 - now), 1):.0f} steps count, 1/(1 − momentum) · {r.momenta}" if now else "none"
     momentum = draw_time(r, s, "Momentum", middle, ends, note=count)
     draw_curve(r, momentum, r.curves[1], now, "class2", own)

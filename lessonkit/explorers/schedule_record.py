@@ -171,7 +171,8 @@ def sentence(r: ScheduleRecord) -> str:
         text = f"{direction(r.rate, pos)} in cycle {k + 1} of {r.n_cycle}, which {then} at {percent(stop)}"
     if pos < 1 and r.kind == "clr": text += f", in cycle {k // 2 + 1} of {r.n_cycle}"
     text = f"{r.label}: at {percent(pos)} (step {r.step} of {r.n_step}) the rate is {number(r.rate(pos))}, {text}."
-    if np.ptp(r.curves[1][1]): text += f" Momentum is {number(m)}, {motion(r.momenta, pos)}."
+    if np.ptp(r.curves[1][1]):
+        text += f" Momentum is {number(m)}, {motion(r.momenta, pos).removesuffix(f' at {percent(stop)}')}."
     elif m: text += f" Momentum stays at {number(m)}."
     return f"{text}{_of_run(r)}" + f" Code: {r.rate}" * (r.kind != "own")
 
@@ -200,7 +201,7 @@ def _of_run(r) -> str:
     if r.goes_on: return f" The run goes on: loss {loss[-1]:.3g} so far, at step {len(loss)}."
     here = f"{loss[r.step - 1]:.3g} here, " if 0 < r.step < len(loss) else ""
     whose = "Loss" if r.fresh else "Another schedule's loss:"
-    return f" {whose} {here}{loss[-1]:.3g} at the end, with {100 * right:.0f} % of held-out digits right."
+    return f" {whose} {here}{loss[-1]:.3g} at the end; {100 * right:.0f} % of held-out digits right."
 
 # %% ../../nbs/explorers/schedule_record.ipynb #xscr-training
 _KNOWN = {}

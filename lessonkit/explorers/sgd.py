@@ -298,7 +298,7 @@ class SGDExplorer(Explorer):
                  lambda r: f"It grows: after {r.step} steps it is {say(r.paths[0].losses[r.step])}, from "
                            f"{say(r.paths[0].losses[0])}: each step overshoots by more than the last."),
             Chip("a quick way down", "Take eight tenths of SGD's largest stable rate, and momentum 0.9. Is the loss "
-                                     "within 1 % of the best line's after twelve steps, and stays there?",
+                                     "within 1 % of the best line's from step 12 on?",
                  lambda e: dict(compare=False, optimizer="momentum", momentum=0.9, rate=tidy(0.8 * e.edge),
                                 start=e.first, step=12), quickest),
             Chip("four at one rate", "Let four optimizers take 20 steps at one rate. Which has the lowest loss then?",
