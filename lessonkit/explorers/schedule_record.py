@@ -172,7 +172,7 @@ def sentence(r: ScheduleRecord) -> str:
     if pos < 1 and r.kind == "clr": text += f", in cycle {k // 2 + 1} of {r.n_cycle}"
     text = f"{r.label}: at {percent(pos)} (step {r.step} of {r.n_step}) the rate is {number(r.rate(pos))}, {text}."
     if np.ptp(r.curves[1][1]):
-        text += f" Momentum is {number(m)}, {motion(r.momenta, pos).removesuffix(f' at {percent(stop)}')}."
+        text += f" Momentum is {number(m)}, {motion(r.momenta, pos).replace(f' at {percent(stop)}', '')}."
     elif m: text += f" Momentum stays at {number(m)}."
     return f"{text}{_of_run(r)}" + f" Code: {r.rate}" * (r.kind != "own")
 

@@ -295,8 +295,9 @@ class SGDExplorer(Explorer):
             Chip("just over the edge", "Take a rate 2 % over the edge, the largest stable one. What will the loss do?",
                  lambda e: dict(compare=False, optimizer="SGD", rate=tidy(1.02 * e.edge), start=e.first,
                                 step=min(20, e.n_steps)),
-                 lambda r: f"It grows: after {r.step} steps it is {say(r.paths[0].losses[r.step])}, from "
-                           f"{say(r.paths[0].losses[0])}: each step overshoots by more than the last."),
+                 lambda r: f"It grows: after {r.paths[0].at(r.step)} steps it is "
+                           f"{say(r.paths[0].losses[r.paths[0].at(r.step)])}, from {say(r.paths[0].losses[0])}: each "
+                           "step overshoots by more than the last."),
             Chip("a quick way down", "Take eight tenths of SGD's largest stable rate, and momentum 0.9. Is the loss "
                                      "within 1 % of the best line's from step 12 on?",
                  lambda e: dict(compare=False, optimizer="momentum", momentum=0.9, rate=tidy(0.8 * e.edge),
