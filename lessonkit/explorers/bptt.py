@@ -12,7 +12,7 @@ import numpy as np
 import traitlets as T
 
 from ..bptt import LMBatches, order_losses, random_edges, torn
-from .stream import (CLICK, GUTTER, OFFER, ROWS, UNTRAINED, BPTTRecord, Stream, cost,
+from .stream import (CLICK, GUTTER, OFFER, POINT, ROWS, UNTRAINED, BPTTRecord, Stream, brief, cost,
                                         draw_batch, draw_matrix, fitting, in_matrix, in_pair, sentence)
 from ..widgets.controls import Button, Field, Player, Slider, Toggle
 from ..widgets.explorer import Chip, Explorer
@@ -46,7 +46,7 @@ def draw_stream(r, s, box):
     tail = max(b.n_dropped, .006 * n) if b.n_dropped else 0
     title = f"1 · The stream is cut into {b.bs} {many}"
     short, room = f"{n:,} tokens", box[2] - text_width(title, 14, "bold") - 12
-    rest = "; the last is only predicted" + f", {b.n_dropped:,} more dropped" * bool(b.n_dropped)
+    rest = "; the last is only predicted" + f", {b.n_dropped:,} dropped (red)" * bool(b.n_dropped)
     note = fitting(room, f"{short}, {b.row_len:,} a row{rest}", f"{short}, {b.row_len:,} a row", short)
     p = Panel(s, "stream", box, (0, used + tail), (0, 1), title=title, note=note, xticks=False, yticks=False,
               left=GUTTER, right=8)
@@ -100,11 +100,10 @@ def draw_losses(r, s, box):
     losses, bptt, bs = r.losses
     smooth = losses.rolling(max(1, min(25, len(losses) // 4)), min_periods=1).mean()
     lo, hi = float(smooth.min().min()), float(smooth[len(smooth) // 40 :].max().max())
-    ends = np.floor(lo * 5) / 5, np.ceil(hi * 5) / 5 + 1e-9
-    marks = [ends[0], np.round(sum(ends) / 2, 1), ends[1]]
+    ends = lo - .08 * (hi - lo) - 1e-9, hi + .12 * (hi - lo) + 1e-9
     note = fitting(box[2] - 50, f"nats a token · trained with {bs} rows, bptt {bptt}", f"trained with {bs} rows")
     p = Panel(s, "losses", box, (0, max(len(losses), 2) - 1), ends, title="Loss", note=note,
-              yticks=[(v, f"{v:.1f}") for v in marks], xlabel="windows read", left=36, right=98)
+              xlabel="windows read", left=36, right=98)
     keep, ends = np.unique(np.linspace(0, len(smooth) - 1, 150).astype(int)), []
     for name, ink in (("in order", "focus"), ("shuffled", "alarm")):
         values = smooth[name].to_numpy()
@@ -118,11 +117,12 @@ class BPTTExplorer(Explorer):
 
     Chosen state: `step`, `selected`, `bs`, `bptt`, `random_bptt`, `epoch`, `shuffled`."""
 
-    title, lesson, hint = "How a text becomes batches", "32_bptt", "drag the ring to another place"
+    title, lesson = "How a text becomes batches", "32_bptt"  # the hint stands in the picture: `POINT`
     about = ("A text is cut into rows, the rows into windows. A network reads window after window, keeps its state, "
              "and learns no farther back than the window's edge.")
     watch, along = ("bs", "bptt", "step", "epoch", "random_bptt", "shuffled", "selected"), "step"
-    offers, view, sentence = (OFFER, CLICK, *UNTRAINED), staticmethod(view), staticmethod(sentence)
+    offers, brief = (POINT, OFFER, CLICK, *UNTRAINED), staticmethod(brief)
+    view, sentence = staticmethod(view), staticmethod(sentence)
     bs = T.Int(help="rows of the batch")
     bptt = T.Int(help="columns of a window")
     step = T.Int(help="which visit: 0 is the first batch of the epoch")
@@ -250,31 +250,35 @@ class BPTTExplorer(Explorer):
             self.step = step
 
     def chips(self):
-        def third(e, shuffled):  # a window's third token, with fixed cuts; among words, where there are some
+        def among(e, col, shuffled):  # a token of a window, with fixed cuts; among words, where there are some
             length = e.batches.row_len
             n = -(-length // e.bptt)
             order = np.random.default_rng([e.seed, e.epoch]).permutation(n) if shuffled else range(n)
-            named = lambda k: [w.isalnum() for w in e.stream.show(e.stream.ids[order[k] * e.bptt :][: e.bptt])]
+            read = lambda r, k: e.stream.ids[r * length + order[k] * e.bptt :][: e.bptt]
+            named = lambda k: [w.isalnum() for r in range(min(e.bs, ROWS)) for w in e.stream.show(read(r, k))]
             tries = range(min(3, n - 1), min(n, 200))
             step = next((k for k in tries if np.mean(named(k)) > 0.7), tries[0])
             start = int(order[step]) * e.bptt
-            return dict(random_bptt=False, shuffled=shuffled, step=step, selected=min(start + 2, length - 1))
+            return dict(random_bptt=False, shuffled=shuffled, step=step, selected=min(start + col, length - 1))
 
         def first(e):  # a window's first token, with random cuts
             edges = random_edges(e.batches.row_len, e.bptt, e.seed, e.epoch)
             k = min(1, len(edges) - 2)
             return dict(random_bptt=True, shuffled=False, step=k, selected=int(edges[k]))
 
+        width = lambda r: r.span[1] - r.span[0]
         one = lambda n, word: f"{n:,} {word}" + "s" * (n != 1)
         return [
-            Chip("how far back", "Take the third token of a window. How far back does its gradient reach?",
-                 lambda e: third(e, False),
-                 lambda r: f"{one(r.place[1] - r.span[0], 'step')} back, to the window's first token (red arrow). The "
-                           f"last token's reaches {r.span[1] - r.span[0] - 1}, the first's none: the state holds what "
-                           "came before, but gets no gradient."),
+            Chip("how far back",
+                 "Take all tokens of a window. How far back do their gradients reach on average, and how many learn "
+                 "from nothing before them?",
+                 lambda e: among(e, 0, False),
+                 lambda r: f"{(width(r) - 1) / 2:g} steps: the last token's reaches {width(r) - 1} back, the first's "
+                           f"none. So 1 token of {width(r)}, the chosen one, learns from nothing before it: the state "
+                           "holds what came before, but gets no gradient."),
             Chip("shuffled windows",
                  "Take the windows in random order. Where does the state come from that each starts with?",
-                 lambda e: third(e, True),
+                 lambda e: among(e, 2, True),
                  lambda r: f"From elsewhere in the text: {r.n_torn:,} of {one(len(r.batches) - 1, 'joint')} are torn, "
                            "so that what the state remembers hardly helps." + (cost(r) or f" {CLICK}")),
             Chip("cuts that move",

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import traitlets as T
 
-from .schedule_record import (SUITED, SUITED_ONE_CYCLE, USUAL, ScheduleRecord, Trained, faster,
-                                                 first_runs, knots, level_and_falling, limits, percent, sentence, short,
-                                                 suited, training_data)
+from .schedule_record import (SUITED, SUITED_ONE_CYCLE, USUAL, ScheduleRecord, Trained,
+                                                 asked_runs, brief, faster, first_runs, knots, limits, percent,
+                                                 sentence, short, suited, training_data)
 from ..schedules import (Schedule, clr, combine_scheds, one_cycle, one_cycle_momentum, sched_const,
                                  sched_cos, sched_exp, sched_lin, sgdr, stlr, train_by)
 from ..widgets.controls import Button, Choice, Player, Slider, Toggle
@@ -21,7 +21,7 @@ from ..widgets.keys import stepping
 from ..widgets.layout import touch
 from ..widgets.panel import NARROW, Panel, rows
 from ..widgets.scene import Scene
-from ..widgets.text import text_width
+from ..widgets.text import number, text_width
 
 # %% ../../nbs/explorers/schedule.ipynb #xsc-kinds
 KINDS = {  # name: (title, the traits it reads, how it is made from them)
@@ -51,8 +51,8 @@ def view(
     rate = draw_time(r, s, "Rate", above, r.limits, log=log)
     own, others = ([k for k in r.knots if k.id.startswith("momentum") == is_it] for is_it in (True, False))
     draw_curve(r, rate, r.curves[0], r.rate(r.position), "focus", others)
-    now, ends = r.momenta(r.position), (-.06, 1.04)
-    if np.ptp(r.curves[1][1]): ends = max(-.06, np.floor(r.curves[1][1].min() * 10 - 1.5) / 10), 1.04
+    now, ends = r.momenta(r.position), (-.06, 1.12)
+    if np.ptp(r.curves[1][1]): ends = max(-.06, np.floor(r.curves[1][1].min() * 10 - 1.5) / 10), 1.06
     count = f"about {max(1 / (1 - now), 1):.0f} steps count, 1/(1 − momentum) · {r.momenta}" if now else "none"
     momentum = draw_time(r, s, "Momentum", middle, ends, note=count)
     draw_curve(r, momentum, r.curves[1], now, "class2", own)
@@ -60,7 +60,7 @@ def view(
         p, ink, (lo, hi) = (momentum, "class2", (0, 1)) if k in own else (rate, "focus", r.limits)
         at, size = (k.pos, float(np.clip(k.value, lo, hi))), np.log10(hi / lo) if log and k not in own else hi - lo
         p.points([at], size=15, ink="page", stroke=ink, width=3, key=k.id, cut=True)
-        p.handle(k.id, at, label=k.label, step=(k.step[0], k.step[1] * size), value=f"{k.value:.3g}")
+        p.handle(k.id, at, label=k.label, step=(k.step[0], k.step[1] * size), value=k.told or number(k.value))
     draw_loss(r, s, below)
     return s
 
@@ -70,21 +70,21 @@ def draw_time(r, s, name, box, ends, log="", note="", xticks=False) -> Panel:
     p = Panel(s, name.lower(), box, (-.02, 1.02), ends, log, title=name, note=note, xticks=xticks, left=56, right=14)
     for j in r.rate.joints: p.upright(j, ink="line", dash=[3, 3])
     p.zone(f"time-{name.lower()}", drag=True, cursor="ew-resize")
-    return p.upright(r.position, key="now")
+    return p.upright(r.position)  # no key: what glides would leave the curve
 
 
 def draw_curve(r, p, curve, now, ink, knots):
     "A schedule, and the value where it is read: beside the line of now, on a plate that hides no knot."
     if ink == "focus" and not p.ylog: p.area(curve[0], 0, curve[1], ink="focus-tint")
-    p.line(np.stack(curve, 1), ink=ink, width=2.5).points([[r.position, now]], size=9, key="here", cut=True)
+    p.line(np.stack(curve, 1), ink=ink, width=2.5).points([[r.position, now]], size=9, cut=True)
     if p.ylog and now <= 0: return
-    (x, y), (l, t, w, h), wide = p.px([[r.position, now]])[0], p.box, text_width(f"{now:.3g}", 13, "bold") + 8
+    (x, y), (l, t, w, h), wide = p.px([[r.position, now]])[0], p.box, text_width(number(now), 13, "bold") + 8
     taken = [(kx - 9, ky - 9, 18, 18) for kx, ky in p.px([(k.pos, k.value) for k in knots])]
     places = [(left, float(np.clip(top, t + 1, t + h - 19)), wide, 18) for left in (x + 10, x - 10 - wide)
               if l < left < l + w - wide for top in (y - 27, y + 9)]
     plate = min(places, key=lambda b: (sum(touch(b, k) for k in taken), abs(b[1] + 9 - y) < 14))
     p.scene.rects([plate], fill="plate", radius=4)
-    p.scene.text([(plate[0] + 4, plate[1] + 9)], f"{now:.3g}", size=13, weight="bold", align="left")
+    p.scene.text([(plate[0] + 4, plate[1] + 9)], number(now), size=13, weight="bold", align="left")
 
 
 def draw_loss(r, s, box):
@@ -104,7 +104,7 @@ def draw_loss(r, s, box):
         x = (np.arange(len(run.history)) + 1) / r.n_step
         loss = np.clip(np.nan_to_num(run.history.loss.to_numpy(float), nan=p.y[1], posinf=p.y[1]), *p.y)
         p.line(np.stack([x, loss], 1), ink="alarm" if last and r.fresh else "muted", width=2 if last else 1)
-    if r.runs and 0 < r.step <= len(loss): p.points([[r.position, loss[r.step - 1]]], size=9, key="here", cut=True)
+    if r.runs and 0 < r.step <= len(loss): p.points([[r.position, loss[r.step - 1]]], size=9, cut=True)
 
 # %% ../../nbs/explorers/schedule.ipynb #xsc-class
 class ScheduleExplorer(Explorer):
@@ -118,7 +118,7 @@ class ScheduleExplorer(Explorer):
     watch = ("kind", "lr", "lr_min", "n_cycle", "cycle_mult", "decay", "pct_start", "div", "div_final", "cut_frac",
              "ratio", "momentum", "momentum_low", "log_axis", "step")
     along, engine = "step", "schedule"
-    view, sentence = staticmethod(view), staticmethod(sentence)
+    view, sentence, brief = staticmethod(view), staticmethod(sentence), staticmethod(brief)
     kind = T.Enum(list(KINDS), help="which shape")
     lr = T.Float(1.0, help="the highest rate")
     lr_min = T.Float(0.001, help="the lowest rate")
@@ -159,6 +159,7 @@ class ScheduleExplorer(Explorer):
         self.runs = []
         self._busy, self._stale = False, True
         self._held, self._dragged = None, False  # the rate's axis while a knot is dragged
+        self._left, self._last = {}, kind  # rate and momentum as they were left: one cycle has its own
         super().__init__(**{**suited(kind), "kind": kind if schedule is None else "own", **state})
         if schedule is None: self.runs = first_runs(self.schedule, self.momenta, n_step, seed)
         self.refresh()
@@ -184,9 +185,11 @@ class ScheduleExplorer(Explorer):
         self.schedule, self.momenta = made, momenta
 
     def react(self, changed):
-        if "kind" in changed:
-            for name, value in suited(self.kind).items():
+        if "kind" in changed and (self.kind == "one_cycle") != (self._last == "one_cycle"):
+            for name, value in self._left.get(self.kind == "one_cycle", suited(self.kind)).items():
                 if name not in changed: setattr(self, name, value)
+        self._last = self.kind
+        self._left[self.kind == "one_cycle"] = {name: getattr(self, name) for name in SUITED}
         if changed - {"step"} and not self._dragged: self._held = None
         if self._stale or changed - {"step", "log_axis"}: self._make()
         if not 0 <= self.step <= self.n_step:
@@ -243,9 +246,9 @@ class ScheduleExplorer(Explorer):
             self._busy = False
             self.refresh()
 
-    def race(self):
-        "Puts two runs side by side: a level rate, and one that falls from it."
-        self.runs = level_and_falling(self.n_step, self.seed)
+    def show_runs(self, kind):
+        "Puts the runs on screen that an answer about a kind shows, and forgets how rate and momentum were left."
+        self.runs, self._left = asked_runs(kind, self.n_step, self.seed), {}
 
     # ── wire ──
 
@@ -271,25 +274,26 @@ class ScheduleExplorer(Explorer):
         return stepping(self, "step", self.n_step) | {"PageDown": lambda: jump(min, 1), "PageUp": lambda: jump(max, -1)}
 
     def chips(self):
+        ready = lambda e, state: e.show_runs(state["kind"]) or dict(lr_min=.001, log_axis=False) | state
         return [
             Chip("level or falling?", "Train twice: with the rate at 1 to the end, and with one that falls from 1 in a "
                                       "straight line. Which run ends with the lower loss?",
-                 lambda e: e.race() or dict(kind="lin", **SUITED, lr_min=.001, log_axis=False, step=e.n_step),
+                 lambda e: ready(e, dict(kind="lin", **SUITED, step=e.n_step)),
                  faster, busy="training twice …"),
             Chip("longer and longer",
                  "Make each of three cycles twice as long as the one before. How much of the way does the last take?",
-                 dict(kind="sgdr", **SUITED, lr_min=.001, n_cycle=3, cycle_mult=2.0, log_axis=False, step=0),
+                 lambda e: ready(e, dict(kind="sgdr", **SUITED, n_cycle=3, cycle_mult=2.0, step=round(.7 * e.n_step))),
                  lambda r: f"{percent(1 - r.rate.joints[-1])}: 4 of 1 + 2 + 4 = 7 parts. More cycles: nearer to half."),
             Chip("up and down", "Let momentum fall while the rate rises. At its lowest, how many steps still count?",
-                 lambda e: dict(kind="one_cycle", **SUITED_ONE_CYCLE, pct_start=.3, div=25.0, div_final=1e4,
-                                log_axis=False, step=round(.3 * e.n_step)),
+                 lambda e: ready(e, dict(kind="one_cycle", **SUITED_ONE_CYCLE, pct_start=.3, div=25.0, div_final=1e4,
+                                         step=round(.3 * e.n_step))),
                  lambda r: f"About {1 / (1 - r.momenta(r.rate.joints[0])):.0f}, which is 1 / (1 − momentum); at both "
                            f"ends {1 / (1 - r.momenta(0)):.0f}. Large steps carry fewer of the old ones along."),
             Chip("a straight line?",
                  "Let each step lower the rate by the same factor. Is it halfway down after half of the steps?",
-                 lambda e: dict(kind="exp", **SUITED, lr_min=.001, log_axis=True, step=e.n_step // 2),
-                 lambda r: f"No: it is {r.rate(.5):.3g}, far below half of {r.rate(0):.3g}. It only looks so on this "
-                           "logarithmic axis, where it is a straight line."),
+                 lambda e: ready(e, dict(kind="exp", **SUITED, log_axis=True, step=e.n_step // 2)),
+                 lambda r: f"No: it is {number(r.rate(.5))}, far below half of {number(r.rate(0))}. It only looks so "
+                           "on this logarithmic axis, where it is a straight line."),
         ]
 
     def code_of(self, **state):

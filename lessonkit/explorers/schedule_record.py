@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SUITED', 'SUITED_ONE_CYCLE', 'USUAL', 'Trained', 'Knot', 'ScheduleRecord', 'suited', 'short', 'knots', 'limits',
-           'percent', 'piece', 'direction', 'motion', 'sentence', 'faster', 'first_runs', 'level_and_falling',
+           'percent', 'piece', 'direction', 'motion', 'sentence', 'brief', 'faster', 'first_runs', 'asked_runs',
            'training_data']
 
 # %% ../../nbs/explorers/schedule_record.ipynb #xscr-imports
@@ -14,7 +14,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..schedules import SNAP, Schedule, digits, sched_const, sched_lin, small_net, train_by
+from ..schedules import (SNAP, Schedule, digits, one_cycle, one_cycle_momentum, sched_const, sched_exp,
+                                 sched_lin, sgdr, small_net, train_by)
+from ..widgets.text import number
 
 # %% ../../nbs/explorers/schedule_record.ipynb #xsc-record
 class Trained(NamedTuple):
@@ -32,6 +34,7 @@ class Knot(NamedTuple):
     value: float
     label: str
     step: tuple[float, float]  # what an arrow key moves it by; the value as a share of what is shown
+    told: str = ""  # what it stands for, where that is not its value
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ def knots(
         found.append(Knot("peak", e.cut_frac, e.lr, "lr and cut_frac", both))
     if kind == "clr": found += [foot(0.0), Knot("lr", .5 / n, e.lr, top, up)]
     if kind == "clr" and n > 1: found.append(Knot("decay", 1.5 / n, f(1.5 / n), "decay of the tips", up))
-    if kind == "sgdr" and n > 1: found.append(Knot("mult", f.joints[0], e.lr, "cycle_mult", side))
+    if kind == "sgdr" and n > 1: found.append(Knot("mult", f.joints[0], e.lr, "cycle_mult", side, number(e.cycle_mult)))
     if kind in ("lin", "cos", "exp", "warmup", "sgdr"): found.append(foot(1.0))
     if kind == "one_cycle" and e.log_axis: found.append(Knot("div_final", 1.0, f(1), "div_final", up))
     found.append(Knot("momentum", 0.0, e.momentum, "momentum", (0.0, .01)))
@@ -116,7 +119,7 @@ def limits(
     above = values[values > 0]
     if log and len(above): return max(float(above.min()) / 1.5, hi * 1e-9), hi
     lo = min(0.0, float(values.min()))
-    return lo - .04 * (hi - lo), hi  # with room for a knot at the foot
+    return lo - .04 * (hi - lo), hi + .05 * (hi - lo)  # with room for a knot at the foot, and for a word at the top
 
 # %% ../../nbs/explorers/schedule_record.ipynb #xsc-sentence
 def percent(
@@ -154,25 +157,30 @@ def motion(
     if pos >= 1 - SNAP: return "at its end"
     way, (_, stop) = direction(f, pos), piece(f, pos)
     end = f(stop - 1e-9)
-    text = f"level until {percent(stop)}" if way == "level" else f"{way} to {end:.3g} at {percent(stop)}"
+    text = f"level until {percent(stop)}" if way == "level" else f"{way} to {number(end)} at {percent(stop)}"
     jumps = stop < 1 and not np.isclose(f(stop), end, rtol=1e-4)
-    return f"{text}, where it jumps to {f(stop):.3g}" if jumps else text
+    return f"{text}, where it jumps to {number(f(stop))}" if jumps else text
 
 
 def sentence(r: ScheduleRecord) -> str:
     "The present position, rate and momentum in words, what the last run came to, and the code."
-    pos, name, text = r.position, r.label, motion(r.rate, r.position)
+    pos, text, m = r.position, motion(r.rate, r.position), r.momenta(r.position)
     k, stop = piece(r.rate, pos)
-    if r.kind in ("sgdr", "clr"): name += f", {r.n_cycle} {'cycle' if r.n_cycle == 1 else 'cycles'}"
     if pos < 1 and r.kind == "sgdr":
         then = "restarts" if stop < 1 else "ends"
-        text = f"{direction(r.rate, pos)} in cycle {k + 1}, which {then} at {percent(stop)}"
-    if pos < 1 and r.kind == "clr": text += f", in cycle {k // 2 + 1}"
-    text = f"{name}: at {percent(pos)} (step {r.step} of {r.n_step}) the rate is {r.rate(pos):.3g}, {text}."
-    m = r.momenta(pos)
-    if not np.ptp(r.curves[1][1]): text += f" Momentum stays at {m:.3g}."
-    else: text += f" Momentum is {m:.3g}, {motion(r.momenta, pos)}."
+        text = f"{direction(r.rate, pos)} in cycle {k + 1} of {r.n_cycle}, which {then} at {percent(stop)}"
+    if pos < 1 and r.kind == "clr": text += f", in cycle {k // 2 + 1} of {r.n_cycle}"
+    text = f"{r.label}: at {percent(pos)} (step {r.step} of {r.n_step}) the rate is {number(r.rate(pos))}, {text}."
+    if np.ptp(r.curves[1][1]):
+        text += f" Momentum is {number(m)}, {motion(r.momenta, pos).replace(f' at {percent(stop)}', '')}."
+    elif m: text += f" Momentum stays at {number(m)}."
     return f"{text}{_of_run(r)}" + f" Code: {r.rate}" * (r.kind != "own")
+
+
+def brief(r: ScheduleRecord) -> str:
+    "What stands beside a question's answer, without its numbers."
+    way = direction(r.rate, r.position) if r.position < 1 - SNAP else "at its end"
+    return f"{r.label}, step {r.step} of {r.n_step}: the rate is {way}."
 
 
 def faster(r: ScheduleRecord) -> str:
@@ -190,10 +198,10 @@ def _of_run(r) -> str:
     loss, right = history.loss.to_numpy(), history.accuracy.iloc[-1]
     lost = np.flatnonzero(~np.isfinite(loss))
     if len(lost): return f" The last run was lost at step {lost[0]}: the rate is too high."
-    if r.goes_on: return f" The run goes on: a loss of {loss[-1]:.3g} so far, at step {len(loss)}."
-    here = f"a loss of {loss[r.step - 1]:.3g} after this step, " if 0 < r.step < len(loss) else "a loss of "
-    whose = "The run has" if r.fresh else "The last run, by another schedule, has"
-    return f" {whose} {here}{loss[-1]:.3g} at its end, and {100 * right:.0f} % of held-out digits right."
+    if r.goes_on: return f" The run goes on: loss {loss[-1]:.3g} so far, at step {len(loss)}."
+    here = f"{loss[r.step - 1]:.3g} here, " if 0 < r.step < len(loss) else ""
+    whose = "Loss" if r.fresh else "Another schedule's loss:"
+    return f" {whose} {here}{loss[-1]:.3g} at the end; {100 * right:.0f} % of held-out digits right."
 
 # %% ../../nbs/explorers/schedule_record.ipynb #xscr-training
 _KNOWN = {}
@@ -211,13 +219,17 @@ def first_runs(
     except ValueError: return []
 
 
-def level_and_falling(
+def asked_runs(
+    kind: str,  # of the shape that a question is about
     n_step: int,
     seed: int,
 ) -> list[Trained]:
-    "Two runs from the same weights on the same batches: at one rate to the end, and by a line that falls from it."
-    rates = sched_const(SUITED["lr"]), sched_lin(SUITED["lr"], USUAL["lr_min"])
-    return [_trained(rate, sched_const(0.0), n_step, seed) for rate in rates]
+    "The run that an answer shows, of its own schedule; for the line after one at a level rate, from the same weights."
+    top, low = SUITED["lr"], USUAL["lr_min"]
+    rates = {"lin": [sched_const(top), sched_lin(top, low)], "exp": [sched_exp(top, low)],
+             "sgdr": [sgdr(top, 3, cycle_mult=2.0, lr_min=low)], "one_cycle": [one_cycle(SUITED_ONE_CYCLE["lr"])]}[kind]
+    momenta = one_cycle_momentum() if kind == "one_cycle" else sched_const(0.0)
+    return [_trained(rate, momenta, n_step, seed) for rate in rates]
 
 
 def _trained(rate, momenta, n_step, seed):
@@ -231,10 +243,10 @@ def training_data(
     seed: int,  # of the net's weights and of the batches
     bs: int = 8,  # as in `train_by`
 ) -> dict:  # arrays: pixels (n, 64) uint8 and y, the same held out; first weights; batches (n_step, bs)
-    "What `train_by` trains on, from what, in which order; and the two runs that a chip compares."
+    "What `train_by` trains on, from what, in which order; and the runs that answers show."
     (x, y, x_out, y_out), net, rng = digits(), small_net(seed), np.random.default_rng(seed)
     pixels = lambda x: np.rint((x.numpy() + .3) * 16).astype(np.uint8)
     return dict(pixels=pixels(x), y=y.numpy(), pixels_out=pixels(x_out), y_out=y_out.numpy(),
                 weights=[w.detach().numpy() for w in net.parameters()],
                 batches=np.stack([rng.integers(0, len(x), bs) for _ in range(n_step)]),
-                race=level_and_falling(n_step, seed))
+                asked={kind: asked_runs(kind, n_step, seed) for kind in ("lin", "exp", "sgdr", "one_cycle")})

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LIMIT', 'OTHER', 'INKS', 'ROW', 'SLIM', 'HEAD', 'FOOT', 'NAMES', 'CLASSES', 'SoftmaxRecord', 'contributions', 'view',
-           'draw_block', 'draw_part', 'draw_knobs', 'signed', 'sentence', 'hotter', 'SoftmaxExplorer']
+           'draw_block', 'draw_part', 'draw_knobs', 'signed', 'sentence', 'brief', 'SoftmaxExplorer']
 
 # %% ../../nbs/explorers/softmax.ipynb #xs-imports
 from collections.abc import Sequence
@@ -59,14 +59,15 @@ def view(
     width: float,  # px
 ) -> Scene:
     "Activation, probability, loss and gradient: side by side, or one above the other on a narrow page."
-    n, shown, wide = len(r.classes), ("activation", "probability", "loss", "gradient"), width >= NARROW
+    n, wide = len(r.classes), width >= NARROW
     block = HEAD + (ROW if wide else SLIM) * n + FOOT
-    s = Scene(width, block if wide else 4 * block + 36)
+    s = Scene(width, block if wide else 3 * block + 24)
     if wide:
-        names, *parts = columns((0, 0, width, block), NAMES, .36, .25, .19, .2, gap=16)
-        draw_block(r, s, names, dict(zip(shown, parts)), ROW)
-    else:
-        for box, name in zip(rows((0, 0, width, s.height), .25, .25, .25, .25, gap=12), shown):
+        names, *parts = columns((0, 0, width, block), NAMES, .35, .25, .19, .21, gap=16)
+        draw_block(r, s, names, dict(zip(("activation", "probability", "loss", "gradient"), parts)), ROW)
+    else:  # what moves stays in sight: the loss is told in a foot
+        boxes = rows((0, 0, width, s.height), 1 / 3, 1 / 3, 1 / 3, gap=12)
+        for box, name in zip(boxes, ("activation", "probability", "gradient")):
             names, part = columns(box, NAMES, 1, gap=12)
             draw_block(r, s, names, {name: part}, SLIM)
     return s
@@ -99,9 +100,9 @@ def draw_part(r, s, name, box):
     top = next((float(v) for v in (5, 10, 20, 50) if v >= r.loss.max()), 100.0)
     values, (lo, hi), digits, note, foot = {
         "activation": (r.activations, (-LIMIT, LIMIT), "{:.1f}", "what the network gave",
-                       f"then divided by {r.temperature:.3g}" if hot
-                       else f"sum {signed('{:.1f}', r.activations.sum())}"),
-        "probability": (r.p, (0, 1), "{:.2f}", f"outline: {ghost}", f"sum {r.p.sum():.2f}"),
+                       f"then divided by {r.temperature:.3g}" if hot else " "),
+        "probability": (r.p, (0, 1), "{:.2f}", f"outline: {ghost}", f"sum {r.p.sum():.2f}"
+                        + f" · loss {r.loss.sum():.2f}" * (s.width < NARROW)),
         "loss": (r.loss, (0, top), "{:.2f}", "of each yes or no" if alone else "−ln(probability)",
                  f"sum {r.loss.sum():.2f}"),
         "gradient": (r.grad, (-steep, steep), "{:+.2f}", "(prob. − truth) / T" if hot else "probability − truth",
@@ -110,15 +111,15 @@ def draw_part(r, s, name, box):
     marks = [(lo, signed("{:g}", round(lo, 1))), (0, "0"), (hi, f"{hi:.3g}")] if lo else [(0, "0"), (hi, f"{hi:g}")]
     pad = LIMIT / 10 if name == "activation" else 0  # a knob at the end of the scale is whole
     p = Panel(s, name, box, (lo - pad, hi + pad), (n, 0), title=name, ylabel=note, xticks=marks, yticks=False,
-              xlabel=foot, right=46)
+              xlabel=foot, right=54)
     for v, _ in marks: p.upright(v, ink="line")
     at, colors = np.arange(n) + 0.5, [INKS[i % len(INKS)] for i in range(n)]
     if name == "loss": colors = ["muted" if v >= .005 else "none" for v in values]
     if name == "gradient": colors = ["muted"] * n  # the side says the sign; colors are classes
     p.bars(at, values, thick=.5, ink=colors, flat=True, key="bars")
     if name == "probability": p.bars(at, r.other, thick=.5, ink="none", stroke="muted", flat=True, key="other")
-    words = [signed(digits, v) for v in values]
-    p.text(np.stack([np.full(n, hi + pad), at], 1), words, size=13, align="right", dx=42)
+    words = [signed(digits, v) if name != "loss" or alone or t else "–" for v, t in zip(values, r.truth)]
+    p.text(np.stack([np.full(n, hi + pad), at], 1), words, size=13, align="right", dx=46)
     if name == "activation": draw_knobs(r, p, words)
     return p
 
@@ -155,23 +156,21 @@ def sentence(r: SoftmaxRecord) -> str:
     else:
         there = " and ".join(true) if len(true) < 3 else ", ".join(true)
         about = (f"{listed}: sigmoids do not compete, the sum is {r.p.sum():.2f}. "
-                 f"In the picture: {there or 'none of them'}, {total}")
-    name, slope = f"{r.classes[r.selected]} from {r.activations[r.selected]:.3g}", float(r.grad[r.selected])
+                 f"True: {there or 'none of them'}, {total}")
+    now = signed("{:.3g}", r.activations[r.selected])
+    name, slope = f"{r.classes[r.selected]} from {now}", float(r.grad[r.selected])
     if abs(slope) < 0.005: change = f"raising {name} would hardly change the loss"
     else: change = f"raising {name} would {'raise' if slope > 0 else 'lower'} the loss by {abs(slope):.2f} a unit"
     return f"{heat}{about}; {change}."
 
+
+def brief(r: SoftmaxRecord) -> str:
+    "What stands beside a question's answer, without its numbers."
+    true, heat = " and ".join([c for c, t in zip(r.classes, r.truth) if t]) or "none", f"{r.temperature:.3g}"
+    return f"True: {true}; chosen: {r.classes[r.selected]}; temperature {heat}."
+
 # %% ../../nbs/explorers/softmax.ipynb #xs-class
 CLASSES = ("cat", "dog", "bird", "fish", "boat")
-
-
-def hotter(r: SoftmaxRecord) -> str:
-    "What a temperature of 5 leaves of the lead, in words; several classes may share it."
-    lead, each = [c for c, p in zip(r.classes, r.p) if np.isclose(p, r.p.max())], f"{r.p.max():.2f}"
-    if len(lead) == len(r.classes): return f"There is no order to change: each class has {each}, however hot."
-    who = " and ".join(lead) if len(lead) < 3 else f"{len(lead)} classes"
-    said = f"{who} still has the most, {each}" if len(lead) == 1 else f"{who} still share the lead, {each} each,"
-    return f"No, the order stays. {said} in place of {r.other.max():.2f} (outlines): the answer is less sure."
 
 
 class SoftmaxExplorer(Explorer):
@@ -182,7 +181,7 @@ class SoftmaxExplorer(Explorer):
              "and which way the loss pushes. Outlines: what sigmoids give, or in their mode what softmax gives.")
     watch = ("activations", "target", "present", "mode", "temperature", "selected", "activation")
     along, engine = "activation", "softmax"
-    view, sentence = staticmethod(view), staticmethod(sentence)
+    view, sentence, brief = staticmethod(view), staticmethod(sentence), staticmethod(brief)
     activations = T.Any((), help="one number a class, from −5 to 5: any sequence, kept as a tuple")
     target = T.Int(help="the true class, for softmax")
     present = T.Any((), help="numbers of the true classes, for sigmoids: none, some or all; kept as a sorted tuple")
@@ -245,6 +244,8 @@ class SoftmaxExplorer(Explorer):
     def _valid(self, proposal): return self._fit(proposal["trait"].name, proposal["value"])
 
     def react(self, changed):
+        if "mode" in changed and self.mode == "sigmoid" and "present" not in changed:
+            self.present = (self.target,)  # what is true stays so
         moved = "activation" in changed and not changed & {"activations", "selected"}
         if moved: self._put(self.selected, self.activation)
         self.activation = self.activations[self.selected]
@@ -323,9 +324,9 @@ class SoftmaxExplorer(Explorer):
                            f"probabilities sum to 1. The outlines are sigmoid's: {r.other[0]:.2f} for both."),
             Chip("five times hotter",
                  "Divide all activations by a temperature of 5. Does the order of the classes change?",
-                 lambda e: dict(activations=e.activations, target=e.target, selected=e.selected, mode="softmax",
-                                temperature=5.0),
-                 hotter),
+                 plain | dict(activations=tuple(np.linspace(2, -2, others + 2).round(1).tolist()), temperature=5.0),
+                 lambda r: f"No, the order stays: {r.classes[0]} still has the most, {r.p[0]:.2f} in place of "
+                           f"{r.other[0]:.2f} (outlines): the answer is less sure."),
         ]
 
     def code_of(self, **state):
