@@ -29,7 +29,7 @@ LOOKS = {"units": "which units go with it", "reach": "how far back the net looks
 class GateExplorer(Explorer):
     "A net with gates reads a sentence. Chosen state: `phrase`, `step`, `event`, `look`, `part`, `layer`, `rank`."
 
-    title, lesson, hint = "Does a unit follow the spaces?", "33_gates", "click a unit, or type a sentence"
+    title, lesson, hint = "Does a unit follow the spaces?", "33_gates", "drag the line, or type a sentence"
     about = ("A net reads a sentence. The bars show what one of its units does at each letter; orange marks the spaces "
              "(or what else you choose). Do the two go together? And how far back does the net look?")
     watch, along = ("phrase", "step", "event", "look", "part", "layer", "rank"), "step"
