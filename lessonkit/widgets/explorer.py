@@ -25,7 +25,7 @@ from .working import Working
 
 # %% ../../nbs/widgets/explorer.ipynb #explorer-widths
 # px: the width before the page has told its own; the largest and the smallest that views are asked for
-DESIGN, WIDEST, NARROWEST = 860, 960, 300
+DESIGN, WIDEST, NARROWEST = 860, 960, 272
 
 # %% ../../nbs/widgets/explorer.ipynb #explorer-class
 class Explorer(Working, anywidget.AnyWidget):
