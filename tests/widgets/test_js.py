@@ -231,7 +231,7 @@ def test_an_open_question_keeps_nothing_waiting(page):
     assert e.step == was + 1 and e.start != start and e._asked["i"] == 0 and "answer" not in e._asked
     page.locator(".lk-chip").first.click()
     passed_on(page)
-    assert eval(e._asked["code"]).narration == e.narration
+    assert eval(e._asked["code"]).narration == e.sentence(e.record())
     page.locator(".lk-chip").nth(2).click()  # another question: the first is put away, its state stays
     step = e.step
     passed_on(page)
