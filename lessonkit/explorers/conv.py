@@ -85,7 +85,7 @@ def draw_kernel(r, s, box):
     weights, most = np.array(r.kernel).reshape(3, 3), max(1.0, max(abs(v) for v in r.kernel))
     size = 11 if max([len(number(float(v), 2)) for row in weights for v in row]) > 4 else 13
     words = fitting(p, size, weights, (2, 1))
-    if words is None: words, size = fitting(p, 10, weights, (2, 1)), 10
+    if words is None: words, size = fitting(p, 11, weights, (2, 1)), 11
     p.heat(weights, -LIGHT * most, LIGHT * most, "signed", words, size=size)
     x, y = r.cell % 3, r.cell // 3
     p.boxes([x], [y], [x + 1], [y + 1], stroke="focus", width=3, key="cell")

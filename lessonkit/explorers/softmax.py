@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LIMIT', 'OTHER', 'INKS', 'ROW', 'SLIM', 'HEAD', 'FOOT', 'NAMES', 'CLASSES', 'SoftmaxRecord', 'contributions', 'view',
-           'draw_block', 'draw_part', 'draw_knobs', 'signed', 'sentence', 'brief', 'SoftmaxExplorer']
+           'draw_block', 'draw_part', 'draw_knobs', 'signed', 'chance', 'sentence', 'brief', 'SoftmaxExplorer']
 
 # %% ../../nbs/explorers/softmax.ipynb #xs-imports
 from collections.abc import Sequence
@@ -101,8 +101,8 @@ def draw_part(r, s, name, box):
     values, (lo, hi), digits, note, foot = {
         "activation": (r.activations, (-LIMIT, LIMIT), "{:.1f}", "what the network gave",
                        f"then divided by {r.temperature:.3g}" if hot else " "),
-        "probability": (r.p, (0, 1), "{:.2f}", f"outline: {ghost}", f"sum {r.p.sum():.2f}"
-                        + f" · loss {r.loss.sum():.2f}" * (s.width < NARROW)),
+        "probability": (r.p, (0, 1), "{:.2f}", f"outline: {ghost}",
+                        f"loss {r.loss.sum():.2f}" if s.width < NARROW else f"sum {r.p.sum():.2f}"),
         "loss": (r.loss, (0, top), "{:.2f}", "of each yes or no" if alone else "−ln(probability)",
                  f"sum {r.loss.sum():.2f}"),
         "gradient": (r.grad, (-steep, steep), "{:+.2f}", "(prob. − truth) / T" if hot else "probability − truth",
@@ -119,6 +119,7 @@ def draw_part(r, s, name, box):
     p.bars(at, values, thick=.5, ink=colors, flat=True, key="bars")
     if name == "probability": p.bars(at, r.other, thick=.5, ink="none", stroke="muted", flat=True, key="other")
     words = [signed(digits, v) if name != "loss" or alone or t else "–" for v, t in zip(values, r.truth)]
+    if name == "probability": words = [chance(v) for v in values]
     p.text(np.stack([np.full(n, hi + pad), at], 1), words, size=13, align="right", dx=46)
     if name == "activation": draw_knobs(r, p, words)
     return p
@@ -137,19 +138,21 @@ def draw_knobs(r, p, words):
         p.handle(f"bar-{i}", (v, i + .5), label=label, step=(.1, 0), value=word, cursor="grab")
 
 
-def signed(
-    form: str,  # as `str.format` takes it: '{:.2f}'
-    v: float,
-) -> str:
+def signed(form: str, v: float) -> str:  # `form` as `str.format` takes it: '{:.2f}'
     "`v` with a real minus sign, and none (nor a plus) before a zero."
     text = form.format(v).replace("-", "−")
     return text[1:] if text[0] in "−+" and not float(text[1:]) else text
+
+
+def chance(p: float) -> str:
+    "A probability in two digits; a small one is not said to be none."
+    return f"{p:.2f}" if p >= .005 else "<0.01"
 
 # %% ../../nbs/explorers/softmax.ipynb #xs-sentence
 def sentence(r: SoftmaxRecord) -> str:
     "The probabilities, largest first; what is true and what it costs; what raising the chosen class would do."
     order = np.argsort(-r.p, kind="stable")
-    listed = ", ".join(f"{r.classes[i]} {r.p[i]:.2f}" for i in order[:5]) + (" …" if len(order) > 5 else "")
+    listed = ", ".join(f"{r.classes[i]} {chance(r.p[i])}" for i in order[:5]) + (" …" if len(order) > 5 else "")
     heat = f"At temperature {r.temperature:.3g}: " if r.temperature != 1 else ""
     true, total = [c for c, t in zip(r.classes, r.truth) if t], f"loss {r.loss.sum():.2f}"
     if r.mode == "softmax": about = f"{listed}: the target is {true[0]}, {total}"
@@ -160,7 +163,7 @@ def sentence(r: SoftmaxRecord) -> str:
     now = signed("{:.3g}", r.activations[r.selected])
     name, slope = f"{r.classes[r.selected]} from {now}", float(r.grad[r.selected])
     if abs(slope) < 0.005: change = f"raising {name} would hardly change the loss"
-    else: change = f"raising {name} would {'raise' if slope > 0 else 'lower'} the loss by {abs(slope):.2f} a unit"
+    else: change = f"raising {name} a little {'raises' if slope > 0 else 'lowers'} the loss, at {abs(slope):.2f} a unit"
     return f"{heat}{about}; {change}."
 
 
@@ -219,9 +222,8 @@ class SoftmaxExplorer(Explorer):
                 raise ValueError(f"activations={value!r} must be {n} numbers, one for each class") from None
             if len(value) != n:
                 raise ValueError(f"activations holds {len(value)} numbers for {n} classes; give one for each")
-            for v in value:
-                if abs(v) <= LIMIT: continue
-                raise ValueError(f"activations holds {v}; take numbers from −{LIMIT:g} to {LIMIT:g}")
+            if far := [v for v in value if not abs(v) <= LIMIT]:
+                raise ValueError(f"activations holds {far[0]}; take numbers from −{LIMIT:g} to {LIMIT:g}")
         elif name == "present":
             try: value = tuple(value)
             except TypeError: raise ValueError(f"present={value!r} must be numbers of classes, 0 to {n - 1}") from None
@@ -278,10 +280,7 @@ class SoftmaxExplorer(Explorer):
         return SoftmaxRecord(self.classes, np.array(self.activations), np.array(self.truth), self.mode,
                              self.temperature, self.selected, own.p, own.loss, own.grad, other.p)
 
-    def tick(
-        self,
-        i: int,  # a class
-    ):
+    def tick(self, i: int):
         "Makes class `i` the target; for sigmoids, puts it into the picture or takes it out."
         if self.mode == "softmax": self.target = i
         else: self.present = tuple(sorted(set(self.present) ^ {i}))

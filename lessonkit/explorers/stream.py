@@ -260,7 +260,9 @@ def draw_edges(r, p, t, v, n_rows):
         else: p.line([[j, 0], [j, n_rows]], ink="line", width=1)
     if t[here] > r.span[0]:
         hidden = t[here] - r.span[0]
-        p.text([[0, 0]], f"◂ gradients stop {hidden} columns to the left", ink="alarm", align="left", dy=-9)
+        words = f"◂ gradients stop {hidden} columns to the left"
+        if text_width(words) > p.box[2]: words = f"◂ stop {hidden} columns back"
+        p.text([[0, 0]], words, ink="alarm", align="left", dy=-9)
     elif here and v[here - 1] >= 0 and t[here - 1] == t[here] - 1 and here in joints and not r.shuffled:
         words, (x, y), (lo, _, room, _) = "gradients stop here", p.px([[here, 0]])[0], p.outer
         half = text_width(words) / 2
