@@ -45,6 +45,7 @@ class Explorer(Working, anywidget.AnyWidget):
     watch: tuple[str, ...] = ()  # traits whose change draws anew
     along: str = "step"  # the trait that `to_html` records along
     offers: tuple[str, ...] = ()  # what the picture and the sentence offer to do: left out of a page of frames
+    _answers = False  # a chip's answer stands, and the reader has done nothing since: the sentence is `brief`
     recording: bool = False  # while frames of a saved page are made: a record may leave out what they will not hold
     engine: str = ""  # a file of static/engines: with it, a saved page computes instead of playing frames
 
@@ -107,6 +108,11 @@ class Explorer(Working, anywidget.AnyWidget):
     def sentence(record) -> str:
         "One or two plain sentences that say what is on screen."
         raise TypeError("an explorer must define sentence(record)")
+
+    @staticmethod
+    def brief(record) -> str:
+        "The sentence while a chip's answer stands, without the numbers that it says; empty: `sentence` as ever."
+        return ""
 
     def controls(self) -> Sequence:
         "The controls: three stay in sight, the rest is under “more”."
@@ -183,7 +189,7 @@ class Explorer(Working, anywidget.AnyWidget):
 
     def _draw(self):
         record = self.record()
-        state, text = self._picture(record, self.width), self.sentence(record)
+        state, text = self._picture(record, self.width), self._said(record)
         values = {name: c.show(getattr(self, name)) for name, c in self._list.items() if not isinstance(c, Button)}
         with self.hold_sync():
             for name, value in state.items(): self.set_trait(name, value)
@@ -193,6 +199,8 @@ class Explorer(Working, anywidget.AnyWidget):
             self._error = ""
             self._drawn += 1
         if getattr(self, "comm", None) is not None: self._keep_picture(record, text)  # a page has none
+
+    def _said(self, record): return self._answers and self.brief(record) or self.sentence(record)
 
     def _keep_picture(self, record, text):
         "Has the picture of this state drawn, when there is time; a record never changes, so a thread may do it."
@@ -226,16 +234,13 @@ class Explorer(Working, anywidget.AnyWidget):
         self.refresh()
 
     def _fail(self, e: Exception):
-        self._error = (
-            f"{e}{STAYS}"
-            if isinstance(e, ValueError)
-            else f"{type(e).__name__}: {e}"
-        )
+        self._error = f"{e}{STAYS}" if isinstance(e, ValueError) else f"{type(e).__name__}: {e}"
 
     # ── what the reader does ──
 
     def _act(self, act: Mapping):
-        drawn, kind = self._drawn, act.get("kind")
+        drawn, kind, before = self._drawn, act.get("kind"), self._answers
+        self._answers = before and kind in ("hover", "zoom")
         try:
             if kind in ("drag", "drop", "click", "hover"): getattr(self, f"on_{kind}")(act["id"], act["x"], act["y"])
             elif kind == "zoom": self.on_zoom(act["id"], act["x"], act["y"], act["factor"])
@@ -246,7 +251,9 @@ class Explorer(Working, anywidget.AnyWidget):
             elif kind == "question": self.pose(act["value"])
             elif kind == "chip": self.ask(act["value"])
         except Exception as e: self._fail(e)
-        if self._drawn == drawn: self.send({"done": act.get("n", 0)})  # an answer in any case: nothing keeps waiting
+        if self._drawn != drawn: return
+        if before and not self._answers: self._text = self._said(self.record())
+        self.send({"done": act.get("n", 0)})  # an answer in any case: nothing keeps waiting
 
     def _set(self, control, stop):
         "The reader moved a control. Where it already stands at the trait's own stop, the trait keeps its value."
@@ -266,13 +273,12 @@ class Explorer(Working, anywidget.AnyWidget):
     ):
         "Makes a chip's state and gives its answer, both at once; where one of them fails, nothing has changed."
         with self.hold_sync():
-            if not 0 <= i < len(self._questions): self._asked = {}
-            else: self._asked = dict(i=i, question=self._questions[i].question, **answered(self, self._questions[i]))
+            chip = self._questions[i] if 0 <= i < len(self._questions) else None
+            self._asked = dict(i=i, question=chip.question, **answered(self, chip)) if chip else {}
+            self._answers = chip is not None
+            self._text = self._said(self.record())
 
-    def code_of(
-        self,
-        **state,  # values of traits
-    ) -> str:
+    def code_of(self, **state) -> str:  # values of traits
         "The line of code that makes a state."
         return written(self, state)
 
@@ -300,9 +306,8 @@ class Explorer(Working, anywidget.AnyWidget):
         remember(self)
         data = {"text/plain": self.narration, "image/png": base64.b64encode(self.png()).decode()}
         if self.comm is not None:
-            data["application/vnd.jupyter.widget-view+json"] = dict(
-                version_major=2, version_minor=0, model_id=self.model_id
-            )
+            data["application/vnd.jupyter.widget-view+json"] = dict(version_major=2, version_minor=0,
+                                                                    model_id=self.model_id)
         return data, {"image/png": {"alt": self.narration}}
 
     def to_html(
