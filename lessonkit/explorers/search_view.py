@@ -61,7 +61,8 @@ def draw_map(r, s, box):
     xt = [(at, fit(label, room)) for at, label in xt]
     row, col = np.nonzero((failed > 0) & np.isfinite(score))
     begun, left = f"{note} · ", box[2] - text_width("Score", 14, "bold") - 12
-    several = next((w for w in ("some of its settings failed", "some failed") if text_width(f"{begun}     {w}") <= left), "")
+    fits = lambda words: text_width(f"{begun}     {words}") <= left
+    several = next(filter(fits, ("some of its settings failed", "some failed")), "")
     if len(row) and several:  # with its mark
         note, x = f"{begun}     {several}", box[0] + box[2] - left + text_width(begun)
         s.marks([[x + 6, box[1] + 9]], size=8, fill="alarm", shape="square")
