@@ -191,7 +191,8 @@ def sentence(r: LRRecord) -> str:
         ended = [f"{number(a, 2)} {'explodes' if np.isnan(v) else f'gives {v:.2f}'}" for a, v in zip(rates, ends)]
         tried = "" if here else f", tried at {number(rates[1], 2)}"
         text += f" After {len(losses)} steps{tried}, mean loss of the last {k}: {', '.join(ended)}."
-    if r.learner and not here and not trying and not r.pointed and not r.still: text += " “try your rate” trains three short runs."
+    offered = r.learner and not (here or trying or r.pointed or r.still)
+    text += " “try your rate” trains three short runs." * offered
     if r.pointed:
         k = int(np.abs(np.log(r.lrs / r.pointed)).argmin())
         text += f" Pointed at: rate {number(r.lrs[k], 2)}, loss {r.smooth[k]:.2f}."

@@ -9,6 +9,7 @@ __all__ = ['view', 'brief', 'draw_map', 'draw_card', 'spread', 'held_ends', 'dra
 import numpy as np
 
 from .search_data import PULL, SearchRecord, better
+from ..widgets.layout import touch
 from ..widgets.panel import NARROW, Panel, columns, rows, ticks
 from ..widgets.scene import Scene
 from ..widgets.text import fit, number, text_width
@@ -89,9 +90,13 @@ def draw_map(r, s, box):
         if high and wide > (room := text_width(way, 11, "bold") + 6): word(row, col, way)
         else:  # beside its frame
             (x, _), (end, y) = p.px([[col, row], [col + 1, row + 0.5]])
-            x = end + 4 if end + room + 4 <= p.box[0] + p.box[2] else x - room - 4
-            s.rects([(x, y - 8, room, 16)], fill="page", radius=4)
-            s.text([[x + 3, y]], way, size=11, weight="bold", align="left")
+            taken, last = [b for _, b in s.boxes()], p.box[0] + p.box[2] - room
+            for x in (end + 4, x - room - 4):
+                plate = (x, y - 8, room, 16)
+                if not p.box[0] <= x <= last or any(touch(plate, b) for b in taken): continue
+                s.rects([plate], fill="page", radius=4)
+                s.text([[x + 3, y]], way, size=11, weight="bold", align="left")
+                break
     if r.cell is None: return p
     if high and r.cell not in named and np.isfinite(v := r.map.score[r.cell]):
         words = f"{v:.3f}"[int(0 <= v < 0.9995 and wide < 46) :]
