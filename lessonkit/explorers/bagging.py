@@ -14,7 +14,7 @@ import traitlets as T
 from ..bagging import sample_patches
 from .bagging_data import (BaggingRecord, FittedForest, fresh_forest, own_forest, refitted,
                                               two_columns, with_draws, with_new_draw)
-from .bagging_view import STRIP, sentence, view
+from .bagging_view import ADD, STRIP, brief, sentence, view
 from ..widgets.controls import Button, Choice, Field, Player, Slider, Toggle
 from ..widgets.explorer import Chip, Explorer
 from ..widgets.keys import moving, stepping
@@ -29,16 +29,17 @@ SETTINGS = ("depth", "leaf", "max_features", "bootstrap")  # what a change of me
 class BaggingExplorer(Explorer):
     "Trees and their average. State: the traits below; `data` holds the rows, `forest` is the forest shown."
 
-    title, lesson, hint = "Why do many trees beat one?", "10_bagging", "drag the ring to add trees"
+    title, lesson = "Why do many trees beat one?", "10_bagging"
     about = "Every tree cuts the plane into rectangles. The map is the average of the first k trees."
     watch, along = ("k", "tree", "point", "compare", "beside", "show_points", "pointed", "kind", *SETTINGS), "k"
-    offers, view, sentence = ("click one · ", "click one"), staticmethod(view), staticmethod(sentence)
+    offers = "click one · ", "click one", ADD  # the hint stands beside the ring that it speaks of
+    view, sentence, brief = staticmethod(view), staticmethod(sentence), staticmethod(brief)
     k = T.Int(help="how many trees are averaged")
     tree = T.Int(0, help="the tree whose rectangles and draw are shown, counted from 1; 0: the average")
     point = T.Tuple(T.Float(), T.Float(), help="where the trees are asked: x and y")
     compare = T.Bool(help="all three kinds side by side")
     beside = T.Unicode("error", help="what stands beside the map: 'error', or 'trees': where they differ")
-    show_points = T.Bool(True, help="whether the rows are drawn")
+    show_points = T.Bool(True, help="whether the rows are drawn; those of one tree are in any case")
     kind = T.Unicode(help="'bagging', 'random forest', 'extra-trees', or 'your own'")
     depth = T.Int(0, help="max_depth; 0: no limit")
     leaf = T.Int(1, help="min_samples_leaf")
@@ -60,6 +61,8 @@ class BaggingExplorer(Explorer):
         seed: int = 0,
         **state,  # first values of the other traits
     ):
+        given = "".join(["X, y, "] + [f"{n}={v!r}, " for n, v in (("columns", columns), ("names", names)) if v])
+        self._given = given * (X is not None)
         if X is None: (X, y), names = sample_patches(), ("x", "y")
         if n_trees < 2: raise ValueError(f"n_trees={n_trees}: give 2 or more, so that there is something to average")
         self.data = self.origin = data = two_columns(X, y, columns, names, numbers)
@@ -102,6 +105,7 @@ class BaggingExplorer(Explorer):
 
     shown = property(lambda self: self.fitted(self.kind), doc="The forest shown, as a `FittedForest`.")
     forest = property(lambda self: self.shown.forest, doc="The forest that is shown.")
+    points = property(lambda self: self.show_points or bool(self.tree and not self.compare), doc="Are rows drawn?")
     curve = property(lambda self: self.shown.curve, doc="(n_trees,) out-of-bag error by trees; None without bootstrap.")
     answers = property(lambda self: self.shown.ask(self.point), doc="(n_trees, n_out): the trees' answers there.")
 
@@ -154,13 +158,13 @@ class BaggingExplorer(Explorer):
             note = "every point once" if (times == 1).all() else "hollow: out of its bag"
             maps = [(f"Tree {tree}: {len(boxes):,} rectangles", note, seen.codes(asked, tree))]
         first = max(min(asked // STRIP * STRIP, self.n_trees - STRIP), 0)
-        drawn = np.unique(np.linspace(0, n - 1, min(n, 800)).astype(int)) if self.show_points else np.zeros(0, int)
-        r = BaggingRecord(data, about, self.k, tree, self.n_trees, self.point, tuple(maps), drawn, times, boxes,
-                          seen.spread_at(self.k), seen.path_words(asked, self.point), seen.curve,
-                          self.answers, (first, seen.thumbnails(first, STRIP)), near=self._row,
+        drawn = np.unique(np.linspace(0, n - 1, min(n, 800)).astype(int)) if self.points else np.zeros(0, int)
+        r = BaggingRecord(data, self.kind, about, self.k, tree, self.n_trees, self.point, tuple(maps), drawn,
+                          times, boxes, seen.spread_at(self.k), seen.path_words(asked, self.point), seen.curve,
+                          self.answers,                          (first, seen.thumbnails(first, STRIP)), near=self._row,
                           beside=self.beside, three=three, still=self.recording)
         if not self.pointed or self._row >= 0: return r
-        near = data.nearest(self.pointed) if self.show_points else -1
+        near = data.nearest(self.pointed) if self.points else -1
         value = "" if near < 0 else f" Row {near} there is {data.y[near] if r.n_classes else number(data.y[near])}."
         said = data.say(seen.ask(self.pointed)[: self.k].mean(0))
         return replace(r, near=near, pointed=f" Pointed at {data.place(self.pointed)}: {said}.{value}")
@@ -183,32 +187,41 @@ class BaggingExplorer(Explorer):
 
     def off(self):
         out = ("max_features",) * (self.kind in ("bagging", "your own")) + ("put_back",) * (self.data is self.origin)
-        return out + ("beside", "tree", "redraw") * self.compare
+        return out + ("beside", "tree", "redraw") * self.compare + ("show_points",) * (self.points > self.show_points)
 
     def key_map(self): return moving(self._nudge, 10) | stepping(self, "k", self.n_trees, 1, arrows=False)
 
     def chips(self):
-        full = dict(leaf=1, depth=0, tree=0, compare=False, beside="error")
+        full = dict(leaf=1, depth=0, tree=0, compare=False, beside="error", k=self.n_trees)
+
+        def drawn(**more):  # of the kind that is shown
+            return lambda e: full | dict(kind=KINDS[1] if e.kind == "your own" else e.kind, bootstrap=True) | more
+
         return [
-            Chip("one tree", f"How far below the error of one full-grown tree does the average of {self.n_trees} come?",
-                 full | dict(kind="random forest", bootstrap=True, k=1),
-                 self._gained),
+            Chip("one tree", f"Grow all {self.n_trees} trees in full. How many are better alone than their average?",
+                 drawn(), self._alone),
             Chip("no draw", "Let every tree see all rows and all columns. How much do the trees still differ?",
-                 full | dict(kind="bagging", bootstrap=False, k=self.n_trees, beside="trees"),
+                 full | dict(kind="bagging", bootstrap=False, beside="trees"),
                  self._differ),
             Chip("three ways", "Three ways to make trees differ. Which map is smoothest, and is it the best?",
-                 full | dict(kind="random forest", bootstrap=True, k=self.n_trees, compare=True),
-                 self._smoothest),
+                 drawn(compare=True), self._smoothest),
         ]
 
-    def _gained(self, r):
-        first, last = r.curve[[0, -1]]
-        if np.isnan(first): return "The first tree drew every row, so none is left to judge it. Give more rows."
-        error = lambda v: f"{v:.1%} wrong" if r.n_classes else f"squared error {number(v)}"
-        out, end = (self.shown.times(0) == 0).sum(), f"{error(last)} with {r.n}, on rows out of the bag."
-        if last < first: why = f"Averaging cancels {1 - last / first:.0%} of it: trees are wrong in different places."
-        else: why = f"Here the average is no better: one tree is judged on {out} of {len(r.data.y):,} rows only."
-        return f"From {error(first)} with one tree to {end} {why}"
+    def code_of(self, **state):
+        "The line of code that makes a state; what is so by default is left out."
+        state = {k: v for k, v in state.items() if k == "kind" or v != self.traits()[k].default_value}
+        return super().code_of(**state).replace("(", f"({self._given}", 1)
+
+    def _alone(self, r):
+        errors, last = self.shown.alone, r.curve[-1]
+        if np.isnan([last, *errors]).any(): return "Nobody can say: some tree drew every row. Give more rows."
+        error = lambda v: f"{v:.1%} wrong" if r.n_classes else f"a squared error of {number(v)}"
+        n, best, alone = int((errors < last).sum()), int(errors.argmin()), errors.mean()
+        said = (f"{n or 'None'} of {r.n}. Alone, a tree has {error(alone)} (the mean of all), on the rows out of its "
+                f"bag; averaged, they have {error(last)}. ")
+        if last < alone: said += "Trees are wrong in different places, and an average cancels that. "
+        out = f"{(self.shown.times(best) == 0).sum()} of {len(r.data.y):,} rows only"
+        return said + f"Tree {best + 1} does best, with {error(errors[best])}, but is judged on {out}." * bool(n)
 
     def _differ(self, r):
         mean, most = r.spread.mean(), r.spread.max()
@@ -233,7 +246,7 @@ class BaggingExplorer(Explorer):
         if id in ("k", "curve"): self.k = int(np.clip(round(x), 1, self.n_trees))
         elif not id.startswith("map"): self.point = (x, y)
         else:
-            if self._row == -1: self._row = self.data.nearest(self.pointed or (x, y)) if self.show_points else -1
+            if self._row == -1: self._row = self.data.nearest(self.pointed or (x, y)) if self.points else -1
             if self._row >= 0: self._put(self.data.moved(self._row, self.data.inside((x, y))))
             else: self.point, self._row = (x, y), -2  # the cross, until it is dropped
 

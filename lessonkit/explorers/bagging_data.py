@@ -176,6 +176,14 @@ class FittedForest:
         "The out-of-bag error by trees; None where there is no bootstrap."
         return oob_curve(self.forest, self.data.X, self.data.y, self.drawn) if self.forest.bootstrap else None
 
+    @cached_property
+    def alone(self) -> np.ndarray:  # (n_trees,)
+        "Each tree's own error on the rows out of its bag; NaN where there is none."
+        said, data = tree_answers(self.forest, self.data.X), self.data
+        wrong = said.argmax(-1) != data.codes if data.n_classes else (said[..., 0] - data.y) ** 2
+        out = np.array([self.times(i) == 0 for i in range(len(said))])
+        with np.errstate(invalid="ignore"): return (wrong * out).sum(1) / out.sum(1)
+
     def ask(self, point) -> np.ndarray:  # (n_trees, n_out)
         "What each tree says at a point of the plane."
         if (at := ("at", *map(float, point))) not in self.kept:
@@ -305,6 +313,7 @@ class BaggingRecord:
     "A state of the explorer."
 
     data: TwoColumns
+    kind: str  # as the explorer's
     about: str  # the kind and its settings
     k: int
     tree: int  # counted from 1; 0: the average

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 import traitlets as T
 
-from .lr_finder_data import (LRRecord, Mark, band, checked, lagged, sentence, shown_from, shuffle,
-                                                unsmoothed, wanders)
+from .lr_finder_data import (LRRecord, Mark, band, brief, checked, lagged, last_few, sentence,
+                                                shown_from, shuffle, spreads, unsmoothed, wanders)
 from .lr_finder_view import view
 from ..learner import Learner
-from ..lr_finder import RULES, LRFind, lr_find, no_trace, spread_over_seeds, try_rates
+from ..lr_finder import RULES, LRFind, lr_find, no_trace, try_rates
 from ..widgets.controls import Button, Choice, Slider
 from ..widgets.explorer import Chip, Explorer
 from ..widgets.keys import stepping
@@ -30,7 +30,7 @@ class LRFinderExplorer(Explorer):
     title, lesson, hint = "Which learning rate?", "07_lr_finder", "drag the blue line: choose a rate"
     about = "The rate grows with each step, and the loss tells when it is too much. Rules read a rate off the curve."
     watch, along = ("step", "lr", "smoothing", "rule", "run_name", "pointed"), "step"
-    view, sentence = staticmethod(view), staticmethod(sentence)
+    view, sentence, brief = staticmethod(view), staticmethod(sentence), staticmethod(brief)
     lr = T.Float(0.0, help="the chosen rate; 0 before there is a curve")
     step = T.Int(0, help="the step of the curve that is nearest to it")
     smoothing = T.Float(0.9, help="weight of the past, 0 to below 1")
@@ -80,9 +80,9 @@ class LRFinderExplorer(Explorer):
 
     @property
     def spread(self):
-        "How far each rule moves over the seeds at this smoothing: `lr_finder.spread_over_seeds`."
+        "Between which rates each rule's suggestions lie over the seeds at this smoothing."
         beta = self.smoothing
-        if beta not in self._spreads: self._spreads[beta] = spread_over_seeds(self.finds, beta)
+        if beta not in self._spreads: self._spreads[beta] = spreads(self.finds, beta)
         return self._spreads[beta]
 
     @property
@@ -139,8 +139,7 @@ class LRFinderExplorer(Explorer):
         usual = self._usual if self.smoothing != 0.9 else {}
         for name, said in self.suggestions.items():
             rule = RULES.get(name)  # which may be a plain function, or have been taken out since
-            known = self.banded and name in self.spread.index
-            low, high = self.spread.loc[name, ["low", "high"]] if known else (np.nan, np.nan)
+            low, high = self.spread.get(name, (np.nan, np.nan)) if self.banded else (np.nan, np.nan)
             yield Mark(name, getattr(rule, "ink", "class0"), getattr(rule, "mark", "points"), said, float(low),
                        float(high), getattr(rule, "says", ""), getattr(usual.get(name), "lr", np.nan))
 
@@ -223,13 +222,21 @@ class LRFinderExplorer(Explorer):
 
         lowest = lambda f: float(f"{f.lrs[f.smooth(0.9).argmin()]:.3g}")
         return [Chip("the lowest point", "Take the rate of the lowest loss. Why not train with it?", at(lr=lowest),
-                     lambda r: (f"The loss explodes after {number(r.boom, 2)}, only {number(r.boom / r.lr, 2)} times "
-                                "that rate. " if r.boom else "") +
-                     "And the curve saw each rate for one step only: many steps at it may go wrong."),
+                     self._lowest, "training three short runs …" * (self.learn is not None)),
                 Chip("raw losses", "Turn the smoothing off. Which rule moves most from where it was at 0.9?",
                      at(smoothing=0.0, rule=lambda f: wanders(f, 0.0)), unsmoothed),
                 Chip("too smooth", "Average about 50 losses instead of 10. Which rule moves most?",
                      at(smoothing=0.98, rule=lambda f: wanders(f, 0.98)), lagged)]
+
+    def _lowest(self, r):
+        near = f"The loss explodes after {number(r.boom, 2)}, only {number(r.boom / r.lr, 2)} times that rate. "
+        said = near * bool(r.boom) + "The curve saw each rate for one step only"
+        if self.learn is None: return f"{said}: many steps at it may go wrong."
+        if self.tries is None or not np.isclose(self.tries.columns[1], r.lr): self.try_it()
+        tenth, own, _ = ends = self.tries.to_numpy(float)[-last_few(self.tries) :].mean(0)
+        below, here = ("it explodes" if np.isnan(v) else f"the loss is {v:.2f}" for v in ends[:2])
+        well = " Here it goes well, by luck or by a wide valley." * bool(own < tenth)
+        return f"{said}. After {len(self.tries)} steps of training at it, {here}; at a tenth of it, {below}.{well}"
 
     def code_of(self, **state): return super().code_of(**state).replace("(", "(find, ", 1)
 

@@ -11,6 +11,7 @@ import numpy as np
 from .lr_finder_data import LRRecord, construct, last_few, spread_words
 from ..widgets.panel import NARROW, Panel, columns, rows
 from ..widgets.scene import Scene, fit, number, text_width
+from ..widgets.text import whole
 
 # %% ../../nbs/explorers/lr_finder_view.ipynb #xlv-view
 NAMES = 152.0, 84.0  # px right of the curve, where several have names: on a wide page, on a narrow one
@@ -30,7 +31,8 @@ def view(
     above, below = rows(left, 1, lanes, gap=8)
     said = [v for m in r.marks for v in (m.said.lr, m.low, m.usual) if np.isfinite(v)]
     x = 0.8 * min([r.start, *said, r.lr or r.start]), 1.25 * r.end
-    room = NAMES[not wide] if r.others else 10.0
+    names = max([text_width(n) for n in (r.name, *(n for n, *_ in r.others))]) + 14
+    room = min(names, NAMES[not wide]) if r.others else 10.0
     draw_curves(r, s, above, x, room)
     if r.marks: draw_rules(r, s, below, x, room)
     if runs: draw_tries(r, s, tries)
@@ -86,21 +88,29 @@ def draw_curves(r, s, box, x, room):
     low, top = min(v.min() for v in curves), max(v[0] for v in curves)
     y = low - 0.24 * max(top - low, 1e-9), top + 0.3 * max(top - low, 1e-9)  # room for words at the foot
     cropped = f" (the run began at {number(r.lrs[0])})" * bool(r.lrs[0] < x[0] / 2)
-    note = " · ".join(["thick: smoothed"] * (r.beta > 0) + ["band: the seeds"] * bool(r.band)) * (r.rule == "all")
-    p = Panel(s, "curve", box, x, y, log="x", title=title, note=note, left=48, right=room,
-              xlabel=f"learning rate{cropped}")
+    own_line = s.width < NARROW  # for the note, or what a rule looks for
+    notes = ["thick: smoothed", "thin: each batch"] * (r.beta > 0) + [f"band: {spread_words(r.n_seeds)}"] * bool(r.band)
+    note = " · ".join(notes) * (r.rule == "all")
+    shape = dict(log="x", left=48, right=room, xlabel=f"learning rate{cropped}")
+    if own_line:
+        p = Panel(s, "curve", (box[0], box[1] + 32, box[2], box[3] - 32), x, y, **shape)
+        s.text([[box[0], box[1] + 8]], title, size=14, weight="bold", align="left")
+        s.text([[box[0], p.box[1] - 13]], whole(note, box[2]), ink="muted", align="left")
+    else: p = Panel(s, "curve", box, x, y, title=title, note=note, **shape)
     if r.band and (ok := np.isfinite(r.band[0])).any():
         p.area(r.lrs[ok], r.band[0][ok], r.band[1][ok], ink="class1-tint")
     for i, (_, lrs, v) in enumerate(r.others):
         p.line(np.stack([lrs, v], 1), ink=f"class{i % 8}-tint", width=6)  # seen beneath a curve that is the same
     p.line(np.stack([r.lrs, r.losses], 1), ink="line", width=1)
     p.line(np.stack([r.lrs, r.smooth], 1), ink="fg", width=2.5, key="curve")
+    dots = []
     for m in r.marks:
         if r.rule not in ("all", m.name): continue
         k = np.abs(np.log(r.lrs / m.said.lr)).argmin()  # where it stands, not always where it looked
         at = [m.said.lr, float(np.clip(r.smooth[k], *y))]
-        p.line([at, [at[0], y[0]]], ink=m.ink, width=1.5, dash=(2, 3), key=m.name).points([at], size=9, ink=m.ink)
-        if r.rule == m.name: construct(p, m, r.lrs, r.smooth, text_width(title, 14, "bold") + 14)
+        p.line([at, [at[0], y[0]]], ink=m.ink, width=1.5, dash=(2, 3), key=m.name)
+        dots.append((at, m.ink))
+        if r.rule == m.name: construct(p, m, r.lrs, r.smooth, 0.0 if own_line else text_width(title, 14, "bold") + 14)
     p.zone("curve", click=True, drag=True, hover=True)
     if r.others:
         names = [(v[-1], n, f"class{i % 8}-text") for i, (n, _, v) in enumerate(r.others)]
@@ -108,13 +118,15 @@ def draw_curves(r, s, box, x, room):
         p.ends([(float(np.clip(v, *y)), *more) for v, *more in names])
     shown, foot = float(np.clip(r.lr, *p.x)), p.box[1] + p.box[3]
     p.upright(shown, ink="focus", width=1.5 if r.still else 3, key="chosen")
-    p.points([[shown, r.smooth[r.step]]], size=9 if r.still else 17, ink="focus", stroke="panel", width=2)
     if r.boom and p.x[0] < r.boom < p.x[1]:
         p.upright(r.boom, ink="alarm", width=1.5, key="boom")
         at = p.px([[r.boom, y[0]]])[0, 0]
-        tag(s, p.box, at, at, foot - 36, "explodes after", number(r.boom, 2), ink="alarm")
+        tag(s, p.box, at, p.box[0] + p.box[2], p.box[1] + 12, "explodes after", number(r.boom, 2), ink="alarm")
     at = p.px([[shown, y[0]]])[0, 0]
     tag(s, p.box, at, at, foot - 14, "your rate", number(r.lr, 2), 15, "bold", "focus")
+    look = dict(size=9, ink="focus") if r.still else dict(size=16, ink="panel", stroke="focus", width=3)
+    p.points([[shown, r.smooth[r.step]]], **look)
+    for at, ink in dots: p.points([at], size=9, ink=ink)  # one under the ring is seen, too
     step = float(np.log10(r.lrs[1] / r.lrs[0]))
     p.handle("lr", (shown, sum(y) / 2), axis="x", label="chosen rate", step=(step, 0), value=f"rate {number(r.lr)}")
     if r.pointed: p.upright(r.pointed, ink="muted", dash=(1, 3))
@@ -130,7 +142,8 @@ def draw_tries(r, s, box):
         return
     rates, losses = r.tries
     first = float(np.nanmax(losses[0])) if np.isfinite(losses[0]).any() else 1.0
-    y, last = (0, 1.6 * first if first > 0 else 1.0), last_few(losses)
+    seen = [first, *losses[np.isfinite(losses)], *(v for _, run in r.earlier for v in run[np.isfinite(run)])]
+    y, last = (0, min(1.6 * first, 1.08 * max(seen)) if first > 0 else 1.0), last_few(losses)
     p = Panel(s, "tries", box, (0, r.n_try), y, title="Three short runs", xlabel="step", left=40, right=72,
               ylabel="loss" + f" · thick: mean of the last {last}" * (box[2] > 230))
     ends, runs = [], [(v, rate, "line", "muted") for rate, v in r.earlier]

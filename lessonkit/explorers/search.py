@@ -16,7 +16,7 @@ import traitlets as T
 from .search_data import (OFFER, PULL, SHOWN, Axis, SearchRecord, cell_map, checked, described,
                                              free_parameter, lean, parameters_of, rounded_down, same_top,
                                              sentence, shown, worth)
-from .search_view import view
+from .search_view import brief, view
 from ..search import chosen
 from ..widgets.controls import Button, Choice, Player, Slider
 from ..widgets.explorer import Chip, Explorer
@@ -45,7 +45,7 @@ class SearchExplorer(Explorer):
     about = ("Each cell of the map is a pair of values, and its color their score. Below, each line is one setting, "
              "from its values to its score.")
     watch = ("rank", "x", "y", "reduce", "held", "ranges", "hold", "axis", "low", "high", "pointed")
-    along, view, sentence = "rank", staticmethod(view), staticmethod(sentence)
+    along, view, sentence, brief = "rank", staticmethod(view), staticmethod(sentence), staticmethod(brief)
     rank = T.Int(0, help="which setting is chosen: 0 is the best, failed ones come last")
     x = T.Unicode(help="the parameter across the map")
     y = T.Unicode(help="the parameter up the map")
@@ -181,17 +181,19 @@ class SearchExplorer(Explorer):
 
     def chips(self):
         slow = int(self._rank_of[np.nan_to_num(self.table["seconds"], nan=-1).argmax()])
-        none, axis, fine = dict(ranges={}, held={}), self.axes["score"], np.sort(self.score[np.isfinite(self.score)])
+        none, axis = dict(ranges={}, held={}, reduce="best"), self.axes["score"]
+        fine = np.sort(self.score[np.isfinite(self.score)])
         n = np.searchsorted(fine, np.quantile(fine, 0.9))
         low = axis.where(rounded_down(fine[n], fine[n - 1] if n else fine[n]))
         return [Chip("the top tenth", "Keep only the best tenth of the scores. Which parameters may still be anything?",
                      none | {"ranges": {"score": (low, 1.0)}}, free_parameter),
                 Chip("the slowest", "Take the setting that ran longest. Is it worth it?", {"rank": slow} | none, worth),
                 Chip("mean", "Show the mean of each cell. Is the best cell still that of the best score?",
-                     {"reduce": "mean"} | none, same_top)]
+                     none | {"reduce": "mean", "rank": 0}, same_top)]
 
     def code_of(self, **state):
         "The line of code that makes a state: ranges in the columns' own values."
+        state = {k: v for k, v in state.items() if v != self.traits()[k].default_value}
         end = lambda name, place, at: None if place == at else self.axes[name].short(place)
         kept = {k: (end(k, a, 0), end(k, z, 1)) for k, (a, z) in state.pop("ranges", {}).items()}
         kind, _, rest = super().code_of(**state).removesuffix(")").partition("(")

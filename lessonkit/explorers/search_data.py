@@ -216,7 +216,7 @@ def rounded_down(v: float, above: float) -> float:
 
 # %% ../../nbs/explorers/search_data.ipynb #xv-record
 SHOWN = 9  # lines of the card at most
-OFFER, PULL = "Pull up the ring at the lowest score: what do the good ones share?", "pull: keep the best"
+OFFER, PULL = "Pull the ring at the lowest score: what do the good ones share?", "pull: keep the best"
 
 
 @dataclass(frozen=True)
@@ -285,8 +285,11 @@ def shared(
     "What most of the kept settings have in common and all settings have not, and what they have not, in words."
     if r.n_kept < 5: return "They are too few to say what they share."
     leans = {k: v for k, v in r.leans.items() if k not in {r.axes[j].name for j in r.ranges}}
-    same = [f"{k} {v.words} ({percent(v.kept)}; of all {percent(v.all)})" for k, v in leans.items() if v.told]
-    perhaps = [f"{k} {v.words} ({percent(v.kept)}; of all {percent(v.all)})" for k, v in leans.items() if v.hinted]
+    first = next((k for way in ("told", "hinted") for k, v in leans.items() if getattr(v, way)), "")
+    share = lambda k, v: (f"{percent(v.kept)} of them, {percent(v.all)} of all" if k == first
+                          else f"{percent(v.kept)}, {percent(v.all)}")
+    same, perhaps = ([f"{k} {v.words} ({share(k, v)})" for k, v in leans.items() if getattr(v, way)]
+                     for way in ("told", "hinted"))
     free = [k for k, v in leans.items() if not v.told and not v.hinted]
     text = f"What they share: {', '.join(same)}." if same else "They share no value." if not perhaps else ""
     if perhaps: text += f" Perhaps shared, but they are few: {', '.join(perhaps)}."
@@ -327,12 +330,13 @@ def sentence(r: SearchRecord) -> str:
     below = f", {r.gap:.4f} below the best" if r.rank and not r.error else ""
     than = f"{r.rank:,} of {r.n:,} {'is' if r.rank == 1 else 'are'} better than this one"
     best = f"{'Chosen: t' if r.ranges else 'T'}he best of {r.n:,}"
-    place, offered, out = than if r.rank else best, not (r.pointed or r.ranges or r.rank), []
+    place, offered, out = than if r.rank else best, not (r.pointed or r.ranges or r.rank or r.error), []
     if r.ranges:
         out.append(f"Kept are {r.n_kept} settings with {r.ranges_told}.")
         if r.n_kept > 1: out.append(shared(r))
     short = r.ranges and not r.error and not r.pointed  # the table beside the map has the rest
-    out.append(f"{place}{below}." if short else f"{place}: {r.setting}{below}.")
+    if offered: out.append(f"{place} settings scores {r.card[-2][1]} in {r.card[-1][1]} s.".replace(" in – s", ""))
+    else: out.append(f"{place}{below}." if short else f"{place}: {r.setting}{below}.")
     if r.cell is None: out.append("It is not on the map: a held parameter or a range leaves it out.")
     elif not (r.pointed or r.ranges or offered and r.reduce == "best"):
         n, bad = int(r.map.count[r.cell]), int(r.map.failed[r.cell])

@@ -6,13 +6,11 @@
 __all__ = ['WaterfallExplorer']
 
 # %% ../../nbs/explorers/waterfall.ipynb #xv-imports
-from functools import partial
-
 import numpy as np
 import traitlets as T
 
 from .waterfall_data import (TRY, ForestRows, WaterfallRecord, arrange, bar_ends, most,
-                                                own_and_others, rounded, sentence, up_and_down)
+                                                brief, compared, own_and_others, rounded, sentence)
 from .waterfall_view import ALONG, PICK, view
 from ..forest_insight import TableEncoder, class_index
 from ..widgets.controls import Button, Choice, Player, Slider
@@ -25,17 +23,17 @@ class WaterfallExplorer(Explorer):
     `prediction` is the answer to the row as edited."""
 
     offers = TRY, PICK, ALONG
-    title, lesson, hint = "Why this answer?", "11_forest_insight", "drag a ring"
+    title, lesson, hint = "Why this answer?", "11_forest_insight", "drag the ring to another value"
     about = "The forest starts at its average answer. Each bar says how far a column moved the answer."
     watch, along = ("row", "feature", "value", "edits", "output"), "row"
-    view, sentence = staticmethod(view), staticmethod(sentence)
+    view, sentence, brief = staticmethod(view), staticmethod(sentence), staticmethod(brief)
     row = T.Int(0, help="which row of X, counted from 0")
     feature = T.Unicode(help="the column whose value is edited")
     value = T.Float(np.nan, help="its value in the row, as edited")
     edits = T.Dict(help="{column: number}: what differs from the row in X")
     output = T.Int(0, help="for a classifier: which of its classes, counted from 0")
     prediction = T.Float(help="what the forest says of the row, as edited")
-    _held, _seen, _ready = None, None, False
+    _held, _seen, _from, _ready = None, None, None, False
 
     def __init__(
         self,
@@ -80,6 +78,12 @@ class WaterfallExplorer(Explorer):
             if column not in self.names:
                 known = ", ".join(self.names[:8]) + " …" * (len(self.names) > 8)
                 raise ValueError(f"{name}={v!r}: {column!r} is no column of X; there are {known}")
+        edits = {self.feature: v} if name == "value" else v if name == "edits" else {}
+        for column, number in edits.items():
+            if column not in self.rows.levels or np.isnan(number): continue
+            low, high, _ = self.rows.grid(column)
+            if not low <= number <= high or number != round(number):
+                raise ValueError(f"{column}={number:g} stands for no category: take {low:.0f} to {high:.0f}")
         if name == "edits" and not np.isfinite(list(v.values())).all():
             raise ValueError(f"edits={v}: give finite numbers")
         return v
@@ -120,7 +124,7 @@ class WaterfallExplorer(Explorer):
         return WaterfallRecord(
             f.name_of(self.row), "" if self.classes is None else f"{f.scale} of “{self.classes[k]}”", f.digits,
             tuple(self.names), tuple(f.meaning.get(name, "") for name in self.names),
-            tuple(map(f.words, self.names, x)), self.was, self.now, self.groups, bias,
+            tuple(f.told(x, self.edits)), self.was, self.now, self.groups, bias,
             tuple((c, f.words(c, self.own(c)), f.words(c, v)) for c, v in self.edits.items()),
             self.names.index(name), self.value, f.grid(name)[2], name in f.levels, ticks,
             self.tried, bias + self.parts.sum(1), f.middle(name),
@@ -172,15 +176,18 @@ class WaterfallExplorer(Explorer):
             name, v = e.rows.strongest_edit(e.row, e.output)
             return dict(row=e.row, feature=name, edits={name: v})
 
-        def at(share, e):
-            i = int(e.order[int(share * (len(e.order) - 1))])
-            return dict(row=i, feature=e.rows.strongest(i, e.output, up=share == 1), edits={})
+        def highest(e):
+            return dict(row=int(e.order[-1]), feature=e.rows.strongest(int(e.order[-1]), e.output, up=True), edits={})
+
+        def beside(e):
+            e._from, i = (e.rows.name_of(e.row), e.was), e.rows.near(e.row, e.output)
+            return dict(row=i, feature=e.rows.strongest(i, e.output), edits={})
 
         return [
             Chip("the highest", "Take the row that is predicted highest. Which column raises it most?",
-                 partial(at, 1.0), most),
-            Chip("in the middle", "Take the row whose prediction is in the middle of all. Does anything pull at it?",
-                 partial(at, 0.5), up_and_down),
+                 highest, most),
+            Chip("the same answer", "Take another row, with nearly the same prediction. Do the same columns move it?",
+                 beside, lambda r: compared(r, *self._from)),
             Chip("one big change", "Change one value, so that the prediction moves as far as it can. "
                  "Does only that column's bar move?", edited, own_and_others),
         ]

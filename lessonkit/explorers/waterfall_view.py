@@ -36,8 +36,9 @@ def view(
     asked = f"Row {r.row}: why is the {r.what} {r.say(r.prediction)}?", f"Row {r.row}: why {r.say(r.prediction)}?"
     title = asked[short := text_width(asked[0], 14, "bold") > room]
     s.text([[0, 11]], title, size=14, weight="bold", align="left", max_width=room)
+    was = "; thin: the row as it was" * wide
     note = f"{r.what} (orange: up, blue: down)" if short else f"orange bars raise it, blue bars lower it{PICK}"
-    if r.edits: note = "orange bars raise it, blue bars lower it; thin: the row as it was"
+    if r.edits: note = f"orange bars raise it, blue bars lower it{was}"
     s.text([[0, 31]], whole(note, width), ink="muted", align="left")
     s.text([[width - 4, 11]], back, ink="focus", align="right", weight="bold")
     if back: s.handle("reset", (room, 0, width - room, 24), click=True, label=back)
@@ -57,7 +58,9 @@ def draw_bars(r, s, left, right, wide):
     if wide: s.rects([right], fill="panel")
     reach = r.reach[0] - pad, r.reach[1] + pad
     p = Panel(s, "bars", right, reach, (n + 3, 0), xticks=False, yticks=False, right=room, frame=False)
-    for v in ticks(*reach, int(np.clip((right[2] - room) / 80, 2, 5))):  # also where others' values lead
+    most = int(np.clip((right[2] - room) / 80, 2, 5))
+    marks = next((t for m in range(most, 6) if len(t := ticks(*reach, m)) > 1), ticks(*reach, 6))
+    for v in marks:  # also where others' values lead
         if wide: p.upright(v, ink="line")
         else: p.line(between(v, np.arange(n + 3), 0.42, 0.92), ink="line", width=1)  # beneath the bars, not the words
         p.beside(v, v, n + 3, number(v), gap=-text_width(number(v)) / 2, dy=FOOT / 2, ink="muted")
@@ -68,7 +71,7 @@ def draw_bars(r, s, left, right, wide):
         if chosen: names.boxes([0], [i + 1], [0.985], [i + 2], fill="panel", stroke="focus", width=1.5)
         weight, free = "bold" if chosen else "normal", left[2] - text_width(value, 12, "bold") - 28
         names.text([[0, lines[i] + up]], name, dx=8, align="left", weight=weight, max_width=free)
-        if (rest := free - text_width(name, 12, "bold") - 8) > 40:
+        if wide and (rest := free - text_width(name, 12, "bold") - 8) > 40:
             names.text([[0, lines[i] + up]], fit(about, rest), dx=8 + free - rest, align="left", ink="muted")
         weight, color = ("bold", "focus") if name in changed else ("normal", "muted")
         names.text([[0.96, lines[i] + up]], value, align="right", weight=weight, ink=color)
@@ -79,7 +82,7 @@ def draw_bars(r, s, left, right, wide):
     names.text([[at, n + 1.5 + up]], "prediction", weight="bold", **how)
     words = [b for _, b in s.boxes()]
     ids = ["+".join(map(str, g)) if len(g) == 1 else "others" for g in r.groups]
-    if r.edits:  # thin, below the bar
+    if r.edits and wide:  # thin, below the bar
         p.bars(lines + low + thick / 2 + 0.1, was[1:], was[:-1], thick=0.08, ink="muted", flat=True, key="was", ids=ids)
     inks = ["up" if v >= 0 else "down" for v in np.diff(now)]
     p.bars(lines + low, now[1:], now[:-1], thick=thick, ink=inks, flat=True, key="now", ids=ids)
@@ -91,7 +94,7 @@ def draw_bars(r, s, left, right, wide):
     ends = [[r.bias, 0.5 + low], [r.prediction, n + 1.5 + low]]
     p.points(ends, size=9, ink="fg", shape="diamond")
     for v, y in ends: p.text([[v, y]], r.say(v), dx=10, align="left", weight="bold")
-    draw_reach(r, s, p, n + 2.5 + low)
+    draw_reach(r, s, p, n + 2.5 + low, "panel" if wide else "page")
     if (here := (r.chosen,)) in r.groups:
         i = r.groups.index(here)
         if not r.still: p.points([[now[i + 1], lines[i] + low]], size=11, ink="panel", stroke="focus", width=2.5)
@@ -104,7 +107,7 @@ def between(x, lines, top, foot):  # the last two: shares of a line
     return np.stack([np.full(len(y), float(x)), y], 1)
 
 
-def draw_reach(r, s, p, y):
+def draw_reach(r, s, p, y, under):
     "How far the prediction gets with other values of the chosen column; of an edit, an arrow from what was."
     lo, hi = float(r.answers.min()), float(r.answers.max())
     p.line([[lo, y], [hi, y]], ink="line", width=5)
@@ -112,8 +115,11 @@ def draw_reach(r, s, p, y):
     (a, top), (b, _), (start, _), (end, _) = p.px([[v, y] for v in (r.before, r.prediction, lo, max(hi, r.before))])
     to, room = np.sign(b - a), text_width(said) + 12
     if r.edits and to > 0 and min(start, a) - room >= p.box[0]:  # beside the diamond it speaks of
+        s.rects([(min(start, a) - room, top - 8, room - 6, 16)], fill=under)
         s.text([[min(start, a) - 10, top]], said, ink="muted", align="right")
-    elif end + room <= s.width: s.text([[end + 10, top]], said, ink="muted", align="left")
+    elif end + room <= s.width:
+        s.rects([(end + 6, top - 8, room - 6, 16)], fill=under)
+        s.text([[end + 10, top]], said, ink="muted", align="left")
     if not r.edits: return
     head = [[b - 7 * to, top - 4], [b - to, top], [b - 7 * to, top + 4]]
     if abs(b - a) > 14: s.line([[a, top], [b - to, top], [np.nan] * 2, *head], ink="fg", width=2)
@@ -132,9 +138,10 @@ def draw_tried(r, s, box):
     room = min(8 * np.ceil(text_width(f"was {r.say(r.before)}") / 8) + 8, 0.3 * box[2])
     p = Panel(s, "tried", box, (min(ends) - side, max(ends) + side), (lo - foot, hi + pad), xticks=r.ticks, left=48,
               yticks=ticks(lo, hi, 4), title=f"If {r.names[r.chosen]} were …", ylabel=r.what, right=room)
-    for i, ink in ((0, "line"), (1, "muted")):
-        if r.middle: p.bars([lo - foot], [r.middle[4 - i]], base=r.middle[i], thick=1.1 * pad, flat=True, ink=ink)
-    strip = fit(("strip: " * bool(p.box[2] > 200) + "9 in 10 rows · inner: half") * bool(r.middle), p.box[2] - 8, 11)
+    for i, ink, thick in ((0, "line", 0.7), (1, "muted", 1.3)):
+        if r.middle: p.bars([lo - foot], [r.middle[4 - i]], base=r.middle[i], thick=thick * pad, flat=True, ink=ink)
+    strip = "9 in 10 rows lie here; thick: the middle half" if p.box[2] > 250 else "9 in 10 rows; thick: half"
+    strip = fit(strip * bool(r.middle), p.box[2] - 8, 11)
     p.text([[p.x[0], lo - foot + 0.6 * pad]], strip, dx=4, dy=-9, align="left", ink="muted", size=11)
     p.across(r.before).ends([(r.before, was, "muted")]).zone("tried", drag=True)
     line = np.stack([r.tried, r.answers], 1)
