@@ -211,7 +211,7 @@ def draw_strip(r, s, box, across):
     p.images(thumbnails, r.colors, gap=4)
     if not r.three: p.zone("strip", click=True, cells=(across, STRIP // across))
     for some, ink, weight in ((inside, "fg", "bold"), (~inside, "muted", "normal")):
-        p.text(at[some] + [0.5, 0.9], [f"{first + j + 1}" for j in i[some]], ink=ink, weight=weight)
+        p.text(at[some] + [0.5, 0.88], [f"{first + j + 1}" for j in i[some]], ink=ink, weight=weight)
     if first < r.tree <= first + len(i):
         x, y = at[r.tree - first - 1]
         p.boxes([x], [y], [x + 1], [y + 0.81], stroke="focus", width=3)
