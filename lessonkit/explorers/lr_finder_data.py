@@ -184,7 +184,8 @@ def sentence(r: LRRecord) -> str:
     text += f"{suggests}."
     here = r.tries is not None and np.isclose(r.tries[0][1], r.lr)
     if trying:  # they tell more than the curve
-        text = text[: text.index(" there.") + 7] + f" {suggests[:1].upper()}{suggests[1:]}." * (r.rule != "all")
+        text = f"Your rate is {number(r.lr, 2)}: the loss, {smoothed}, is {r.smooth[r.step]:.2f} there."
+        text += f" {suggests[:1].upper()}{suggests[1:]}." * (r.rule != "all")
         rates, losses = r.tries
         k = last_few(losses)
         ends = losses[-k:].mean(0)  # NaN where one was not finite
