@@ -142,11 +142,13 @@ def piece(
 def direction(
     f: Schedule,
     pos: float,
-) -> str:  # 'level', 'on its way down' or 'on its way up'
+) -> str:  # 'level', 'on its way down' or 'on its way up'; where it turns, that too
     "Which way `f` goes from `pos`."
     _, stop = piece(f, pos)
-    now, soon = f(pos), f(pos + 0.01 * (stop - pos))
-    return "level" if np.isclose(now, soon, rtol=1e-9, atol=0) else "on its way down" if soon < now else "on its way up"
+    was, now, soon = f(max(pos - 1e-4, 0.0)), f(pos), f(pos + 0.01 * (stop - pos))
+    if np.isclose(now, soon, rtol=1e-9, atol=0): return "level"
+    if soon < now: return "at a peak, on its way down" if was < now else "on its way down"
+    return "at a low point, on its way up" if was > now else "on its way up"
 
 
 def motion(
@@ -167,8 +169,7 @@ def sentence(r: ScheduleRecord) -> str:
     pos, text, m = r.position, motion(r.rate, r.position), r.momenta(r.position)
     k, stop = piece(r.rate, pos)
     if pos < 1 and r.kind == "sgdr":
-        then = "restarts" if stop < 1 else "ends"
-        text = f"{direction(r.rate, pos)} in cycle {k + 1} of {r.n_cycle}, which {then} at {percent(stop)}"
+        text = f"{direction(r.rate, pos)} in cycle {k + 1} of {r.n_cycle}, which ends at {percent(stop)}"
     if pos < 1 and r.kind == "clr": text += f", in cycle {k // 2 + 1} of {r.n_cycle}"
     text = f"{r.label}: at {percent(pos)} (step {r.step} of {r.n_step}) the rate is {number(r.rate(pos))}, {text}."
     if np.ptp(r.curves[1][1]):
