@@ -12,8 +12,8 @@ import numpy as np
 import traitlets as T
 
 from ..bptt import LMBatches, order_losses, random_edges, torn
-from .stream import (CLICK, GUTTER, OFFER, POINT, ROWS, UNTRAINED, BPTTRecord, Stream, brief, cost,
-                                        draw_batch, draw_matrix, fitting, in_matrix, in_pair, sentence)
+from .stream import (BEGUN, BUSY, CLICK, GUTTER, OFFER, POINT, ROWS, UNTRAINED, BPTTRecord, Stream,
+                                        brief, cost, draw_batch, draw_matrix, fitting, in_matrix, in_pair, sentence)
 from ..widgets.controls import Button, Field, Player, Slider, Toggle
 from ..widgets.explorer import Chip, Explorer
 from ..widgets.keys import moving, stepping
@@ -91,11 +91,12 @@ def draw_cuts(r, s, box):
 def draw_losses(r, s, box):
     "Two small models, one reading in order and one shuffled, as far as they have learned."
     if not r.losses:
-        p = Panel(s, "losses", box, (0, 1), (5, 0), title="Loss", note=OFFER, xticks=False, yticks=False)
+        note, first = (BUSY, BEGUN) if r.busy else (OFFER, UNTRAINED[0])
+        p = Panel(s, "losses", box, (0, 1), (5, 0), title="Loss", note=note, xticks=False, yticks=False)
         how = dict(align="left", max_width=.92 * p.box[2])
-        p.text([[.04, 1.5]], UNTRAINED[0], ink="focus", weight="bold", **how)
+        p.text([[.04, 1.5]], first, ink="focus", weight="bold", **how)
         p.text([[.04, i] for i in (2.5, 3.5)], UNTRAINED[1:], ink="muted", **how)
-        p.zone("losses", click=True)
+        if not r.busy: p.zone("losses", click=True)
         return
     losses, bptt, bs = r.losses
     smooth = losses.rolling(max(1, min(25, len(losses) // 4)), min_periods=1).mean()
@@ -217,7 +218,7 @@ class BPTTExplorer(Explorer):
     def record(self):
         return BPTTRecord(self.stream, self.batches, self.next_edges, self.order, self._visits, self.n_torn, self.step,
                           self.selected, self.focus, self.top, self.epoch, self.shuffled,
-                          self.losses or (() if self.shuffled and not self.recording else None))
+                          self.losses or (() if self.shuffled and not self.recording else None), self.running)
 
     # ── wire ──
 
@@ -285,7 +286,8 @@ class BPTTExplorer(Explorer):
                  "Let the cuts lie elsewhere in every epoch. What does that change for the first token of a window?",
                  first,
                  lambda r: "In another epoch it stands inside a window, and its gradient reaches back. Of this epoch's "
-                           f"{one(len(r.batches), 'cut')}, {len(set(r.batches.edges[:-1]) & set(r.next_edges[:-1])):,} "
+                           f"{one(len(r.batches) - 1, 'cut')}, "
+                           f"{len(set(r.batches.edges[1:-1]) & set(r.next_edges[1:-1])):,} "
                            "will be in the same place in the next."),
         ]
 
@@ -328,5 +330,8 @@ class BPTTExplorer(Explorer):
             self.losses = (losses, self.bptt, bs)
             self.refresh()
 
-        self.work(lambda: report(order_losses(ids, int(ids.max()) + 1, bptt=self.bptt, bs=bs, seed=self.seed,
-                                              report=report)))
+        def job():
+            self.refresh()  # the first steps take the longest: say at once that it has begun
+            report(order_losses(ids, int(ids.max()) + 1, bptt=self.bptt, bs=bs, seed=self.seed, report=report))
+
+        self.work(job)

@@ -150,6 +150,8 @@ class SearchExplorer(Explorer):
         listed = [c for c in self.parameters[: SHOWN - 2]] + ["score", "seconds"]
         strength = np.clip((self.score[drawn] - self.span[0]) / (self.span[1] - self.span[0]), 0, 1)
         pointed = self.pointed if self.pointed != self.row else -1
+        best = "" if self.kept[self.order[0]] or not self.kept.any() else (
+            f"; the best of them scores {np.nanmax(self.score[self.kept]):.4f}")
         return SearchRecord(
             x, y, self.map, self.cell, self.span, self.reduce,
             ", ".join(f"{k} {self.axes[k].labels[v]}" for k, v in self._holding()),
@@ -159,7 +161,7 @@ class SearchExplorer(Explorer):
             self.places[self.row], None if pointed < 0 else self.places[pointed],
             "" if pointed < 0 else described(self.table, pointed),
             {self.names.index(k): v for k, v in self.ranges.items()},
-            " and ".join(f"{k} from {self.axes[k].between(*v)}" for k, v in self.ranges.items()),
+            " and ".join(f"{k} from {self.axes[k].between(*v)}" for k, v in self.ranges.items()) + best,
             {c: lean(self.axes[c], self.kept) for c in self.parameters},
             {way: self._map(way).top() for way in ("best", "mean")}, self.names.index(self.axis), self.recording)
 

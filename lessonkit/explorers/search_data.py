@@ -303,8 +303,7 @@ def worth(
     own, other = r.card[-1][1:]  # seconds
     if r.error: return "No: its fit failed."
     if not r.rank: return f"Yes: none of {r.n} is better. It took {own} s, the second best {other} s."
-    return (f"No: {better(r.rank)}, of {r.n}. It took {own} s; the best took {other} s and "
-            f"scores {r.gap:.4f} more.")
+    return f"Its score does not say so: {better(r.rank)}. It took {own} s; the best, {r.gap:.4f} higher, {other} s."
 
 
 def same_top(
@@ -337,7 +336,9 @@ def sentence(r: SearchRecord) -> str:
     short = r.ranges and not r.error and not r.pointed  # the table beside the map has the rest
     if offered: out.append(f"{place} settings scores {r.card[-2][1]} in {r.card[-1][1]} s.".replace(" in – s", ""))
     else: out.append(f"{place}{below}." if short else f"{place}: {r.setting}{below}.")
-    if r.cell is None: out.append("It is not on the map: a held parameter or a range leaves it out.")
+    if r.cell is None:
+        why = [r.axes[j].name for j, (lo, hi) in r.ranges.items() if not lo <= r.here[j] <= hi]
+        out.append(f"It is not on the map: {f'its {why[0]} is outside' if why else f'that is held to {r.held}'}.")
     elif not (r.pointed or r.ranges or offered and r.reduce == "best"):
         n, bad = int(r.map.count[r.cell]), int(r.map.failed[r.cell])
         mean = f", mean {r.map.score[r.cell]:.4f}" if r.reduce == "mean" and n - bad > 1 else ""

@@ -273,7 +273,7 @@ def sentence(
     moved, by = now - was, r.say(r.prediction - r.before, True)
     stays = by[0] not in "+−"
     said += f"stays at {r.say(r.before)}" if stays else f"moves from {r.say(r.before)} by {by}"
-    if not (r.now != r.was).any(): return said + ": no tree asks there."
+    if not (r.now != r.was).any(): return said + ": no tree asks this row there."
     along = moved * (1 if by[0] == "+" else -1)
     j = int((np.abs(moved) if stays else along).argmax())
     if r.say(moved[j], True)[0] not in "+−": return said + ": no bar moves by as much as a digit."
