@@ -338,7 +338,8 @@ def sentence(r: SearchRecord) -> str:
     else: out.append(f"{place}{below}." if short else f"{place}: {r.setting}{below}.")
     if r.cell is None:
         why = [r.axes[j].name for j, (lo, hi) in r.ranges.items() if not lo <= r.here[j] <= hi]
-        out.append(f"It is not on the map: {f'its {why[0]} is outside' if why else f'that is held to {r.held}'}.")
+        out.append("It is not on the map: " + (f"the range of {why[0]} leaves it out." if why else
+                                               f"that is held to {r.held}."))
     elif not (r.pointed or r.ranges or offered and r.reduce == "best"):
         n, bad = int(r.map.count[r.cell]), int(r.map.failed[r.cell])
         mean = f", mean {r.map.score[r.cell]:.4f}" if r.reduce == "mean" and n - bad > 1 else ""

@@ -60,6 +60,10 @@ def draw_bars(r, s, left, right, wide):
     p = Panel(s, "bars", right, reach, (n + 3, 0), xticks=False, yticks=False, right=room, frame=False)
     most = int(np.clip((right[2] - room) / 80, 2, 5))
     marks = next((t for m in range(most, 6) if len(t := ticks(*reach, m)) > 1), ticks(*reach, 6))
+    half, scale = max([text_width(number(v)) for v in marks]) / 2, p.box[2] / (reach[1] - reach[0])  # px; px of 1
+    while len(marks) > 1 and (marks[1] - marks[0]) * scale < 2 * half + 6: marks = marks[::2]
+    whole = [v for v in marks if half <= p.px([[v, 0]])[0, 0] - p.outer[0] <= p.outer[2] - half]
+    marks = whole or marks[:1]
     for v in marks:  # also where others' values lead
         if wide: p.upright(v, ink="line")
         else: p.line(between(v, np.arange(n + 3), 0.42, 0.92), ink="line", width=1)  # beneath the bars, not the words
