@@ -140,8 +140,9 @@ class Loop:
         "What this process takes of a batch, and how much that counts."
         whole = pair_of(batch, self.side)
         mine, counts = self.backend.share(whole) if self.figures.splits else (whole, True)
-        self.figures.open(mine[1], whole[1], counts)
-        return mine
+        if self.figures.open(mine[1], whole[1], counts) or not self.training: return mine
+        raise ValueError(f"{self.side}, batch {self.batch}: every target is one that the loss ignores, so there is no "
+                         "mean; leave such batches out")
 
     def judge(self) -> Tensor:
         "The loss. In the first batch of a pass, all that can be wrong with it is looked for."
@@ -338,9 +339,8 @@ class Learner:
 
     def __repr__(self) -> str:
         n, trained = (sum(p.numel() for p in ps) for ps in (self.params, [p for p in self.params if p.requires_grad]))
-        groups, epochs = (
-            f"{k} {w}{'s' * (k != 1)}" for k, w in ((len(self.groups), "group"), (len(self.rows), "epoch"))
-        )
+        groups, epochs = (f"{k} {w}{'s' * (k != 1)}"
+                          for k, w in ((len(self.groups), "group"), (len(self.rows), "epoch")))
         return (f"Learner: {type(self.model).__name__} of {n:,} weights, {trained:,} trained, in {groups}, "
                 f"on {self.device}, {epochs} so far")
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from .events import Stop
@@ -110,6 +111,7 @@ def matched(
     known: dict | None = None,  # shapes that were watched already, in this fit; takes in these
 ):
     "`f(pred, y)`. Raises ValueError where it spreads prediction and targets over each other."
+    if f is F.cross_entropy or f is F.nll_loss: return explained(what, f, pred, y)  # these spread nothing
     form = (id(f), torch.is_grad_enabled(), *((t.shape, t.dtype) for t in tree_leaves((pred, y))))
     if known and form in known or hasattr(f, "_torchdynamo_orig_callable") or hasattr(f, "_orig_mod"):
         return explained(what, f, pred, y)  # known, or compiled
@@ -216,12 +218,6 @@ class FiniteLoss:
     "Stops a fit whose loss is no number, and says whether the data or the rate are at fault: at once, or once a pass."
 
     order = 99  # after those who may change the loss or leave by themselves
-
-    def before_batch(self, learn):
-        "Refuses a batch in which no target counts: the mean over none is no number."
-        if learn.training and isinstance(n := learn.loop.figures.total, (int, float)) and not n:
-            raise ValueError(f"{learn.side}, batch {learn.batch}: every target is one that the loss ignores, "
-                             "so there is no mean; leave such batches out")
 
     def after_loss(self, learn):
         "Looks at the loss of each batch, where to look costs no waiting."

@@ -25,6 +25,7 @@ class Callback:
 
 
 LEVELS = ("batch", "pass", "fit")  # from the inside out
+_LAST = {"after_batch", "after_pass", "after_epoch", "after_fit"}  # called for all callbacks, whoever wants to leave
 _UNDER_WAY = {e: ("fit",) if e in ("before_fit", "before_epoch", "after_epoch", "after_fit") else
               ("pass", "fit") if e in ("before_pass", "after_pass") else LEVELS for e in EVENTS}
 
@@ -87,15 +88,15 @@ class Events:
         event: str,  # of `EVENTS`
     ):
         "Calls what the callbacks have for this event. Raises Stop where one of them does."
-        if not self.methods[event]: return
-        last, wanted = event in ("after_batch", "after_pass", "after_epoch", "after_fit"), None
-        for f in self.methods[event]:
+        if not (methods := self.methods[event]): return
+        wanted = None
+        for f in methods:
             try: f(self.learn)
             except Stop as stop:
                 if stop.level not in _UNDER_WAY[event]:
                     raise ValueError(f"Stop({stop.level!r}) in {event}: no {stop.level} is under way there, "
                                      f"take {' or '.join(map(repr, _UNDER_WAY[event]))}") from None
-                if not last: raise
+                if event not in _LAST: raise
                 wanted = max(wanted or stop, stop, key=lambda s: LEVELS.index(s.level))
         if wanted and event != f"after_{wanted.level}": raise wanted
 
@@ -112,12 +113,14 @@ class _Level:  # entered with every batch: a class costs a third of what `contex
         self.events, self.name = events, name
         self.event = f"after_{name}"
 
-    def __enter__(self): self.events.running |= self.name == "fit"
+    def __enter__(self):
+        if self.name == "fit": self.events.running = True
 
     def __exit__(self, kind, error, trace) -> bool:
         try:
             if kind is None or issubclass(kind, Stop): self.events.call(self.event)
             elif self.name != "batch":
                 with contextlib.suppress(Stop): self.events.call(self.event)
-        finally: self.events.running &= self.name != "fit"
+        finally:
+            if self.name == "fit": self.events.running = False
         return isinstance(error, Stop) and error.level == self.name

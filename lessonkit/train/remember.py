@@ -24,6 +24,7 @@ from .rng import GENERATORS, get_state, set_state
 DATA_BYTES = 64 * 2**20  # where it is not sure that training changes a thing, a larger one is data and is not copied
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type, types.ModuleType, types.BuiltinFunctionType,
           torch.dtype, torch.device)
+_EMPTY = {dict, collections.OrderedDict, list, set}
 _OFTEN = {type(None), bool, int, float, str, type}  # most of what is met, told apart quickly
 _ELSEWHERE = {"threading", "_thread", "multiprocessing", "_io", "pandas", "matplotlib", "logging", "tqdm",
               "filelock"}  # no part of training
@@ -45,7 +46,8 @@ class Remembered:
             o = todo.pop()
             if type(o) in _OFTEN or id(o) in self.seen or isinstance(o, _PLAIN): continue
             self.seen[id(o)] = o
-            todo += self._one(o, most)
+            if type(o) in _EMPTY and not o: self.undo.append((_empty, (o,)))  # most of a module's tables
+            else: todo += self._one(o, most)
         return self
 
     def restore(self):
@@ -97,6 +99,10 @@ class Remembered:
         except ValueError: return ()  # empty
         self._later(setattr, cell, "cell_contents", was)
         return [was]
+
+
+def _empty(held):
+    if held: held.clear()
 
 
 def _few(items: list) -> list:
