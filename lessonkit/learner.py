@@ -46,6 +46,9 @@ def accuracy(
     "Share of targets whose largest score is that of their class. Lesson 02's, with classes on axis 1, as torch has."
     return accuracy_of(pred, y, axis=1, ignore_index=ignore_index)
 
+
+accuracy.careful = True  # it refuses shapes that do not fit: see `matched`
+
 # %% ../nbs/06_learner.ipynb #learner-loop
 class Loop:
     "Epochs of passes, passes of batches, and the events in between. Callbacks see and set all that it holds."
@@ -60,8 +63,7 @@ class Loop:
         events: Events,  # what it calls
     ):
         vars(self).update(state=state, dls=dls, loss_fn=loss_fn, metrics=metrics, backend=backend, events=events)
-        self.epoch = self.n_epoch = 0  # epoch of n_epoch
-        self.batch, self.n_batches = 0, None  # batch of n_batches; None: the loader does not know
+        self.epoch, self.n_epoch, self.batch, self.n_batches = 0, 0, 0, None  # None: the loader does not know
         self.pos, self.rates = 0.0, [float("nan")]  # how much of the fit is done, and the rates of this step
         self.training, self.known = False, {}  # known: see `matched`
         self.loader = self.x = self.y = self.pred = self.loss = self.figures = None
@@ -163,8 +165,6 @@ class Loop:
     def side(self) -> str:
         "Which data a pass is over, in words."
         return "the training data" if self.training else "the validation data"
-
-
 
 # %% ../nbs/06_learner.ipynb #learner-learner
 def _of(part: str, *names: str) -> Iterable[property]:

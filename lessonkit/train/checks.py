@@ -110,8 +110,9 @@ def matched(
     y,
     known: dict | None = None,  # shapes that were watched already, in this fit; takes in these
 ):
-    "`f(pred, y)`. Raises ValueError where it spreads prediction and targets over each other."
-    if f is F.cross_entropy or f is F.nll_loss: return explained(what, f, pred, y)  # these spread nothing
+    """`f(pred, y)`. Raises ValueError where it spreads prediction and targets over each other. What cannot is not
+    watched: torch's own losses of class numbers, and functions with an attribute `careful`."""
+    if f is F.cross_entropy or f is F.nll_loss or getattr(f, "careful", False): return explained(what, f, pred, y)
     form = (id(f), torch.is_grad_enabled(), *((t.shape, t.dtype) for t in tree_leaves((pred, y))))
     if known and form in known or hasattr(f, "_torchdynamo_orig_callable") or hasattr(f, "_orig_mod"):
         return explained(what, f, pred, y)  # known, or compiled
