@@ -23,7 +23,7 @@ from .train import checkpoints
 from .train.backends import PRECISIONS, find_backend
 from .train.callbacks import GradClip, Snapshots
 from .train.checkpoints import CheckpointError
-from .train.checks import FiniteLoss, check_loss, check_loss_fn, explained, matched
+from .train.checks import FiniteLoss, careful, check_loss, check_loss_fn, explained, matched
 from .train.events import EVENTS, Callback, Events, Stop, in_order, listed
 from .train.groups import (Rates, check_groups, check_model, check_optimizer, freeze_groups, hold_frozen_norms,
                            make_optimizer, modes_kept, one_group, per_group, refresh_norms, set_decay)
@@ -38,6 +38,7 @@ _all_ = ["DataLoaders", "CheckpointError", "EVENTS", "PRECISIONS", "Callback", "
          "n_targets", "GradClip", "Snapshots"]
 
 # %% ../nbs/06_learner.ipynb #learner-accuracy
+@careful
 def accuracy(
     pred: Tensor,  # (n, n_class, …) scores
     y: Tensor,  # (n, …) class numbers
@@ -45,9 +46,6 @@ def accuracy(
 ) -> Tensor:
     "Share of targets whose largest score is that of their class. Lesson 02's, with classes on axis 1, as torch has."
     return accuracy_of(pred, y, axis=1, ignore_index=ignore_index)
-
-
-accuracy.careful = True  # it refuses shapes that do not fit: see `matched`
 
 # %% ../nbs/06_learner.ipynb #learner-loop
 class Loop:
@@ -63,7 +61,8 @@ class Loop:
         events: Events,  # what it calls
     ):
         vars(self).update(state=state, dls=dls, loss_fn=loss_fn, metrics=metrics, backend=backend, events=events)
-        self.epoch, self.n_epoch, self.batch, self.n_batches = 0, 0, 0, None  # None: the loader does not know
+        self.epoch = self.n_epoch = 0  # epoch of n_epoch
+        self.batch, self.n_batches = 0, None  # batch of n_batches; None: the loader does not know
         self.pos, self.rates = 0.0, [float("nan")]  # how much of the fit is done, and the rates of this step
         self.training, self.known = False, {}  # known: see `matched`
         self.loader = self.x = self.y = self.pred = self.loss = self.figures = None
