@@ -202,6 +202,7 @@ def brief(r: BPTTRecord) -> str:
 
 
 def last_losses(r) -> str:
+    "Where the two models end: their mean loss over the last windows, in words."
     last = r.losses[0].tail(25).mean()
     return f"{last['shuffled']:.2f}, in order {last['in order']:.2f}"
 
