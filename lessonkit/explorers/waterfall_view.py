@@ -32,7 +32,7 @@ def view(
     curve, ladder = columns(below, 0.5, 0.5, gap=28) if wide else rows(below, 0.55, 0.45)
     draw_tried(r, s, curve)
     draw_rows(r, s, ladder)
-    room = width - text_width(back := "take edits back" * bool(r.edits), 12, "bold") - 16
+    room = width - text_width(back := ("take edits back" if wide else "take back") * bool(r.edits), 12, "bold") - 16
     asked = f"Row {r.row}: why is the {r.what} {r.say(r.prediction)}?", f"Row {r.row}: why {r.say(r.prediction)}?"
     title = asked[short := text_width(asked[0], 14, "bold") > room]
     s.text([[0, 11]], title, size=14, weight="bold", align="left", max_width=room)

@@ -25,7 +25,7 @@ class Callback:
 
 
 LEVELS = ("batch", "pass", "fit")  # from the inside out
-_LAST = {"after_batch", "after_pass", "after_epoch", "after_fit"}  # called for all callbacks, whoever wants to leave
+_LAST = {"after_batch", "after_pass", "after_epoch", "after_fit"}  # called for every callback, even where one leaves
 _UNDER_WAY = {e: ("fit",) if e in ("before_fit", "before_epoch", "after_epoch", "after_fit") else
               ("pass", "fit") if e in ("before_pass", "after_pass") else LEVELS for e in EVENTS}
 
