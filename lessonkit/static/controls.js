@@ -172,9 +172,9 @@ const builders = {
 };
 
 // All controls of the model in `host`, three in sight and the rest under “more”. `seen` counts the pictures that have
-// arrived. Returns whether a player runs (`playing`), a way to end that (`stop`), and `keep` and `reveal`.
+// arrived. Returns whether a player runs (`playing`), a way to end that (`stop`), and `keep`, `reveal` and `conceal`.
 function controls(model, host, act, life, seen) {
-  let own = scope(), built = new Map(), open = false, kept = {};
+  let own = scope(), built = new Map(), open = false, ours = false, kept = {}; // ours: opened for an answer
   function build() {
     const held = [...built].find(([, c]) => c.box.contains(host.getRootNode().activeElement))?.[0];
     own.end();
@@ -188,6 +188,7 @@ function controls(model, host, act, life, seen) {
         fold.open = open;
         make("summary", "", fold).textContent = "more";
         own.listen(fold, "toggle", () => { open = fold.open; });
+        own.listen(fold, "focusin", () => { ours = false; }); // the reader's from now on
         more = make("div", "lk-row", fold);
       }
       const box = make("div", `lk-control lk-${spec.kind === "button" ? "press" : spec.kind}`, more ?? row);
@@ -240,7 +241,11 @@ function controls(model, host, act, life, seen) {
       const now = model.get("_values") ?? {}, off = new Set(model.get("_off")), fold = host.querySelector("details");
       const other = (name) => kept.off.has(name) || String(kept.values[name]) !== String(now[name]);
       const news = ([name, c]) => fold.contains(c.box) && !off.has(name) && other(name);
-      if (fold && kept.off && [...built].some(news)) fold.open = true;
+      if (fold && !fold.open && kept.off && [...built].some(news)) fold.open = ours = true;
+    },
+    conceal() { // “more” closes again if an answer opened it and the reader has not been there since
+      const fold = host.querySelector("details");
+      if (fold && ours) fold.open = ours = false;
     },
   };
 }

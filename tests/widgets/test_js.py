@@ -331,12 +331,25 @@ def test_an_answer_brings_what_it_changed_in_sight(page):
         values = {n: [v := news.get(n, 3), str(v)] for n in "abcde"}
         put(_values=values, _off=["e"] * ("e" not in news), _asked=answered)
         assert (page.locator(".lk-more").get_attribute("open") is not None) == opens, news
-        page.evaluate("""() => new Promise((shut) => {
-          const fold = document.querySelector('.lk-more');
-          if (!fold.open) shut();
-          fold.addEventListener('toggle', shut);
-          fold.open = false;
-        })""")
+        put(_asked={})
+        assert page.locator(".lk-more").get_attribute("open") is None, "the answer went, what it had opened stayed"
+
+
+def test_more_stays_open_for_who_uses_it(page):
+    "What an answer has opened closes with it only if nobody has been there since; what the reader opened, never."
+    put = lambda **state: page.evaluate("text => stub.put(text)", json.dumps(state))
+    spec = [dict(kind="slider", name=n, label=n, n=9, lo=0, step=1, log=False, digits=3) for n in "abcd"]
+    answered = dict(i=0, question="How far?", answer="Three steps.", code="")
+    for by in "reader", "answer":
+        put(_asked={}, _controls=[], _values={})
+        put(_controls=spec, _values={n: [3, "3"] for n in "abcd"}, _off=[], _asked=dict(i=0, question="Far?"))
+        if by == "reader": page.locator(".lk-more summary").click()
+        page.locator(".lk-ask button").click()
+        put(_values={n: [5, "5"] for n in "abcd"}, _asked=answered)
+        if by == "answer": page.locator(".lk-more input").focus()
+        put(_asked={})
+        assert page.locator(".lk-more").get_attribute("open") is not None, by
+        page.locator(".lk-more summary").click()
 
 
 def test_two_quick_presses_skip_no_question(page):
