@@ -8,7 +8,7 @@ LESSON ?= 32_bptt
 THREE  := -n 3 --dist worksteal
 FOUR   := -n 4
 
-.PHONY: help lab edit test export clean readme outputs unit browser bench gpu
+.PHONY: help lab gallery edit test export clean readme outputs unit browser bench gpu
 help:            ## this list
 	@sed -n 's/^\([a-z]*\):.*## */\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
@@ -20,6 +20,9 @@ $(READY): settings.ini setup.py constraints.txt
 
 lab: $(READY)    ## play: JupyterLab on your own copy of the lessons, in lessons/ (LESSON=30_tokens opens another)
 	$(BIN)/lessonkit lab lessons --open $(LESSON)
+
+gallery: $(READY) ## every explorer as a page that needs no Python, in gallery/
+	$(BIN)/lessonkit gallery gallery
 
 edit: $(READY)   ## work on the notebooks themselves
 	$(BIN)/jupyter lab nbs
