@@ -125,9 +125,12 @@ def test_the_text_rows_run(packed, tmp_path):
 
 
 def test_the_net_of_the_shops_is_read_again(packed, tmp_path):
-    done = rows_in_a_process("rossmann-net", "--tiny", "--data", packed / "text", "--out", tmp_path, "--minutes", 5)
+    rows = "rossmann-net", "rossmann-known"
+    done = rows_in_a_process(*rows, "--tiny", "--data", packed / "text", "--out", tmp_path, "--minutes", 5)
     assert not done.returncode, done.stdout + done.stderr
-    figures = json.loads((tmp_path / "figures.json").read_text())["gpu/rossmann-net"]
+    figures, known = (json.loads((tmp_path / "figures.json").read_text())[f"gpu/{row}"] for row in rows)
+    assert {"trend_DE", "Events"} <= set(known["left_out"]) and 0 < known["rmspe"] < 10 and known["seeds"] == 1
+    assert not set(known["left_out"]) & {"Store", "Promo", "Holiday_until"}
     assert figures["seeds"] == len(figures["neighbors_embeddings_seeds"]) == 1 and "held out" in figures["data"]
     model, held = TabularModel.load(tmp_path / "rossmann-net.safetensors"), shops.Shops(packed, 4_000)
     assert held.error(shops.predict(model.net, held.x_held)) == pytest.approx(figures["rmspe"], rel=1e-4)

@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SHARES = {  # rows and the seconds each likes to have
     "smoke": 15, "cifar-net": 100, "dogscats-net": 170, "cifar-ladder": 190, "cuda-tests": 60, "nietzsche-lstm": 100,
-    "imdb-forward": 480, "imdb-backward": 480, "rossmann-net": 150,
+    "imdb-forward": 480, "imdb-backward": 480, "rossmann-net": 150, "rossmann-known": 60,
 }
 
 
@@ -32,7 +32,8 @@ def rows_of() -> dict:
     return {"smoke": checks.smoke_row, "cuda-tests": checks.cuda_row, "cifar-net": vision.cifar_row,
             "dogscats-net": vision.dogscats_row, "cifar-ladder": ladder.ladder_row,
             "nietzsche-lstm": characters.nietzsche_row, "imdb-forward": language.imdb_row,
-            "imdb-backward": language.imdb_row, "rossmann-net": shops.rossmann_row}
+            "imdb-backward": language.imdb_row, "rossmann-net": shops.rossmann_row,
+            "rossmann-known": shops.known_row}
 
 
 def run_rows(args) -> int:

@@ -15,7 +15,7 @@ LIMIT = 56 * 2**20  # bytes that a package may have
 PYTEST = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments")  # pure Python
 NEEDS = {"smoke": (), "cifar-net": ("cifar10",), "cifar-ladder": ("cifar10",), "dogscats-net": ("dogscats",),
          "cuda-tests": ("python",), "nietzsche-lstm": ("nietzsche",), "imdb-forward": ("imdb",),
-         "imdb-backward": ("imdb",), "rossmann-net": ("rossmann",)}
+         "imdb-backward": ("imdb",), "rossmann-net": ("rossmann",), "rossmann-known": ("rossmann",)}
 
 
 def weight(folder: Path) -> int:

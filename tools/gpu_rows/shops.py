@@ -1,7 +1,9 @@
 """The row rossmann-net: what each shop sells, from a table; a net with entity embeddings, and who else profits of them.
+The row rossmann-known: the same net without the weather and the searches, which nobody knows six weeks ahead.
 
 Forest, boosted trees and nearest neighbors learn from the same columns, once as codes and once as what the net has
 learned about each code (Guo and Berkhahn 2016)."""
+import copy
 import hashlib
 import json
 import time
@@ -16,7 +18,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from torch.nn import functional as F
 
 from lessonkit.engines.table_encoder import TableEncoder
-from lessonkit.tabular import MixedNet, TabularModel, rmspe
+from lessonkit.tabular import WEATHER, MixedNet, TabularModel, rmspe
 from lessonkit.train.groups import refresh_norms
 
 from .machine import CUDA, DEVICE, Run
@@ -24,6 +26,7 @@ from .training import summary
 
 SMALL = ("State", "DayOfWeek", "Date_month")  # columns whose embeddings are kept after each epoch
 SEVEN = ("Store", "DayOfWeek", "Promo", "Date_year", "Date_month", "Date_day", "State")  # those of the paper
+UNKNOWN = (*WEATHER, "trend", "trend_DE")  # columns that tell what happened on the day, or in its week
 MODELS = {  # name → (settings, seed) → a model
     "forest": lambda cfg, seed: RandomForestRegressor(cfg["trees"], min_samples_leaf=2, max_features=.35,
                                                       n_jobs=-1 if CUDA else 1, random_state=seed),
@@ -46,6 +49,14 @@ class Shops:
         sales, out = torch.from_numpy(held["sales"].astype(np.float32)), torch.from_numpy(held["held"])
         parts = [(x[m][:most], sales[m][:most]) for m in (~out, out)]
         (self.x, self.sales), (self.x_held, self.sales_held) = parts
+
+    def without(self, columns: tuple[str, ...]) -> "Shops":
+        "The same rows without some columns, and without the marks of their gaps."
+        less = copy.copy(self)
+        stay = [i for i, name in enumerate(self.names) if name.removesuffix("_na") not in columns]
+        less.names, less.n_codes = ([of[i] for i in stay] for of in (self.names, self.n_codes))
+        less.x, less.x_held = self.x[:, stay], self.x_held[:, stay]
+        return less
 
     def error(self, guess) -> float:
         "RMSPE of guessed sales (n,) on the held-out rows."
@@ -175,6 +186,22 @@ def rossmann_row(run: Run, seconds: float):
             rest.setdefault(key, []).append(other(run, shops, net, *key.split("_"), seed, cfg))
             run.save(**summary([{key: v} for v in rest[key]], key), **{f"{key}_seeds": rest[key]},
                      cpu_minutes=time.process_time() / 60)
+
+
+def known_row(run: Run, seconds: float):
+    "RMSPE of the net that is told only what is known when the forecast is made; settings and seeds of rossmann-net."
+    end, shops = time.monotonic() + seconds, Shops(run.data, 4_000 if run.tiny else None)
+    cfg, nets, less = settings(run), [], shops.without(UNKNOWN)
+    run.save(settings={k: cfg[k] for k in ("layers", "dropout", "bs", "lr", "wd", "epochs", "average")},
+             data=f"Rossmann, {len(less.x):,} rows, the last {len(less.x_held):,} by date held out",
+             left_out=[name for name in shops.names if name not in less.names])
+    for seed in range(run.seeds or 3):
+        done = train(run, less, seed, cfg, end)
+        if done is None: run.save(note=f"seed {seed} stopped by the clock")
+        if done is None: break
+        nets.append(done[1])
+        run.save(**summary(nets, "rmspe", "seconds"), rmspe_seeds=[f["rmspe"] for f in nets], seeds=len(nets),
+                 histories=[f["history"] for f in nets], cpu_minutes=time.process_time() / 60)
 
 
 def keep(run: Run, shops: Shops, net: MixedNet, figures: dict, cfg: dict):
