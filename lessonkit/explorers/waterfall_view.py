@@ -37,8 +37,9 @@ def view(
     title = asked[short := text_width(asked[0], 14, "bold") > room]
     s.text([[0, 11]], title, size=14, weight="bold", align="left", max_width=room)
     was = "; thin: the row as it was" * wide
-    note = f"{r.what} (orange: up, blue: down)" if short else f"orange bars raise it, blue bars lower it{PICK}"
-    if r.edits: note = f"orange bars raise it, blue bars lower it{was}"
+    ways, told = "orange bars raise it, blue bars lower it", f"{r.what}: orange up, blue down"
+    note = ways + (was if r.edits else PICK)
+    if short and not r.edits and text_width(told) <= width: note = told
     s.text([[0, 31]], whole(note, width), ink="muted", align="left")
     s.text([[width - 4, 11]], back, ink="focus", align="right", weight="bold")
     if back: s.handle("reset", (room, 0, width - room, 24), click=True, label=back)
@@ -81,7 +82,7 @@ def draw_bars(r, s, left, right, wide):
         names.text([[0.96, lines[i] + up]], value, align="right", weight=weight, ink=color)
         if len(g) == 1: p.zone(f"bar{g[0]}", (*p.x, i + 1, i + 2), drag=True, click=True, cursor="ew-resize")
     at, how = (0.96, dict(align="right")) if wide else (0, dict(align="left", dx=8))
-    both = "start: the average", f"with any {r.names[r.chosen]}"
+    both = "start: the average", f"with another {r.names[r.chosen]}"
     names.text([[at, 0.5 + up], [at, n + 2.5 + up]], both, ink="muted", max_width=left[2] - 16, **how)
     names.text([[at, n + 1.5 + up]], "prediction", weight="bold", **how)
     words = [b for _, b in s.boxes()]
@@ -172,6 +173,7 @@ def draw_rows(r, s, box):
         p.line([[at, was], [at, now]], ink="alarm").points([[at, was]], size=10, ink="panel", stroke="alarm", width=2)
         p.label((at, now), "as edited", ink="muted", gap=10, clear=ladder)
     p.points([[at, now]], size=11, ink="alarm", stroke="panel", width=2, key="here")
-    p.label((at, was), f"row {r.row}", ink="alarm", gap=10, weight="bold", clear=ladder)
+    rod = np.stack([np.full(60, at), np.linspace(lo, hi, 60)], 1)  # its own line must not strike it through
+    p.label((at, was), f"row {r.row}", ink="alarm", gap=10, weight="bold", clear=np.concatenate([rod, ladder]))
     said = f"row {r.row}, {r.rank + 1} of {r.n}"
     p.handle("row", (at, (lo + hi) / 2), axis="x", label="row", step=(1, 0), value=said)
