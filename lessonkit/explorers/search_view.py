@@ -154,7 +154,8 @@ def draw_lines(r, s, box, wide):
     title = f"{r.n_kept:,} of {r.n:,} are kept" if r.ranges else "What do the good ones share?"
     note = "purple: kept" if r.ranges else "purple: the best tenth"
     shape = dict(x=(-0.4, k - 0.4), y=(-0.36, 1.36)) if wide else dict(x=ends, y=(k - 0.38, -0.56))
-    shape |= dict(note=f"a line for each setting; {note}") if wide else dict(ylabel=f"a line each; {note}")
+    strong = "; strong: the best tenth" * bool(r.ranges)
+    shape |= dict(note=f"a line for each setting; {note}{strong}") if wide else dict(ylabel=f"a line each; {note}")
     p = Panel(s, "lines", box, **shape, title=title, xticks=False, yticks=False)
     along = lambda at, v: np.stack(np.broadcast_arrays(*((at, v) if wide else (v, at))), -1).astype(float)
     stops = np.arange(k) if wide else np.add.outer(np.arange(k), (-0.52, 0)).ravel()[1:]  # below a name straight down
