@@ -83,8 +83,9 @@ def draw_bars(r, s, left, right, wide):
         if len(g) == 1: p.zone(f"bar{g[0]}", (*p.x, i + 1, i + 2), drag=True, click=True, cursor="ew-resize")
     at, how = (0.96, dict(align="right")) if wide else (0, dict(align="left", dx=8))
     lo, hi = map(r.say, (r.answers.min(), r.answers.max()))
-    got = " varies: " + (f"{lo} to {hi}" if lo != hi else lo)
-    other = fit(f"if {r.names[r.chosen]}", left[2] - 16 - text_width(got)) + got
+    ends = " varies: " + (f"{lo} to {hi}" if lo != hi else lo), " varies"
+    got, free = next((w, v) for w in ends if (v := left[2] - 16 - text_width(w)) > 60 or w == ends[1])
+    other = fit(f"if {r.names[r.chosen]}", free) + got
     names.text([[at, 0.5 + up], [at, n + 2.5 + up]], ["start: the average", other], ink="muted", **how)
     names.text([[at, n + 1.5 + up]], "prediction", weight="bold", **how)
     words = [b for _, b in s.boxes()]
