@@ -36,17 +36,17 @@ class End(Slider):
 
 
 class SearchExplorer(Explorer):
-    """Looks into a search. State: `rank` (0: the best), `x`, `y`, `reduce`, `held`, `ranges`.
+    """Looks into a search. State: `rank` (1: the best), `x`, `y`, `reduce`, `held`, `ranges`.
 
     `selected` and `best` are settings."""
 
-    offers = f" {OFFER}", f"▲ {PULL}", f"▸ {PULL}"  # the hint stands beside the ring that it speaks of
+    offers = f" {OFFER}", f"▲ {PULL}", f"▸ {PULL}"  # the hint stands beside the triangle that it speaks of
     title, lesson = "Which settings win, and what do they share?", "12_search"
     about = ("Each cell of the map is a pair of values, and its color their score. Below, each line is one setting, "
              "from its values to its score.")
     watch = ("rank", "x", "y", "reduce", "held", "ranges", "hold", "axis", "low", "high", "pointed")
     along, view, sentence, brief = "rank", staticmethod(view), staticmethod(sentence), staticmethod(brief)
-    rank = T.Int(0, help="which setting is chosen: 0 is the best, failed ones come last")
+    rank = T.Int(1, help="which setting is chosen: 1 is the best, failed ones come last")
     x = T.Unicode(help="the parameter across the map")
     y = T.Unicode(help="the parameter up the map")
     reduce = T.Unicode("best", help="of several settings in a cell: the 'best' score, or their 'mean'")
@@ -71,7 +71,7 @@ class SearchExplorer(Explorer):
         self.axes = {c: Axis(c, self.table[c]) for c in [*self.parameters, "score", "seconds"]}
         self.names, self.score = list(self.axes), self.table["score"].to_numpy(float)
         self.order = np.lexsort([np.arange(len(self.score)), -np.nan_to_num(self.score, nan=-np.inf)])  # failed last
-        self._rank_of = np.argsort(self.order)
+        self._rank_of = np.argsort(self.order) + 1
         fine = np.sort(self.score[np.isfinite(self.score)])
         low = float(np.quantile(fine, 0.1)) if len(fine) > 20 else float(fine[0])
         self.span = (low, float(fine[-1])) if fine[-1] > low else (low - 0.01, low + 0.01)  # few awful scores are cut
@@ -89,7 +89,7 @@ class SearchExplorer(Explorer):
 
     # ── state ──
 
-    row = property(lambda self: int(self.order[self.rank]), doc="The chosen row of the table.")
+    row = property(lambda self: int(self.order[self.rank - 1]), doc="The chosen row of the table.")
     selected = property(lambda self: chosen(self.table, self.row), doc="The chosen setting, for `set_params`.")
     best = property(lambda self: chosen(self.table, int(self.order[0])), doc="The setting with the highest score.")
 
@@ -97,8 +97,8 @@ class SearchExplorer(Explorer):
     def _exists(self, proposal):
         "What does not exist is refused where it is assigned, and the state stays."
         name, v = proposal["trait"].name, proposal["value"]
-        if name == "rank" and not 0 <= v < len(self.table):
-            raise ValueError(f"rank={v} does not exist; take 0 to {len(self.table) - 1}")
+        if name == "rank" and not 1 <= v <= len(self.table):
+            raise ValueError(f"rank={v} does not exist; take 1 to {len(self.table)}")
         there = {"axis": self.names, "ranges": self.names, "reduce": ["best", "mean"]}.get(name, self.parameters)
         for key in [] if name in ("rank", "low", "high") else v if isinstance(v, dict) else [v]:
             if key not in there: raise ValueError(f"{name}={key!r} does not exist; take one of {', '.join(there)}")
@@ -146,22 +146,23 @@ class SearchExplorer(Explorer):
     def record(self):
         x, y, drawn = self.axes[self.x], self.axes[self.y], self.order[: self.most][::-1]
         here = self.table.iloc[self.row]
-        other = self.table.iloc[self.order[0 if self.rank else min(1, len(self.order) - 1)]]
+        other = self.table.iloc[self.order[0 if self.rank > 1 else min(1, len(self.order) - 1)]]
         listed = [c for c in self.parameters[: SHOWN - 2]] + ["score", "seconds"]
-        strength = np.clip((self.score[drawn] - self.span[0]) / (self.span[1] - self.span[0]), 0, 1)
+        good = self.score[drawn] >= np.nanquantile(self.score, 0.9)
         pointed = self.pointed if self.pointed != self.row else -1
-        best = "" if self.kept[self.order[0]] or not self.kept.any() else (
+        best = "" if self.kept[self.order[0]] or not np.isfinite(self.score[self.kept]).any() else (
             f"; the best of them scores {np.nanmax(self.score[self.kept]):.4f}")
         return SearchRecord(
             x, y, self.map, self.cell, self.span, self.reduce,
             ", ".join(f"{k} {self.axes[k].labels[v]}" for k, v in self._holding()),
             tuple((c, shown(here[c]), shown(other[c])) for c in listed), self.rank, len(self.table),
             described(self.table, self.row), here["error"], float(self.score[self.order[0]] - self.score[self.row]),
-            tuple(self.axes.values()), self.places[drawn], strength, self.kept[drawn], int(self.kept.sum()),
+            tuple(self.axes.values()), self.places[drawn], good, self.kept[drawn], int(self.kept.sum()),
             self.places[self.row], None if pointed < 0 else self.places[pointed],
             "" if pointed < 0 else described(self.table, pointed),
             {self.names.index(k): v for k, v in self.ranges.items()},
-            " and ".join(f"{k} from {self.axes[k].between(*v)}" for k, v in self.ranges.items()) + best,
+            " and ".join(f"{k} {'from ' * self.axes[k].numeric}{self.axes[k].between(*v)}"
+                         for k, v in self.ranges.items()) + best,
             {c: lean(self.axes[c], self.kept) for c in self.parameters},
             {way: self._map(way).top() for way in ("best", "mean")}, self.names.index(self.axis), self.recording)
 
@@ -171,7 +172,7 @@ class SearchExplorer(Explorer):
         words = {c: enumerate(self.axes[c].labels) for c in self.parameters}
         levels = {(): "nothing"} | {(c, i): f"{c} {w}" for c in words for i, w in words[c]}
         ends = ("low", "from"), ("high", "to")
-        return [Player("rank", len(self.table) - 1, "rank", 700), Choice("x", self.parameters, "across"),
+        return [Player("rank", len(self.table), "rank", 700, first=1), Choice("x", self.parameters, "across"),
                 Choice("y", self.parameters, "up"), Choice("reduce", ["best", "mean"], "cells show the"),
                 Choice("hold", levels, "hold"), Choice("axis", self.names, "keep a range of"),
                 *(End(n, 0, 1, 0.02, w, axis=lambda: self.axes[self.axis]) for n, w in ends),
@@ -179,7 +180,7 @@ class SearchExplorer(Explorer):
 
     def off(self): return () if self.ranges else ("keep_all",)
 
-    def key_map(self): return moving(self._go, 1) | stepping(self, "rank", len(self.table) - 1, arrows=False)
+    def key_map(self): return moving(self._go, 1) | stepping(self, "rank", len(self.table), 1, arrows=False)
 
     def chips(self):
         slow = int(self._rank_of[np.nan_to_num(self.table["seconds"], nan=-1).argmax()])
@@ -190,8 +191,8 @@ class SearchExplorer(Explorer):
         return [Chip("the top tenth", "Keep only the best tenth of the scores. Which parameters may still be anything?",
                      none | {"ranges": {"score": (low, 1.0)}}, free_parameter),
                 Chip("the slowest", "Take the setting that ran longest. Is it worth it?", {"rank": slow} | none, worth),
-                Chip("mean", "Show the mean of each cell. Is the best cell still that of the best score?",
-                     none | {"reduce": "mean", "rank": 0}, same_top)]
+                Chip("the means", "Show the mean of each cell. Is the best cell still that of the best score?",
+                     none | {"reduce": "mean", "rank": 1}, same_top)]
 
     def code_of(self, **state):
         "The line of code that makes a state: ranges in the columns' own values."
@@ -204,7 +205,7 @@ class SearchExplorer(Explorer):
     def first_in(self, row: int, col: int) -> int:  # row of the table; -1: the cell is empty
         "The best setting of a cell of the map, rows from the lowest up."
         inside = self.on_map & (self.axes[self.y].code == row) & (self.axes[self.x].code == col)
-        return int(self.order[self._rank_of[inside].min()]) if inside.any() else -1
+        return int(self.order[self._rank_of[inside].min() - 1]) if inside.any() else -1
 
     def nearest(self, at: float, place: float) -> int:  # row of the table; -1: no kept line is near
         "The kept line next to a point: `at` between axes 0, 1, …, `place` from 0 to 1."
@@ -233,7 +234,7 @@ class SearchExplorer(Explorer):
     def on_drag(self, id, x, y):
         name, place = self._grip(id, x, y)
         low, high = self.ranges.get(name, (0.0, 1.0))
-        if self._anchor is None and id != "grip":  # the end of a range is a ring, too: the other end stays
+        if self._anchor is None and id != "grip":  # the end of a range can be pulled, too: the other end stays
             self._anchor = high if abs(place - low) < 0.06 else low if abs(place - high) < 0.06 else place
         low, high = (min(place, high - 0.02), high) if id == "grip" else sorted((self._anchor, place))
         if high - low < 0.01: return
@@ -252,7 +253,7 @@ class SearchExplorer(Explorer):
     def _go(self, dx, dy):
         (ny, nx), way = self.map.count.shape, (dy, dx)
         if not self.map.count.any(): return
-        if self.cell is None: return self.choose(int(self.order[self._rank_of[self.on_map].min()]))
+        if self.cell is None: return self.choose(int(self.order[self._rank_of[self.on_map].min() - 1]))
         r, c = np.add(self.cell, way)
         while 0 <= r < ny and 0 <= c < nx:
             if self.map.count[r, c]: return self.choose(self.first_in(r, c))

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RESULTS', 'SHOWN', 'OFFER', 'PULL', 'parameters_of', 'checked', 'shown', 'Axis', 'CellMap', 'cell_map', 'Lean',
            'lean', 'rounded_down', 'SearchRecord', 'described', 'percent', 'free_parameter', 'shared', 'worth',
-           'same_top', 'better', 'sentence']
+           'same_top', 'nth', 'sentence']
 
 # %% ../../nbs/explorers/search_data.ipynb #xv-imports
 from dataclasses import dataclass
@@ -216,7 +216,7 @@ def rounded_down(v: float, above: float) -> float:
 
 # %% ../../nbs/explorers/search_data.ipynb #xv-record
 SHOWN = 9  # lines of the card at most
-OFFER, PULL = "Pull the ring at the lowest score: what do the good ones share?", "pull: keep the best"
+OFFER, PULL = "Pull the triangle at the lowest score: what do the good ones share?", "pull: keep the best"
 
 
 @dataclass(frozen=True)
@@ -230,15 +230,15 @@ class SearchRecord:
     span: tuple[float, float]  # scores of the first and the last color
     reduce: str
     held: str  # what the map is held to, in words
-    card: tuple  # (name, chosen, best) in words; beside the best the second
-    rank: int
+    card: tuple  # (name, chosen, best) in words; beside the best the 2nd
+    rank: int  # 1: the best
     n: int  # settings
     setting: str  # the chosen one in words
     error: str  # why it failed
     gap: float  # how far below the best
     axes: tuple[Axis, ...]
     places: np.ndarray  # (m, n_axes) of the drawn settings, the best last
-    strength: np.ndarray  # (m,) 0 to 1, the better the stronger; NaN: failed
+    good: np.ndarray  # (m,) bool: among the best tenth
     kept: np.ndarray  # (m,) bool
     n_kept: int
     here: np.ndarray  # (n_axes,) the chosen one
@@ -291,7 +291,7 @@ def shared(
     same, perhaps = ([f"{k} {v.words} ({share(k, v)})" for k, v in leans.items() if getattr(v, way)]
                      for way in ("told", "hinted"))
     free = [k for k, v in leans.items() if not v.told and not v.hinted]
-    text = f"What they share: {', '.join(same)}." if same else "They share no value." if not perhaps else ""
+    text = f"What they share: {', '.join(same)}." if same else "They share no other value." if not perhaps else ""
     if perhaps: text += f" Perhaps shared, but they are few: {', '.join(perhaps)}."
     return text + f" As mixed as in the whole table: {', '.join(free)}." * bool(free)
 
@@ -302,8 +302,9 @@ def worth(
     "Whether the chosen setting was worth its time, in words."
     own, other = r.card[-1][1:]  # seconds
     if r.error: return "No: its fit failed."
-    if not r.rank: return f"Yes: none of {r.n} is better. It took {own} s, the second best {other} s."
-    return f"Its score does not say so: {better(r.rank)}. It took {own} s; the best, {r.gap:.4f} higher, {other} s."
+    if r.rank == 1: return f"Yes: none of {r.n} is better. It took {own} s, the second best {other} s."
+    than = f"It took {own} s; the best, {r.gap:.4f} higher, {other} s."
+    return f"Its score does not say so: it is the {nth(r.rank)} of {r.n:,}. {than}"
 
 
 def same_top(
@@ -319,17 +320,16 @@ def same_top(
     return f"No: the highest mean is at {words(mean)}; the best single score, at {words(best)}.{few}"
 
 
-def better(n: int) -> str:
-    "How many settings are better, in words."
-    return f"{n:,} {'is' if n == 1 else 'are'} better"
+def nth(n: int) -> str:
+    "A place in an order: 1st, 2nd, 3rd, 4th."
+    return f"{n:,}{'th' if n // 10 % 10 == 1 else {1: 'st', 2: 'nd', 3: 'rd'}.get(n % 10, 'th')}"
 
 
 def sentence(r: SearchRecord) -> str:
     "What is kept and what that shares; the chosen setting, its cell, and what the mouse points at."
-    below = f", {r.gap:.4f} below the best" if r.rank and not r.error else ""
-    than = f"{r.rank:,} of {r.n:,} {'is' if r.rank == 1 else 'are'} better than this one"
-    best = f"{'Chosen: t' if r.ranges else 'T'}he best of {r.n:,}"
-    place, offered, out = than if r.rank else best, not (r.pointed or r.ranges or r.rank or r.error), []
+    below = f", {r.gap:.4f} below the best" if r.rank > 1 and not r.error else ""
+    place = f"{'Chosen: t' if r.ranges else 'T'}he {nth(r.rank) if r.rank > 1 else 'best'} of {r.n:,}"
+    offered, out = not (r.pointed or r.ranges or r.rank > 1 or r.error), []
     if r.ranges:
         out.append(f"Kept are {r.n_kept} settings with {r.ranges_told}.")
         if r.n_kept > 1: out.append(shared(r))
@@ -342,8 +342,9 @@ def sentence(r: SearchRecord) -> str:
                                                f"that is held to {r.held}."))
     elif not (r.pointed or r.ranges or offered and r.reduce == "best"):
         n, bad = int(r.map.count[r.cell]), int(r.map.failed[r.cell])
-        mean = f", mean {r.map.score[r.cell]:.4f}" if r.reduce == "mean" and n - bad > 1 else ""
-        out.append(f"Its cell holds {n} setting{'s' * (n != 1)}{mean}" + (f", {bad} failed." if bad else "."))
+        what = "their mean is" if r.reduce == "mean" else "the best of them scores"
+        told = f"; {what} {v:.4f}" if np.isfinite(v := r.map.score[r.cell]) and number(v) != r.card[-2][1] else ""
+        out.append(f"Its cell holds {n} setting{'s' * (n != 1)}{f', {bad} failed' * bool(bad)}{told}.")
     if offered: out.append(OFFER)
     if r.pointed: out.append(f"Pointed at: {r.pointed}.")
     return " ".join(out)

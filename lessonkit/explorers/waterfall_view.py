@@ -37,8 +37,9 @@ def view(
     title = asked[short := text_width(asked[0], 14, "bold") > room]
     s.text([[0, 11]], title, size=14, weight="bold", align="left", max_width=room)
     was = "; thin: the row as it was" * wide
-    note = f"{r.what} (orange: up, blue: down)" if short else f"orange bars raise it, blue bars lower it{PICK}"
-    if r.edits: note = f"orange bars raise it, blue bars lower it{was}"
+    ways, told = "orange bars raise it, blue bars lower it", f"{r.what}: orange up, blue down"
+    note = ways + (was if r.edits else PICK)
+    if short and not r.edits and text_width(told) <= width: note = told
     s.text([[0, 31]], whole(note, width), ink="muted", align="left")
     s.text([[width - 4, 11]], back, ink="focus", align="right", weight="bold")
     if back: s.handle("reset", (room, 0, width - room, 24), click=True, label=back)
@@ -81,8 +82,11 @@ def draw_bars(r, s, left, right, wide):
         names.text([[0.96, lines[i] + up]], value, align="right", weight=weight, ink=color)
         if len(g) == 1: p.zone(f"bar{g[0]}", (*p.x, i + 1, i + 2), drag=True, click=True, cursor="ew-resize")
     at, how = (0.96, dict(align="right")) if wide else (0, dict(align="left", dx=8))
-    both = "start: the average", f"with any {r.names[r.chosen]}"
-    names.text([[at, 0.5 + up], [at, n + 2.5 + up]], both, ink="muted", max_width=left[2] - 16, **how)
+    lo, hi = map(r.say, (r.answers.min(), r.answers.max()))
+    ends = " varies: " + (f"{lo} to {hi}" if lo != hi else lo), " varies"
+    got, free = next((w, v) for w in ends if (v := left[2] - 16 - text_width(w)) > 60 or w == ends[1])
+    other = fit(f"if {r.names[r.chosen]}", free) + got
+    names.text([[at, 0.5 + up], [at, n + 2.5 + up]], ["start: the average", other], ink="muted", **how)
     names.text([[at, n + 1.5 + up]], "prediction", weight="bold", **how)
     words = [b for _, b in s.boxes()]
     ids = ["+".join(map(str, g)) if len(g) == 1 else "others" for g in r.groups]
@@ -115,16 +119,16 @@ def draw_reach(r, s, p, y, under):
     "How far the prediction gets with other values of the chosen column; of an edit, an arrow from what was."
     lo, hi = float(r.answers.min()), float(r.answers.max())
     p.line([[lo, y], [hi, y]], ink="line", width=5)
-    said = f"was {r.say(r.before)}" if r.edits else " to ".join(dict.fromkeys(map(r.say, (lo, hi))))
+    if not r.edits: return
+    said = f"was {r.say(r.before)}"
     (a, top), (b, _), (start, _), (end, _) = p.px([[v, y] for v in (r.before, r.prediction, lo, max(hi, r.before))])
     to, room = np.sign(b - a), text_width(said) + 12
-    if r.edits and to > 0 and min(start, a) - room >= p.box[0]:  # beside the diamond it speaks of
+    if to > 0 and min(start, a) - room >= p.box[0]:  # beside the diamond it speaks of
         s.rects([(min(start, a) - room, top - 8, room - 6, 16)], fill=under)
         s.text([[min(start, a) - 10, top]], said, ink="muted", align="right")
     elif end + room <= s.width:
         s.rects([(end + 6, top - 8, room - 6, 16)], fill=under)
         s.text([[end + 10, top]], said, ink="muted", align="left")
-    if not r.edits: return
     head = [[b - 7 * to, top - 4], [b - to, top], [b - 7 * to, top + 4]]
     if abs(b - a) > 14: s.line([[a, top], [b - to, top], [np.nan] * 2, *head], ink="fg", width=2)
     p.points([[r.before, y]], size=9, ink="panel", stroke="fg", width=1.5, shape="diamond")
@@ -170,8 +174,10 @@ def draw_rows(r, s, box):
     p.upright(at, ink="alarm" if not r.edits else "line", width=2 if not r.edits else 1, key="row")
     if r.edits:
         p.line([[at, was], [at, now]], ink="alarm").points([[at, was]], size=10, ink="panel", stroke="alarm", width=2)
-        p.label((at, now), "as edited", ink="muted", gap=10, clear=ladder)
     p.points([[at, now]], size=11, ink="alarm", stroke="panel", width=2, key="here")
-    p.label((at, was), f"row {r.row}", ink="alarm", gap=10, weight="bold", clear=ladder)
+    rod = np.stack([np.full(60, at), np.linspace(*p.y, 60)], 1)  # their own line must not strike words through
+    for v, words, ink in ((was, f"row {r.row}", "alarm"), (now, "as edited" * bool(r.edits), "muted")):
+        weight = "bold" if ink == "alarm" else "normal"
+        if words: p.label((at, v), words, ink, gap=10, weight=weight, clear=np.concatenate([rod, ladder]))
     said = f"row {r.row}, {r.rank + 1} of {r.n}"
     p.handle("row", (at, (lo + hi) / 2), axis="x", label="row", step=(1, 0), value=said)

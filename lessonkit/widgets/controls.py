@@ -7,7 +7,7 @@ __all__ = ['Control', 'Slider', 'Player', 'Toggle', 'Choice', 'Field', 'Button',
 
 # %% ../../nbs/widgets/controls.ipynb #controls-imports
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -89,13 +89,16 @@ class Player(Control):
     last: int
     label: str = ""
     interval: int = 300  # ms between two steps; a slow page skips none
+    first: int = field(default=0, kw_only=True)
     kind = "player"
 
     def stop(self, value) -> int:
-        "The value, between the ends."
-        return int(np.clip(value, 0, self.last))
+        "How many steps after the first a value stands."
+        return int(np.clip(value, self.first, self.last)) - self.first
 
-    value = stop
+    def value(self, stop: int) -> int:
+        "The value, between the ends."
+        return self.first + int(np.clip(stop, 0, self.last - self.first))
 
     def show(self, value) -> list:  # [stop, words]
         "What the browser is told of a value."
@@ -103,7 +106,8 @@ class Player(Control):
 
     def spec(self) -> dict:
         "The control, for the browser."
-        return super().spec(n=self.last, lo=0, step=1, log=False, digits=9, interval=self.interval)
+        n = self.last - self.first
+        return super().spec(n=n, lo=self.first, step=1, log=False, digits=9, interval=self.interval)
 
 
 @dataclass(frozen=True)
