@@ -98,7 +98,9 @@ def knots(
         found.append(Knot("peak", e.cut_frac, e.lr, "lr and cut_frac", both))
     if kind == "clr": found += [foot(0.0), Knot("lr", .5 / n, e.lr, top, up)]
     if kind == "clr" and n > 1: found.append(Knot("decay", 1.5 / n, f(1.5 / n), "decay of the tips", up))
-    if kind == "sgdr" and n > 1: found.append(Knot("mult", f.joints[0], e.lr, "cycle_mult", side, number(e.cycle_mult)))
+    if kind == "sgdr" and n > 1:
+        end = " (lowest)" if e.cycle_mult <= 1 else " (highest)" if e.cycle_mult >= 3 else ""
+        found.append(Knot("mult", f.joints[0], e.lr, "cycle_mult", side, f"{number(e.cycle_mult)}{end}"))
     if kind in ("lin", "cos", "exp", "warmup", "sgdr"): found.append(foot(1.0))
     if kind == "one_cycle" and e.log_axis: found.append(Knot("div_final", 1.0, f(1), "div_final", up))
     found.append(Knot("momentum", 0.0, e.momentum, "momentum", (0.0, .01)))
@@ -115,7 +117,7 @@ def limits(
     "Ends of an axis that shows all values, a round number at the top."
     top = max(float(values.max()), 1e-12) * 1.1
     unit = 10.0 ** np.floor(np.log10(top))
-    hi = unit * next(m for m in (1, 1.5, 2, 3, 5, 7.5, 10) if m * unit >= top * .999)
+    hi = unit * next(m for m in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if m * unit >= top * .999)
     above = values[values > 0]
     if log and len(above): return max(float(above.min()) / 1.5, hi * 1e-9), hi
     lo = min(0.0, float(values.min()))
@@ -165,7 +167,7 @@ def motion(
 
 
 def sentence(r: ScheduleRecord) -> str:
-    "The present position, rate and momentum in words, what the last run came to, and the code."
+    "The present position, rate and momentum in words, what the last run came to; and the code, in its own line."
     pos, text, m = r.position, motion(r.rate, r.position), r.momenta(r.position)
     k, stop = piece(r.rate, pos)
     if pos < 1 and r.kind == "sgdr":
@@ -175,7 +177,8 @@ def sentence(r: ScheduleRecord) -> str:
     if np.ptp(r.curves[1][1]):
         text += f" Momentum is {number(m)}, {motion(r.momenta, pos).replace(f' at {percent(stop)}', '')}."
     elif m: text += f" Momentum stays at {number(m)}."
-    return f"{text}{_of_run(r)}" + f" Code: {r.rate}" * (r.kind != "own")
+    code = f"rate, momentum = {r.rate}, {r.momenta}" if m or np.ptp(r.curves[1][1]) else f"rate = {r.rate}"
+    return f"{text}{_of_run(r)}" + f"\nCode: {code}" * (r.kind != "own")
 
 
 def brief(r: ScheduleRecord) -> str:
