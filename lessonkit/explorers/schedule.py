@@ -51,11 +51,11 @@ def view(
     rate = draw_time(r, s, "Learning rate", above, r.limits, log=log)
     own, others = ([k for k in r.knots if k.id.startswith("momentum") == is_it] for is_it in (True, False))
     draw_curve(r, rate, r.curves[0], r.rate(r.position), "focus", others)
-    line = np.stack(r.curves[0], 1)[::2]
+    upright = np.stack([np.full(40, r.position), np.linspace(*r.limits, 40)], 1)
+    line = np.concatenate([np.stack(r.curves[0], 1)[::2], upright])  # words stay off both
     now, ends = r.momenta(r.position), (-.06, 1.12)
     if np.ptp(r.curves[1][1]): ends = max(-.06, np.floor(r.curves[1][1].min() * 10 - 1.5) / 10), 1.06
-    count = f"{max(1 / (1 - now), 1):.2g}" if now else ""
-    count = f"about {count} step{'s' * (count != '1')} count · 1 / (1 − momentum)" if now else "none"
+    count = f"about {1 / (1 - now):.3g} steps count · 1 / (1 − momentum)" if now else "none"
     momentum = draw_time(r, s, "Momentum", middle, ends, note=count)
     draw_curve(r, momentum, r.curves[1], now, "class2", own)
     for k in r.knots:

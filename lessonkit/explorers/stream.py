@@ -174,10 +174,10 @@ def sentence(
     token = q(r.stream.ids[r.selected : r.selected + 1])
     if start <= t < stop:
         back = t - start
-        learned = f"After {token} (framed) comes {q(y[back : back + 1])}: "
+        learned = f"After {token} (framed) comes {q(y[back : back + 1])}; "
         steps = f"{back} {'step' if back == 1 else 'steps'}"
-        if back: learned += f"that gradient flows {steps} back, to {q(x[:1])}."
-        else: learned += "the first of its window, so that gradient flows no step back."
+        if back: learned += f"the gradient of this prediction flows {steps} back, to {q(x[:1])}."
+        else: learned += "it is the first of its window, so that gradient flows no step back."
     else:
         visit = int(r.visits[int(np.searchsorted(b.edges, t, "right")) - 1])
         was = f"was read at step {visit:,}: the state may remember it, but no gradient of this step reaches it"
@@ -231,7 +231,8 @@ def draw_matrix(r, s, box, n_rows):
         fits = [w for w in choices if text_width(w) < room]
         if fits: marks.append(((lo + hi) / 2, fits[0]))
     title = "3 · Each step reads one window" if s.width >= NARROW else "3 · One step"
-    order = ("in the order they are read", "as read") if r.shuffled else ("all rows at once",) if b.bs > 1 else ()
+    many = b.bs > 1 and s.width >= NARROW
+    order = ("in the order they are read", "as read") if r.shuffled else ("all rows at once",) * many
     note = headline(s, box, title, order, POINT, TAP)
     p = Panel(s, "matrix", box, (0, n), (max(n_rows, 4), 0), title=title, note=note, ylabel=" ", xticks=marks,
               left=GUTTER, frame=False, yticks=[(i + .5, f"row {k}") for i, k in enumerate(shown)])
