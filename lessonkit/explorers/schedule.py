@@ -11,7 +11,7 @@ import pandas as pd
 import traitlets as T
 
 from .schedule_record import (SUITED, SUITED_ONE_CYCLE, USUAL, ScheduleRecord, Trained,
-                                                 asked_runs, brief, faster, first_runs, knots, limits, percent,
+                                                 asked_runs, brief, faster, first_runs, knots, limits, named, percent,
                                                  sentence, short, suited, training_data)
 from ..schedules import (Schedule, clr, combine_scheds, one_cycle, one_cycle_momentum, sched_const,
                                  sched_cos, sched_exp, sched_lin, sgdr, stlr, train_by)
@@ -48,14 +48,15 @@ def view(
     s = Scene(width, 494 if width >= NARROW else 554)
     above, middle, below = rows((0, 0, width, s.height), .43, .17, .40, gap=14)
     log = "y" if r.log_axis and r.limits[0] > 0 else ""
-    rate = draw_time(r, s, "Learning rate", above, r.limits, log=log)
+    note = "" if width >= NARROW else next((named(k) for k in r.knots if k.told), "")  # no room beside a knot
+    rate = draw_time(r, s, "Learning rate", above, r.limits, log, note)
     own, others = ([k for k in r.knots if k.id.startswith("momentum") == is_it] for is_it in (True, False))
     draw_curve(r, rate, r.curves[0], r.rate(r.position), "focus", others)
     upright = np.stack([np.full(40, r.position), np.linspace(*r.limits, 40)], 1)
     line = np.concatenate([np.stack(r.curves[0], 1)[::2], upright])  # words stay off both
     now, ends = r.momenta(r.position), (-.06, 1.12)
     if np.ptp(r.curves[1][1]): ends = max(-.06, np.floor(r.curves[1][1].min() * 10 - 1.5) / 10), 1.06
-    count = f"about {1 / (1 - now):.3g} steps count · 1 / (1 − momentum)" if now else "none"
+    count = f"about {number(1 / (1 - now), 2)} steps count · 1 / (1 − momentum)" if now else "none"
     momentum = draw_time(r, s, "Momentum", middle, ends, note=count)
     draw_curve(r, momentum, r.curves[1], now, "class2", own)
     for k in r.knots:
@@ -63,8 +64,7 @@ def view(
         at, size = (k.pos, float(np.clip(k.value, lo, hi))), np.log10(hi / lo) if log and k not in own else hi - lo
         p.points([at], size=15, ink="page", stroke=ink, width=3, key=k.id, cut=True)
         p.handle(k.id, at, label=k.label, step=(k.step[0], k.step[1] * size), value=k.told or number(k.value))
-        if p is rate and (k.told or width >= NARROW):
-            p.label(at, f"{k.label.partition(',')[0]} {k.told}".strip(), "muted", gap=12, clear=line)
+        if p is rate and width >= NARROW: p.label(at, named(k), "muted", gap=12, clear=line)
     draw_loss(r, s, below)
     return s
 
