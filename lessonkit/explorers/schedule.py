@@ -45,10 +45,10 @@ def view(
     width: float,  # px
 ) -> Scene:
     "Rate, momentum and loss on one axis of time, with the joints marked."
-    s = Scene(width, 494 if width >= NARROW else 554)
+    s, wide = Scene(width, 494 if width >= NARROW else 554), width >= NARROW
     above, middle, below = rows((0, 0, width, s.height), .43, .17, .40, gap=14)
     log = "y" if r.log_axis and r.limits[0] > 0 else ""
-    note = "" if width >= NARROW else next((named(k) for k in r.knots if k.told), "")  # no room beside a knot
+    note = "" if wide else next((named(k) for k in r.knots if k.told), "")  # no room beside a knot
     rate = draw_time(r, s, "Learning rate", above, r.limits, log, note)
     own, others = ([k for k in r.knots if k.id.startswith("momentum") == is_it] for is_it in (True, False))
     draw_curve(r, rate, r.curves[0], r.rate(r.position), "focus", others)
@@ -56,7 +56,7 @@ def view(
     line = np.concatenate([np.stack(r.curves[0], 1)[::2], upright])  # words stay off both
     now, ends = r.momenta(r.position), (-.06, 1.12)
     if np.ptp(r.curves[1][1]): ends = max(-.06, np.floor(r.curves[1][1].min() * 10 - 1.5) / 10), 1.06
-    count = f"about {number(1 / (1 - now), 2)} steps count · 1 / (1 − momentum)" if now else "none"
+    count = f"about {number(1 / (1 - now), 2)} steps count" + " · 1 / (1 − momentum)" * wide if now else "none"
     momentum = draw_time(r, s, "Momentum", middle, ends, note=count)
     draw_curve(r, momentum, r.curves[1], now, "class2", own)
     for k in r.knots:
@@ -64,7 +64,7 @@ def view(
         at, size = (k.pos, float(np.clip(k.value, lo, hi))), np.log10(hi / lo) if log and k not in own else hi - lo
         p.points([at], size=15, ink="page", stroke=ink, width=3, key=k.id, cut=True)
         p.handle(k.id, at, label=k.label, step=(k.step[0], k.step[1] * size), value=k.told or number(k.value))
-        if p is rate and width >= NARROW: p.label(at, named(k), "muted", gap=12, clear=line)
+        if p is rate and wide: p.label(at, named(k), "muted", gap=12, clear=line)
     draw_loss(r, s, below)
     return s
 
