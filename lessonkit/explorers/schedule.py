@@ -53,7 +53,7 @@ def view(
     own, others = ([k for k in r.knots if k.id.startswith("momentum") == is_it] for is_it in (True, False))
     draw_curve(r, rate, r.curves[0], r.rate(r.position), "focus", others)
     upright = np.stack([np.full(40, r.position), np.linspace(*r.limits, 40)], 1)
-    line = np.concatenate([np.stack(r.curves[0], 1)[::2], upright])  # words stay off both
+    line = np.concatenate([np.stack(r.curves[0], 1), upright])  # words stay off both
     now, ends = r.momenta(r.position), (-.06, 1.12)
     if np.ptp(r.curves[1][1]): ends = max(-.06, np.floor(r.curves[1][1].min() * 10 - 1.5) / 10), 1.06
     count = f"about {number(1 / (1 - now), 2)} steps count" + " · 1 / (1 − momentum)" * wide if now else "none"
