@@ -12,8 +12,9 @@ import numpy as np
 import traitlets as T
 
 from ..bptt import LMBatches, order_losses, random_edges, torn
-from .stream import (BEGUN, BUSY, CLICK, GUTTER, OFFER, POINT, ROWS, UNTRAINED, BPTTRecord, Stream,
-                                        brief, cost, draw_batch, draw_matrix, fitting, in_matrix, in_pair, sentence)
+from .stream import (BEGUN, BUSY, CLICK, DRAG, GUTTER, OFFER, PICK, POINT, ROWS, TAP, THIS,
+                                        UNTRAINED, BPTTRecord, Stream, brief, cost, draw_batch, draw_matrix, fitting,
+                                        headline, in_matrix, in_pair, sentence)
 from ..widgets.controls import Button, Field, Player, Slider, Toggle
 from ..widgets.explorer import Chip, Explorer
 from ..widgets.keys import moving, stepping
@@ -26,10 +27,10 @@ def view(
     width: float,  # px
 ) -> Scene:
     "The stream; the cuts along a row; rows × time; the pair (x, y); the losses, once they matter."
-    s = Scene(width, 534 if width >= NARROW else 696 if r.losses is not None else 542)
+    s = Scene(width, 554 if width >= NARROW else 716 if r.losses is not None else 562)
     page, n_rows = (0, 0, width, s.height - 6), min(r.batches.bs, ROWS)
     cut = 56 if r.batches.random_bptt else 40
-    stream, cuts, matrix, below, *losses = rows(page, 34, cut, 296 - cut, 134 if width < NARROW else 1,
+    stream, cuts, matrix, below, *losses = rows(page, 54, cut, 296 - cut, 134 if width < NARROW else 1,
                                                 *[1] * (width < NARROW and r.losses is not None), gap=22)
     draw_stream(r, s, stream)
     draw_cuts(r, s, cuts)
@@ -44,13 +45,14 @@ def draw_stream(r, s, box):
     b, (start, stop), many = r.batches, r.span, "row" if r.batches.bs == 1 else "rows"
     used, n = b.bs * b.row_len, len(r.stream.ids)
     tail = max(b.n_dropped, .006 * n) if b.n_dropped else 0
-    title = f"1 · The stream is cut into {b.bs} {many}"
-    short, room = f"{n:,} tokens", box[2] - text_width(title, 14, "bold") - 12
-    rest = "; the last is only predicted" + f", {b.n_dropped:,} dropped (red)" * bool(b.n_dropped)
-    note = fitting(room, f"{short}, {b.row_len:,} a row{rest}", f"{short}, {b.row_len:,} a row", short)
-    p = Panel(s, "stream", box, (0, used + tail), (0, 1), title=title, note=note, xticks=False, yticks=False,
+    title, row = f"1 · The stream is cut into {b.bs} {many}", np.arange(b.bs) * b.row_len
+    if s.width < NARROW: title = f"1 · Cut into {b.bs} {many}"
+    each, red = f"{THIS} · {n:,} tokens, {b.row_len:,} a row", f", {b.n_dropped:,} dropped (red)" * bool(b.n_dropped)
+    note = headline(s, box, title, (each + red, each, THIS), DRAG)
+    every = int(np.ceil(b.bs * 48 / (box[2] - GUTTER)))  # names that there is room for
+    names = [(a + b.row_len / 2, f"row {i}") for i, a in enumerate(row.tolist()) if i % every == 0]
+    p = Panel(s, "stream", box, (0, used + tail), (0, 1), title=title, note=note, xticks=names, yticks=False,
               left=GUTTER, right=8)
-    row = np.arange(b.bs) * b.row_len
     zero, one = np.zeros(b.bs), np.ones(b.bs)
     p.boxes(row, zero, row + b.row_len, one, fill=[f"class{i % 8}-tint" for i in range(b.bs)])
     if tail: p.boxes([used], [0], [used + tail], [1], fill="panel", stroke="alarm", width=1.5)
@@ -69,10 +71,12 @@ def draw_cuts(r, s, box):
     n = min(b.row_len, max(14 * b.bptt, 70))
     lo = int(np.clip((start + stop - n) // 2, 0, b.row_len - n))
     same, epochs = "other cuts each epoch" if b.random_bptt else "the same cuts each epoch", 1 + b.random_bptt
-    note = fitting(box[2] - 270, f"the number: the step that reads it · {same}", same)
-    p = Panel(s, "cuts", box, (lo, lo + n), (epochs, 0), title="2 · Each row is cut into windows", note=note,
-              xticks=False, left=GUTTER, yticks=[(i + .5, f"epoch {r.epoch + i}" if epochs > 1 else "a row")
-                                                 for i in range(epochs)], frame=False)
+    short = "number: its step"
+    if r.shuffled: same, short = "in the order of the text", "text order"
+    title = "2 · Each row is cut into windows" if s.width >= NARROW else "2 · In windows"
+    note = headline(s, box, title, (f"{same} · the number: the step that reads it", same, short), PICK)
+    p = Panel(s, "cuts", box, (lo, lo + n), (epochs, 0), title=title, note=note, xticks=False, left=GUTTER, frame=False,
+              yticks=[(i + .5, f"epoch {r.epoch + i}" if epochs > 1 else "a row") for i in range(epochs)])
     for i, edges in enumerate((b.edges, r.next_edges)[:epochs]):
         first, last = np.searchsorted(edges, lo, "right") - 1, np.searchsorted(edges, lo + n, "left")
         a, z = np.maximum(edges[first:last], lo), np.minimum(edges[first + 1 : last + 1], lo + n)
@@ -122,7 +126,7 @@ class BPTTExplorer(Explorer):
     about = ("A text is cut into rows, the rows into windows. A network reads window after window, keeps its state, "
              "and learns no farther back than the window's edge.")
     watch, along = ("bs", "bptt", "step", "epoch", "random_bptt", "shuffled", "selected"), "step"
-    offers, brief = (POINT, OFFER, CLICK, *UNTRAINED), staticmethod(brief)
+    offers, brief = (DRAG, PICK, POINT, TAP, OFFER, CLICK, *UNTRAINED), staticmethod(brief)
     view, sentence = staticmethod(view), staticmethod(sentence)
     bs = T.Int(help="rows of the batch")
     bptt = T.Int(help="columns of a window")
@@ -280,8 +284,8 @@ class BPTTExplorer(Explorer):
             Chip("shuffled windows",
                  "Take the windows in random order. Where does the state come from that each starts with?",
                  lambda e: among(e, 2, True),
-                 lambda r: f"From elsewhere in the text: {r.n_torn:,} of {one(len(r.batches) - 1, 'joint')} are torn, "
-                           "so that what the state remembers hardly helps." + (cost(r) or f" {CLICK}")),
+                 lambda r: f"From elsewhere in the text: {r.n_torn:,} of {one(len(r.batches) - 1, 'joint')} between "
+                           "windows are torn, so what the state remembers hardly helps." + (cost(r) or f" {CLICK}")),
             Chip("cuts that move",
                  "Let the cuts lie elsewhere in every epoch. What does that change for the first token of a window?",
                  first,

@@ -11,7 +11,7 @@ import pandas as pd
 import traitlets as T
 
 from .schedule_record import (SUITED, SUITED_ONE_CYCLE, USUAL, ScheduleRecord, Trained,
-                                                 asked_runs, brief, faster, first_runs, knots, limits, percent,
+                                                 asked_runs, brief, faster, first_runs, knots, limits, named, percent,
                                                  sentence, short, suited, training_data)
 from ..schedules import (Schedule, clr, combine_scheds, one_cycle, one_cycle_momentum, sched_const,
                                  sched_cos, sched_exp, sched_lin, sgdr, stlr, train_by)
@@ -45,15 +45,18 @@ def view(
     width: float,  # px
 ) -> Scene:
     "Rate, momentum and loss on one axis of time, with the joints marked."
-    s = Scene(width, 480 if width >= NARROW else 540)
-    above, middle, below = rows((0, 0, width, s.height), .44, .18, .38, gap=14)
+    s, wide = Scene(width, 494 if width >= NARROW else 554), width >= NARROW
+    above, middle, below = rows((0, 0, width, s.height), .43, .17, .40, gap=14)
     log = "y" if r.log_axis and r.limits[0] > 0 else ""
-    rate = draw_time(r, s, "Rate", above, r.limits, log=log)
+    note = "" if wide else next((named(k) for k in r.knots if k.told), "")  # no room beside a knot
+    rate = draw_time(r, s, "Learning rate", above, r.limits, log, note)
     own, others = ([k for k in r.knots if k.id.startswith("momentum") == is_it] for is_it in (True, False))
     draw_curve(r, rate, r.curves[0], r.rate(r.position), "focus", others)
+    upright = np.stack([np.full(40, r.position), np.linspace(*r.limits, 40)], 1)
+    line = np.concatenate([np.stack(r.curves[0], 1), upright])  # words stay off both
     now, ends = r.momenta(r.position), (-.06, 1.12)
     if np.ptp(r.curves[1][1]): ends = max(-.06, np.floor(r.curves[1][1].min() * 10 - 1.5) / 10), 1.06
-    count = f"about {max(1 / (1 - now), 1):.0f} steps count, 1/(1 − momentum) · {r.momenta}" if now else "none"
+    count = f"about {number(1 / (1 - now), 2)} steps count" + " · 1 / (1 − momentum)" * wide if now else "none"
     momentum = draw_time(r, s, "Momentum", middle, ends, note=count)
     draw_curve(r, momentum, r.curves[1], now, "class2", own)
     for k in r.knots:
@@ -61,13 +64,15 @@ def view(
         at, size = (k.pos, float(np.clip(k.value, lo, hi))), np.log10(hi / lo) if log and k not in own else hi - lo
         p.points([at], size=15, ink="page", stroke=ink, width=3, key=k.id, cut=True)
         p.handle(k.id, at, label=k.label, step=(k.step[0], k.step[1] * size), value=k.told or number(k.value))
+        if p is rate and wide: p.label(at, named(k), "muted", gap=12, clear=line)
     draw_loss(r, s, below)
     return s
 
 
 def draw_time(r, s, name, box, ends, log="", note="", xticks=False) -> Panel:
     "A panel over the way from 0 to 1: its joints, and the position at which it is read."
-    p = Panel(s, name.lower(), box, (-.02, 1.02), ends, log, title=name, note=note, xticks=xticks, left=56, right=14)
+    p = Panel(s, name.lower(), box, (-.02, 1.02), ends, log, title=name, note=note, xticks=xticks, left=56, right=14,
+              xlabel=f"share of the run, {r.n_step:,} steps in all" if xticks else "")
     for j in r.rate.joints: p.upright(j, ink="line", dash=[3, 3])
     p.zone(f"time-{name.lower()}", drag=True, cursor="ew-resize")
     return p.upright(r.position)  # no key: what glides would leave the curve
@@ -92,13 +97,15 @@ def draw_loss(r, s, box):
     note, joints = "none yet: press “run it”", [(0, "0 %"), (1, "100 %"), *((j, percent(j)) for j in r.rate.joints)]
     if r.runs:
         ends = [f"{run.history.loss.iloc[-1]:.3g}" for run in r.runs]
-        note = ("so far: " if r.goes_on else "this schedule: " if r.fresh else "another schedule's: ") + ends[-1]
+        whose = "so far" if r.goes_on else "this schedule ends at" if r.fresh else "another schedule ended at"
+        note = f"{whose} {ends[-1]}"
         if len(ends) > 1: note += f" · thin: the run before, {ends[0]}"
     kept = []
     for at, word in joints:  # the ends first
         if all(abs(at - k) * s.width > 62 for k, _ in kept): kept.append((at, word))
     lowest = min((np.nanmin(run.history.loss, initial=1) for run in r.runs), default=1)
-    p = draw_time(r, s, "Loss (log)", box, (min(.05, max(lowest / 1.2, 1e-4)), 3), "y", note, sorted(kept))
+    name, ends = "Loss (log)" if s.width >= NARROW else "Loss", (min(.05, max(lowest / 1.2, 1e-4)), 3)
+    p = draw_time(r, s, name, box, ends, "y", note, sorted(kept))
     for i, run in enumerate(r.runs):
         last = i == len(r.runs) - 1
         x = (np.arange(len(run.history)) + 1) / r.n_step

@@ -75,7 +75,7 @@ def view(
 
 def draw_block(r, s, box, parts, row):
     "The names of the classes, and beside them some of the panels; the chosen class is framed. `row` is in px."
-    n, note, first = len(r.classes), "just one" if r.mode == "softmax" else "none to all", next(iter(parts))
+    n, note, first = len(r.classes), "tick one" if r.mode == "softmax" else "tick any", next(iter(parts))
     told = first == "activation"  # on a narrow page the boxes stand once
     p = Panel(s, f"names-{first}", box, (0, NAMES / row), (n, 0), title="true" if told else " ",
               ylabel=note if told else " ", frame=False, yticks=False, xticks=[(0, "")], xlabel=" ")
@@ -86,8 +86,9 @@ def draw_block(r, s, box, parts, row):
     at = np.arange(n) + 0.5
     true = at[r.truth == 1]
     if told:
-        p.boxes(np.full(n, .12), at - .23, np.full(n, .58), at + .23, fill="page", stroke="fg", width=1.2)
-        p.text(np.stack([np.full(len(true), .35), true], 1), ["✓"] * len(true), size=15, weight="bold")
+        inks = ["focus" if t else "page" for t in r.truth]  # as the page's own boxes look
+        p.boxes(np.full(n, .12), at - .23, np.full(n, .58), at + .23, fill=inks, stroke="focus", width=1.2, radius=3)
+        p.text(np.stack([np.full(len(true), .35), true], 1), ["✓"] * len(true), ink="on:focus", size=13, weight="bold")
     p.text(np.stack([np.full(n, .78), at], 1), r.classes, size=14, align="left", max_width=NAMES - .78 * row - 2)
     p.zone(f"truth-{first}", click=True, hover=True, cells=(1, n))
 
@@ -155,16 +156,13 @@ def sentence(r: SoftmaxRecord) -> str:
     listed = ", ".join(f"{r.classes[i]} {chance(r.p[i])}" for i in order[:5]) + (" …" if len(order) > 5 else "")
     heat = f"At temperature {r.temperature:.3g}: " if r.temperature != 1 else ""
     true, total = [c for c, t in zip(r.classes, r.truth) if t], f"loss {r.loss.sum():.2f}"
-    if r.mode == "softmax": about = f"{listed}: the target is {true[0]}, {total}"
-    else:
-        there = " and ".join(true) if len(true) < 3 else ", ".join(true)
-        about = (f"{listed}: sigmoids do not compete, the sum is {r.p.sum():.2f}. "
-                 f"True: {there or 'none of them'}, {total}")
+    there = " and ".join(true) if len(true) < 3 else ", ".join(true)
+    alone = f" Sigmoids do not compete: the sum is {r.p.sum():.2f}." if r.mode == "sigmoid" else ""
     now = signed("{:.3g}", r.activations[r.selected])
-    name, slope = f"{r.classes[r.selected]} from {now}", float(r.grad[r.selected])
-    if abs(slope) < 0.005: change = f"raising {name} would hardly change the loss"
-    else: change = f"raising {name} a little {'raises' if slope > 0 else 'lowers'} the loss, at {abs(slope):.2f} a unit"
-    return f"{heat}{about}; {change}."
+    name, slope = f"{r.classes[r.selected]} a little from {now}", float(r.grad[r.selected])
+    if abs(slope) < 0.005: change = "the loss hardly changes"
+    else: change = f"the loss {'rises' if slope > 0 else 'falls'}, by {abs(slope):.2f} a unit"
+    return f"{heat}{listed}.{alone} True: {there or 'none of them'}, {total}. Raise {name}: {change}."
 
 
 def brief(r: SoftmaxRecord) -> str:

@@ -62,7 +62,12 @@ function shell(model, el) {
   };
   const soon = () => { speaking ||= setTimeout(speak, panel.playing || surface.busy ? 1000 : 400); };
   const say = (text) => { first = text; soon(); };
-  const tell = () => { said.textContent = model.get("_text") ?? ""; soon(); };
+  const write = () => { // a line of code stands apart
+    const [text, ...code] = (model.get("_text") ?? "").split(/\n(?=Code: )/);
+    said.textContent = text;
+    if (code.length) said.append("\n", Object.assign(make("code", "lk-code"), { textContent: code.join("\n") }));
+  };
+  const tell = () => { write(); soon(); };
   const fail = () => {
     error.textContent = model.get("_error") ?? "";
     error.hidden = !error.textContent;
@@ -70,7 +75,7 @@ function shell(model, el) {
   };
   life.hear(model, "change:_text", tell);
   life.hear(model, "change:_error", fail);
-  said.textContent = spoken;
+  write();
   fail();
   life.defer(() => clearTimeout(speaking));
 

@@ -136,8 +136,8 @@ def still(
 
 
 def _wrap(text, room, size):
-    per = max(10, int(len(text) * room / max(text_width(text, size), 1)) - 2)
-    return textwrap.wrap(text, per) or [""]
+    per = lambda line: max(10, int(len(line) * room / max(text_width(line, size), 1)) - 2)
+    return [part for line in text.split("\n") for part in textwrap.wrap(line, per(line)) or [""]]
 
 # %% ../../nbs/widgets/printed.ipynb #printed-newest
 PICTURES = "LESSONKIT_PICTURES"  # the variable that names the folder; `lessonkit lab` sets it

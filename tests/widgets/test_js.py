@@ -131,6 +131,15 @@ def test_a_new_state_is_drawn(page):
     assert page.locator(".lk-narration").inner_text() == page.explorer.narration
 
 
+def test_a_line_of_code_stands_apart(page):
+    page.evaluate("text => stub.put(text)", json.dumps({"_text": "The rate is 0.1.\nCode: rate = f(`1`)"}))
+    assert page.locator(".lk-narration").inner_text() == "The rate is 0.1.\nCode: rate = f(`1`)"
+    code = page.locator(".lk-narration code")
+    assert code.inner_text() == "Code: rate = f(`1`)" and "Mono" in code.evaluate("e => getComputedStyle(e).fontFamily")
+    page.evaluate("text => stub.put(text)", json.dumps({"_text": "The rate is 0.2."}))
+    assert page.locator(".lk-narration").inner_text() == "The rate is 0.2." and not code.count()
+
+
 def test_a_newer_state_is_not_kept_waiting(page):
     "Of two states in quick succession the second is on screen in the next frame, whatever the first was easing to."
     page.explorer.step = 10
