@@ -174,10 +174,7 @@ def sentence(r: LRRecord) -> str:
     if not len(r.lrs):
         return "No curve yet. “run the finder” draws one, and leaves the learner as it is."
     smoothed, trying, suggests = how_smooth(r), r.tries is not None and not r.running, ""
-    same = [m.shown for m in r.marks if np.isclose(m.said.lr, r.lr, rtol=0.02)] if r.rule == "all" else []
-    text = f"Your rate is {number(r.lr, 2)}"
-    if same: text += f", as {' and '.join(same)} suggest{'s' * (len(same) == 1)}"
-    text += f": the loss, {smoothed}, is {r.smooth[r.step]:.2f} there."
+    text = f"Your rate is {number(r.lr, 2)}: the loss, {smoothed}, is {r.smooth[r.step]:.2f}."
     if r.rule != "all":
         m = r.by_name[r.rule]
         suggests = f"{m.shown} suggests {number(m.said.lr, 2)}"
@@ -193,7 +190,7 @@ def sentence(r: LRRecord) -> str:
     else: text += " falls, then" if r.boom else " falls and"
     text += f" explodes after {number(r.boom, 2)}" if r.boom else " has not exploded yet"
     if late and r.falls: text += " (“steep” reads a fall beyond that: noise)"
-    advice = ": take a rate where it falls, well before that" * bool(r.falls and r.boom)
+    advice = ": take a rate well before that, where it falls" * bool(r.falls and r.boom)
     text += f"; {suggests}." if suggests else f"{advice}."
     here = r.tries is not None and np.isclose(r.tries[0][1], r.lr)
     if trying:  # they tell more than the curve
