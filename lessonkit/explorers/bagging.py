@@ -14,7 +14,7 @@ import traitlets as T
 from ..bagging import sample_patches
 from .bagging_data import (BaggingRecord, FittedForest, fresh_forest, own_forest, refitted,
                                               two_columns, with_draws, with_new_draw)
-from .bagging_view import ADD, STRIP, brief, sentence, view
+from .bagging_view import ADD, STRIP, brief, error_words, sentence, view
 from ..widgets.controls import Button, Choice, Field, Player, Slider, Toggle
 from ..widgets.explorer import Chip, Explorer
 from ..widgets.keys import moving, stepping
@@ -161,8 +161,8 @@ class BaggingExplorer(Explorer):
         drawn = np.unique(np.linspace(0, n - 1, min(n, 800)).astype(int)) if self.points else np.zeros(0, int)
         r = BaggingRecord(data, self.kind, about, self.k, tree, self.n_trees, self.point, tuple(maps), drawn,
                           times, boxes, seen.spread_at(self.k), seen.path_words(asked, self.point), seen.curve,
-                          self.answers,                          (first, seen.thumbnails(first, STRIP)), near=self._row,
-                          beside=self.beside, three=three, still=self.recording)
+                          self.answers, (first, seen.thumbnails(first, STRIP)), near=self._row, beside=self.beside,
+                          three=three, still=self.recording, alone=() if seen.curve is None else seen.alone)
         if not self.pointed or self._row >= 0: return r
         near = data.nearest(self.pointed) if self.points else -1
         value = "" if near < 0 else f" Row {near} there is {data.y[near] if r.n_classes else number(data.y[near])}."
@@ -177,7 +177,7 @@ class BaggingExplorer(Explorer):
         else: new = Field("answer", float(data.y.min()), float(data.y.max()), 0.01, "its number", False)
         kinds, trees = KINDS if self.given is None else (*KINDS, "your own"), {i: f"tree {i}" for i in range(1, n + 1)}
         return [Player("k", n, "trees", interval=200), Choice("kind", kinds),
-                Choice("beside", {"error": "the error", "trees": "where trees differ"}, "beside the map"),
+                Choice("beside", {"error": "the error", "trees": "where trees differ"}, "also show"),
                 Slider("leaf", 1, 50, 1, "leaf size", whole=True), Choice("tree", {0: "the average"} | trees, "map of"),
                 Slider("depth", 0, 20, 1, "depth (0: any)", whole=True),
                 Slider("max_features", 1, max(2, data.X.shape[1]), 1, whole=True), Toggle("bootstrap"),
@@ -192,19 +192,21 @@ class BaggingExplorer(Explorer):
     def key_map(self): return moving(self._nudge, 10) | stepping(self, "k", self.n_trees, 1, arrows=False)
 
     def chips(self):
-        full = dict(leaf=1, depth=0, tree=0, compare=False, beside="error", k=self.n_trees)
+        full = dict(leaf=1, depth=0, tree=0, compare=False, beside="error", k=self.n_trees,
+                    show_points=True)
 
         def drawn(**more):  # of the kind that is shown
             return lambda e: full | dict(kind=KINDS[1] if e.kind == "your own" else e.kind, bootstrap=True) | more
 
         return [
-            Chip("one tree", f"Grow all {self.n_trees} trees in full. How many are better alone than their average?",
+            Chip("one tree or all",
+                 f"Grow all {self.n_trees} trees in full. How many are better alone than their average?",
                  drawn(), self._alone),
-            Chip("no draw", "Let every tree see all rows and all columns. How much do the trees still differ?",
+            Chip("no bootstrap", "Let every tree see all rows and all columns. How much do the trees still differ?",
                  full | dict(kind="bagging", bootstrap=False, beside="trees"),
                  self._differ),
             Chip("three ways", "Three ways to make trees differ. Which map is smoothest, and is it the best?",
-                 drawn(compare=True), self._smoothest),
+                 drawn(compare=True, show_points=False), self._smoothest),
         ]
 
     def code_of(self, **state):
@@ -215,13 +217,12 @@ class BaggingExplorer(Explorer):
     def _alone(self, r):
         errors, last = self.shown.alone, r.curve[-1]
         if np.isnan([last, *errors]).any(): return "Nobody can say: some tree drew every row. Give more rows."
-        error = lambda v: f"{v:.1%} wrong" if r.n_classes else f"a squared error of {number(v)}"
         n, best, alone = int((errors < last).sum()), int(errors.argmin()), errors.mean()
-        said = (f"{n or 'None'} of {r.n}. Alone, a tree has {error(alone)} (the mean of all), on the rows out of its "
-                f"bag; averaged, they have {error(last)}. ")
-        if last < alone: said += "Trees are wrong in different places, and an average cancels that. "
+        text = (f"{n or 'None'} of {r.n}: count the dots below the end of the blue line. A tree alone has an error of "
+                f"{error_words(r, alone)} on average, all together have {error_words(r, last)}. ")
+        if last < alone: text += "Trees are wrong in different places, and averaging cancels that. "
         out = f"{(self.shown.times(best) == 0).sum()} of {len(r.data.y):,} rows only"
-        return said + f"Tree {best + 1} does best, with {error(errors[best])}, but is judged on {out}." * bool(n)
+        return text + f"(The best, tree {best + 1}, has {error_words(r, errors[best])}, on {out}.)" * bool(n)
 
     def _differ(self, r):
         mean, most = r.spread.mean(), r.spread.max()
@@ -239,7 +240,7 @@ class BaggingExplorer(Explorer):
         said = (f"Smoothest: {least}{anywhere}. From pixel to pixel the answer changes by {number(a)} (root mean "
                 f"square); next comes {second} with {number(b)}.")
         if not (best := r.best_kinds): return said
-        lowest = f"Lowest error out of the bag: {' and '.join(best)}."
+        lowest = f"Lowest out-of-bag error: {' and '.join(best)}."
         return f"{said} {lowest}{' A smoother map may blur sharp borders.' * (least not in best)}"
 
     def on_drag(self, id, x, y):

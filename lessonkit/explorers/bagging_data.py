@@ -333,11 +333,15 @@ class BaggingRecord:
     beside: str = "error"  # what stands beside the map: 'error' or 'trees'
     three: tuple = ()  # (kind, out-of-bag error by trees) of the three kinds, where they stand side by side
     still: bool = False  # a recording: nothing can be dragged
+    alone: np.ndarray = ()  # (n,) each tree's own error out of its bag, NaN where it has none; empty: no bootstrap
 
     n_classes = property(lambda self: self.data.n_classes)
     ends = property(lambda self: (1 - 0.025 * (self.n - 1), self.n), doc="Of an axis of trees: a ring stands on each.")
     top_class = property(lambda self: int(self.answers[: self.k].mean(0).argmax()))
-    colors = property(lambda r: class_shades(r.n_classes) if r.n_classes else (*ramp("cividis", 255), PAGES_NOTHING))
+    colors = property(lambda r: class_shades(r.n_classes, most=0.6) if r.n_classes
+                      else (*ramp("cividis", 255, 0.6), PAGES_NOTHING), doc="Of the maps: paler than the rows.")
+    usual = property(lambda r: float(np.mean(r.alone)) if len(r.alone) else np.nan,
+                     doc="The error of a tree alone, on average; NaN where some tree has none.")
     ended = property(lambda r: {name: float(v[r.k - 1]) for name, v in r.three if v is not None},
                      doc="The error out of the bag of each kind, with as many trees as are averaged.")
     lowest = property(lambda r: np.nanmin([*r.ended.values(), np.inf]) * (1 + 1e-9), doc="The lowest of these.")

@@ -81,6 +81,14 @@ class Mark:
     says: str = ""  # what it looks for
     usual: float = np.nan  # what it says at smoothing 0.9, where that is another; NaN: it is that
 
+    @property
+    def told(self) -> list[str]:
+        "What stands beside it, the longest first: what it looks for; and how far it moves, where that is far."
+        factor = self.high / self.low if np.isfinite(self.low) else 1
+        if factor < 5: return [self.says] * bool(self.says)
+        far = f"seeds differ by a factor of {number(factor, 2)}"
+        return [f"{self.says}; {far}", far, f"seeds: × {number(factor, 2)}"]
+
     shown = property(lambda self: "minimum ÷ 10" if self.name == "minimum" else self.name, doc="Its name on screen.")
 
 
@@ -165,27 +173,28 @@ def sentence(r: LRRecord) -> str:
     "What is on screen, in words."
     if not len(r.lrs):
         return "No curve yet. “run the finder” draws one, and leaves the learner as it is."
-    rule = r.rule if r.rule != "all" else r.marks[0].name
-    smoothed, m, trying = how_smooth(r), r.by_name[rule], r.tries is not None and not r.running
-    suggests = f"{m.shown} suggests {number(m.said.lr, 2)}"
-    if np.isfinite(m.low):
-        factor = f"within a factor of {number(m.high / m.low, 2)}"
-        seeds = f"{r.n_seeds} seeds lie" if r.n_seeds < MANY else f"9 in 10 of {r.n_seeds} seeds,"
-        suggests += f" ({seeds} {factor})"
-    text = (f"Your rate is {number(r.lr, 2)}: the {'smoothed ' * (r.beta > 0)}loss is {r.smooth[r.step]:.2f} there. "
-            + (f"“{r.name}”, {smoothed}: " if r.others else f"{smoothed[:1].upper()}{smoothed[1:]}, "))
+    smoothed, trying, suggests = how_smooth(r), r.tries is not None and not r.running, ""
+    text = f"Your rate is {number(r.lr, 2)}: the loss, {smoothed}, is {r.smooth[r.step]:.2f}."
+    if r.rule != "all":
+        m = r.by_name[r.rule]
+        suggests = f"{m.shown} suggests {number(m.said.lr, 2)}"
+        if np.isfinite(m.low):
+            seeds = f"{r.n_seeds} seeds lie" if r.n_seeds < MANY else f"9 in 10 of {r.n_seeds} seeds,"
+            suggests += f" ({seeds} within a factor of {number(m.high / m.low, 2)})"
+    own = text + f" {suggests[:1].upper()}{suggests[1:]}." * bool(suggests)
+    text += f" “{r.name}”: the loss" * bool(r.others) or " It"
     steep = r.by_name["steep"].said.lr if "steep" in r.by_name else None
     late = r.boom and steep and steep > r.boom  # then a fall of chance alone
-    if not r.falls: text += "the loss hardly falls, so the rules read noise; it "
-    elif steep and not late: text += f"the loss falls fastest near {number(steep, 2)} and "
-    else: text += "the loss falls, then " if r.boom else "the loss falls and "
-    text += f"explodes after {number(r.boom, 2)}" if r.boom else "has not exploded yet"
-    text += " (“steep” reads a fall beyond that: noise); " if late and r.falls else "; "
-    text += f"{suggests}."
+    if not r.falls: text += " hardly falls, so the rules read noise; it"
+    elif steep and not late: text += f" falls fastest near {number(steep, 2)} and"
+    else: text += " falls, then" if r.boom else " falls and"
+    text += f" explodes after {number(r.boom, 2)}" if r.boom else " has not exploded yet"
+    if late and r.falls: text += " (“steep” reads a fall beyond that: noise)"
+    advice = ": take a rate well before that, where it falls" * bool(r.falls and r.boom)
+    text += f"; {suggests}." if suggests else f"{advice}."
     here = r.tries is not None and np.isclose(r.tries[0][1], r.lr)
     if trying:  # they tell more than the curve
-        text = f"Your rate is {number(r.lr, 2)}: the loss, {smoothed}, is {r.smooth[r.step]:.2f} there."
-        text += f" {suggests[:1].upper()}{suggests[1:]}." * (r.rule != "all")
+        text = own
         rates, losses = r.tries
         k = last_few(losses)
         ends = losses[-k:].mean(0)  # NaN where one was not finite

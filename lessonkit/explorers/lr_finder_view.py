@@ -39,15 +39,19 @@ def view(
     return s
 
 
-def tag(s, box, a, b, y, name, value, size=12, weight="normal", ink="fg"):
-    "A name and its value beside what reaches from a to b px, on a plate: right of it, left of it, or where room is."
+def tag(s, box, a, b, y, name, value, size=12, weight="normal", ink="fg", more=()):
+    """A name and its value beside what reaches from a to b px, on a plate: right of it, left of it, or where room is;
+    after it the first of `more` that has room."""
     (l, _, w, _), number_wide = box, text_width(f" {value}", size, weight)
     name = fit(name, w - number_wide - 8, size, weight)
-    wide = text_width(name, size, weight) + number_wide + 6
+    own = text_width(name, size, weight) + number_wide + 6
+    wide, words = next(((v, m) for v, m in [(own + text_width(m) + 8, m) for m in more]
+                        if max(l + w - b, a - l) >= v + 8), (own, ""))
     last = l + w - wide
     left = b + 8 if b + 8 <= last else a - 8 - wide if a - 8 - wide >= l else l if a + b > 2 * l + w else last
     s.rects([(left, y - size * 0.7, wide, size * 1.4)], fill="panel", radius=4)
     s.text([[left + 3, y]], f"{name} {value}", size=size, weight=weight, ink=ink, align="left")
+    if words: s.text([[left + own + 5, y]], words, ink="muted", align="left")
 
 
 def draw_rules(r, s, box, x, room):
@@ -73,7 +77,7 @@ def draw_rules(r, s, box, x, room):
         p.points([[at, y]], size=10, ink=m.ink if chosen else "line", key=f"rule-{m.name}")
         ends = p.px([[np.clip(v, *p.x), y] for v in (min(reach), max(reach))])
         tag(s, p.box, ends[0, 0], ends[1, 0], ends[0, 1], f"{m.shown}:", number(m.said.lr, 2),
-            ink=f"{m.ink}-text" if chosen else "muted")
+            ink=f"{m.ink}-text" if chosen else "muted", more=m.told)
 
 
 def draw_curves(r, s, box, x, room):
@@ -85,13 +89,14 @@ def draw_curves(r, s, box, x, room):
         p.text([[np.sqrt(x[0] * x[1]), 0.5]], "no curve yet: press “run the finder”", ink="muted")
         return
     curves = [r.smooth, *(v for _, _, v in r.others)]
-    low, top = min(v.min() for v in curves), max(v[0] for v in curves)
-    y = low - 0.24 * max(top - low, 1e-9), top + 0.3 * max(top - low, 1e-9)  # room for words at the foot
+    raw = r.losses[: 1 + int((r.lrs <= (r.boom or np.inf)).sum())]  # beyond that it would only leave the picture
+    low, top = min(v.min() for v in (raw, *curves)), max(v[0] for v in curves)
+    y = low - 0.16 * max(top - low, 1e-9), top + 0.3 * max(top - low, 1e-9)  # room for words at the foot
     cropped = f" (the run began at {number(r.lrs[0])})" * bool(r.lrs[0] < x[0] / 2)
     own_line = s.width < NARROW  # for the note, or what a rule looks for
     notes = ["thick: smoothed", "thin: each batch"] * (r.beta > 0) + [f"band: {spread_words(r.n_seeds)}"] * bool(r.band)
     note = " · ".join(notes) * (r.rule == "all")
-    shape = dict(log="x", left=48, right=room, xlabel=f"learning rate{cropped}")
+    shape = dict(log="x", left=48, right=room, xlabel=whole(f"learning rate{cropped}", box[2] - 48 - room))
     if own_line:
         p = Panel(s, "curve", (box[0], box[1] + 32, box[2], box[3] - 32), x, y, **shape)
         s.text([[box[0], box[1] + 8]], title, size=14, weight="bold", align="left")
@@ -101,7 +106,7 @@ def draw_curves(r, s, box, x, room):
         p.area(r.lrs[ok], r.band[0][ok], r.band[1][ok], ink="class1-tint")
     for i, (_, lrs, v) in enumerate(r.others):
         p.line(np.stack([lrs, v], 1), ink=f"class{i % 8}-tint", width=6)  # seen beneath a curve that is the same
-    p.line(np.stack([r.lrs, r.losses], 1), ink="line", width=1)
+    p.line(np.stack([r.lrs[: len(raw)], raw], 1), ink="muted", width=1)
     p.line(np.stack([r.lrs, r.smooth], 1), ink="fg", width=2.5, key="curve")
     dots = []
     for m in r.marks:
@@ -110,6 +115,8 @@ def draw_curves(r, s, box, x, room):
         at = [m.said.lr, float(np.clip(r.smooth[k], *y))]
         p.line([at, [at[0], y[0]]], ink=m.ink, width=1.5, dash=(2, 3), key=m.name)
         dots.append((at, m.ink))
+        if not own_line and r.rule == "all":
+            p.label(at, m.shown, f"{m.ink}-text", weight="bold", gap=9, clear=np.stack([r.lrs, r.smooth], 1))
         if r.rule == m.name: construct(p, m, r.lrs, r.smooth, 0.0 if own_line else text_width(title, 14, "bold") + 14)
     p.zone("curve", click=True, drag=True, hover=True)
     if r.others:

@@ -47,7 +47,8 @@ def view(
 
 def draw_points(r, s, box):
     "The data, the best line, the residuals of the present line."
-    p = Panel(s, "points", box, *r.view, title="The line", note="dashed: the best one", xlabel="x", ylabel="y", left=48)
+    p = Panel(s, "points", box, *r.view, title="The line" + "s" * r.compare, note="dashed: the best one", xlabel="x",
+              ylabel="y", left=48, right=92 * r.compare)
     ends = np.array(p.x)
     if not r.compare:
         fitted = line(r.paths[0].params[r.paths[0].at(r.step)], r.x)
@@ -55,15 +56,18 @@ def draw_points(r, s, box):
         p.line(rods.reshape(-1, 2), ink="line", width=1, key="rods")
     p.points(np.stack([r.x, r.y], 1), size=5, ink="muted")
     p.line(np.stack([ends, line(r.best, ends)], 1), ink="muted", dash=[5, 4])
+    names = []
     for i, path in enumerate(r.paths):
         fitted = line(path.params[path.at(r.step)], ends)
+        names.append((float(np.clip(fitted[1], *p.y)), path.name, TEXT[INKS.index(path.ink)]))
         p.line(np.stack([ends, fitted], 1), ink=path.ink, width=2.5, key=f"line-{path.name}")
         if outside(p, fitted):
             way, last = "above" if fitted[0] > p.y[1] else "below", path.at(r.step)
             seen = [k for k in range(last) if p.y[0] < line(path.params[k], ends).mean() < p.y[1]]
-            told = f"{path.name}: the line is {way} the picture" + (f"; dashed: at step {seen[-1]}" if seen else "")
-            if seen: p.line(np.stack([ends, line(path.params[seen[-1]], ends)], 1), ink=path.ink, dash=[6, 4])
+            told = f"{path.name}: the line is {way} the picture" + (f"; thin: at step {seen[-1]}" if seen else "")
+            if seen: p.line(np.stack([ends, line(path.params[seen[-1]], ends)], 1), ink=path.ink, width=1)
             p.text([[p.x[0], p.y[1]]], whole(told, p.box[2] - 16), ink="alarm", align="left", dx=8, dy=12 + 16 * i)
+    if r.compare: p.ends(names)
     if r.pointed: p.line(np.stack([ends, line(r.pointed, ends)], 1), ink="fg", width=1.5, dash=[2, 3])
 
 
@@ -91,8 +95,6 @@ def draw_map(r, s, box):
         p.points(walked[recent:], size=4, ink=path.ink)
         size = 13 + 2 * (len(r.paths) - 1 - i)  # one that lies under another is seen around it
         p.points(walked[-1:], size=size, ink=path.ink, stroke="panel", width=2, key=f"here-{path.name}")
-        far = np.abs(p.px(walked[-1:]) - p.px([r.best])).max()  # near the best point they would crowd
-        if r.compare and inside[-1] and far > 40: p.label(walked[-1], path.name, size=13, weight="bold", gap=10)
     p.points([r.best], size=14, ink="fg", shape="plus")
     if p.has([r.start])[0]:
         (a0, a1), (b0, b1) = r.window
@@ -113,7 +115,8 @@ def draw_losses(r, s, box):
     there = [arrival(losses, r.least) for _, losses in r.rivals]
     p = Panel(s, "losses", box, (0, r.n_steps), (lo, hi), log="y", title="Loss", left=48,
               right=92 * r.compare or 112 * bool(r.rivals),
-              note=note + " · dots: from there on within 1 % of the best" * any(k < np.inf for k in there))
+              note=note + (" · dots: from there on within 1 % of the best" if any(k < np.inf for k in there)
+                           else " · dashed: the best line's" * bool(r.least > 0)))
     if r.least > 0: p.across(r.least)
     labels = []
     for (m, losses), k, ink in zip(r.rivals, there, OTHERS):

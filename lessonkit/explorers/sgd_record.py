@@ -94,9 +94,8 @@ def _one(r, p: Path) -> str:
     else:
         over = r.rate > p.edge
         share = f"{say(r.rate / p.edge)} times" if over else f"{say(100 * r.rate / p.edge, 2)} % of"
-        about = f"{share} the edge, the largest stable one ({say(p.edge)})"
-        if over: about += ": steps lead farther and farther away"
-    return f"{text}; the rate is {about}.{_left(r)}"
+        about = f"{share} the edge ({say(p.edge)}), {'so' if over else 'beyond which'} each step leads farther away"
+    return f"{text}. The rate is {about}.{_left(r)}"
 
 
 def _left(r) -> str:

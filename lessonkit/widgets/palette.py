@@ -122,13 +122,13 @@ def ramp(
 def class_shades(
     n: int,  # classes
     steps: int = 12,  # shades a class, from unsure to sure
+    most: float = 1.0,  # of the color in the last shade; the rest is the page
 ) -> tuple[tuple[str, str], ...]:  # n × steps pairs, then one for nothing
     """Each class's color, paler where it is less sure: rows of a table for an image whose codes are `class * steps
     + shade`."""
     mix = lambda page, c, t: _hex((1 - t) * _rgb(page) + t * _rgb(CLASSES[c % len(CLASSES)]))
-    shades = [
-        tuple(mix(page, c, t) for page in ("#f4f4f4", "#22262b")) for c in range(n) for t in np.linspace(0.12, 1, steps)
-    ]
+    shades = [tuple(mix(page, c, t) for page in ("#f4f4f4", "#22262b"))
+              for c in range(n) for t in np.linspace(0.12, most, steps)]
     return (*shades, PAGES_NOTHING)
 
 
