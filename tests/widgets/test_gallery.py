@@ -8,6 +8,7 @@ from lessonkit.explorers import gallery
 from tests.browser.pages import audit
 
 NAMES = [name for part in gallery.EXHIBITS.values() for name in part]
+OWN = "bptt", "schedule", "lr_finder", "waterfall", "search", "embedding"  # on data that only the gallery gives them
 
 
 @pytest.fixture
@@ -34,6 +35,7 @@ def test_each_page_opens_from_the_index(opened, tmp_path, name):
     "One explorer a gallery: made, hung, its card clicked; its picture and its sentence are there, and fit a phone."
     assert gallery.write(tmp_path / "site", [name], lambda line: None) == {}
     assert (tmp_path / "site" / f"{name}.html").stat().st_size <= 3_000_000
+    if name not in OWN: return  # the same explorer's page is opened by tests/browser and test_pages.py
     page = opened(tmp_path / "site" / "index.html")
     assert page.locator(".card img").evaluate("e => e.decode().then(() => e.naturalWidth)") > 400
     page.locator(".card").click()
