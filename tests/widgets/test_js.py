@@ -376,6 +376,19 @@ def test_a_held_key_loses_no_step(page):
     assert page.locator(".lk-value").first.inner_text() == "37"
 
 
+def test_a_ring_is_for_who_uses_keys(page):
+    "Pressed with the mouse, a handle has no ring even where a field had the focus before; the next key brings it back."
+    outline = lambda: page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    page.locator(".lk-stage").focus()
+    page.keyboard.press("Shift")
+    assert outline() == "solid"
+    box = page.locator(".lk-handle").first.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert page.evaluate("document.activeElement.closest('.lk-stage') !== null") and outline() == "none"
+    page.keyboard.press("Shift")
+    assert outline() == "solid"
+
+
 def test_two_quick_presses_skip_no_question(page):
     "Before the kernel has answered, a second press is the same one again."
     acts(page)
