@@ -155,7 +155,8 @@ def held_ends(r, j) -> list:  # (place, words)
 def draw_lines(r, s, box, wide):
     "A line a setting; gray outside a kept range; the chosen one is thick; triangles keep a range."
     k, ends = len(r.axes), (-0.1, 1.1) if wide else (-0.05, 1.05)
-    title = f"{r.n_kept:,} of {r.n:,} {'is' if r.n_kept == 1 else 'are'} kept" if r.ranges else "What do the good ones share?"
+    title = "What do the good ones share?"
+    if r.ranges: title = f"{r.n_kept:,} of {r.n:,} {'is' if r.n_kept == 1 else 'are'} kept"
     note = "purple: kept" if r.ranges else "purple: the best tenth"
     shape = dict(x=(-0.4, k - 0.4), y=(-0.36, 1.36)) if wide else dict(x=ends, y=(k - 0.38, -0.56))
     strong = "; strong: the best tenth" * bool(r.ranges)

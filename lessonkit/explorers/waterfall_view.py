@@ -122,10 +122,15 @@ def draw_reach(r, s, p, y, under):
     if not r.edits: return
     said = f"was {r.say(r.before)}"
     (a, top), (b, _) = p.px([[r.before, y], [r.prediction, y]])
-    to, room = np.sign(b - a), text_width(said) + 12
-    if (left := to > 0) and a - room >= p.box[0] or not left and a + room <= s.width:  # off the arrow's way
-        s.rects([(a - room if left else a + 8, top - 8, room - 8, 16)], fill=under)
-        s.text([[a - 10 if left else a + 10, top]], said, ink="muted", align="right" if left else "left")
+    to, room, taken = np.sign(b - a), text_width(said), [box for _, box in s.boxes()]
+    beside = a - 10 - room if to > 0 else a + 10  # off the arrow's way; without room, above the diamond or below
+    over = np.clip(a - room / 2, p.box[0] + 4, s.width - room - 2)
+    for x, y_ in ((beside, top), (over, top - 16), (over, top + 15)):
+        plate = (x - 2, y_ - 8, room + 4, 16)
+        if x < p.box[0] or x + room > s.width or any(touch(plate, box) for box in taken): continue
+        s.rects([plate], fill=under)
+        s.text([[x, y_]], said, ink="muted", align="left")
+        break
     head = [[b - 7 * to, top - 4], [b - to, top], [b - 7 * to, top + 4]]
     if abs(b - a) > 14: s.line([[a, top], [b - to, top], [np.nan] * 2, *head], ink="fg", width=2)
     p.points([[r.before, y]], size=9, ink="panel", stroke="fg", width=1.5, shape="diamond")
@@ -158,7 +163,8 @@ def draw_tried(r, s, box):
         p.line(steps, ink="focus", width=2.5, key=f"tried{r.chosen}")
     elif not r.guess:
         p.points(line, size=9, ink="focus")
-        for x, v in line if len(line) < 4 else (): p.label((x, v), r.say(v), "muted") if x != r.value else None
+        for x, v in line if len(line) < 4 else ():  # but where the line of the row itself says it
+            if x != r.value and r.say(v) != r.say(r.before): p.label((x, v), r.say(v), "muted")
     if not np.isfinite(r.value): return p.label((p.x[0], r.prediction), "missing in this row", ink="muted")
     look = dict(size=11, ink="focus") if r.still else dict(size=14, ink="panel", stroke="focus", width=3)
     p.points([[r.value, r.prediction]], key="value", **look)
