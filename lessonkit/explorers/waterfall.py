@@ -36,7 +36,7 @@ class Place(Player):
 
     def show(self, value) -> list:  # [stop, words]
         "What the browser is told of a row."
-        return [self.stop(value), f"{self.stop(value) + 1:,} of {self.last:,}"]
+        return [self.stop(value), f"{self.stop(value) + 1:,}"]
 
 
 class WaterfallExplorer(Explorer):
@@ -171,7 +171,7 @@ class WaterfallExplorer(Explorer):
         if name in f.levels: value = Choice("value", {float(v): f.words(name, v) for v in np.arange(low, high + 1)})
         classes = {} if self.classes is None else {i: str(c) for i, c in enumerate(self.classes)}
         more = [Choice("output", classes, "class")] * bool(classes) + [Button("reset", "take edits back")]
-        place = Place("row", len(f.x), "place", 700, first=1, order=lambda: self.order)
+        place = Place("row", len(f.x), f"place of {len(f.x):,}", 700, first=1, order=lambda: self.order)
         return [Choice("feature", self.names, "column"), value, place, *more]
 
     def off(self): return () if self.edits else ("reset",)
