@@ -8,7 +8,7 @@ __all__ = ['view', 'brief', 'draw_map', 'draw_card', 'spread', 'held_ends', 'dra
 # %% ../../nbs/explorers/search_view.ipynb #xsv-imports
 import numpy as np
 
-from .search_data import PULL, SearchRecord, nth
+from .search_data import PULL, SearchRecord, scored
 from ..widgets.layout import touch
 from ..widgets.panel import NARROW, Panel, columns, rows, ticks
 from ..widgets.scene import Scene
@@ -24,17 +24,19 @@ def view(
     if width >= NARROW:
         s = Scene(width, 620)
         above, below = rows((0, 0, width, 620), 320, 1, gap=24)
-        plane, scale, told = columns(above, 0.62, 46, 0.38, gap=10)
+        plane, scale, told = columns(above, 0.62, 58, 0.38, gap=10)
     else:
         s = Scene(width, 300 + card + lines + 95)
         above, told, below = rows((0, 0, width, s.height), 300, card, 1, gap=20)
-        plane, scale = columns(above, 1, 44, gap=8)
+        plane, scale = columns(above, 1, 56, gap=8)
     _, top, _, high = draw_map(r, s, plane).box
     p = Panel(s, "scale", (scale[0], top, scale[2], high), y=r.span, xticks=False, yticks=False, right=scale[2] - 9)
     p.field(np.linspace(1, 0, 128)[:, None], lo=0, hi=1)
+    foot = [(top + high - 6, f"≤ {number(r.span[0], 2)}")] * next(a.cut for a in r.axes if a.name == "score")
     for v in ticks(*r.span, 3):
         y = float(np.clip(p.px([[0, v]])[0, 1], top + 6, top + high - 6))
-        s.text([[p.box[0] + 14, y]], number(v), ink="muted", align="left", max_width=scale[2] - 13)
+        if not foot or y < top + high - 24: foot.append((y, number(v)))
+    for y, word in foot: s.text([[p.box[0] + 14, y]], word, ink="muted", align="left", max_width=scale[2] - 13)
     draw_card(r, s, told)
     draw_lines(r, s, below, width >= NARROW)
     return s
@@ -42,7 +44,7 @@ def view(
 
 def brief(r: SearchRecord) -> str:
     "What is on screen while an answer stands, which says the rest."
-    if r.ranges: return f"Kept are {r.n_kept} settings with {r.ranges_told}."
+    if r.ranges: return r.kept_told
     beside = "best" if r.rank > 1 else "second best"
     if r.reduce == "best": return f"The thick line is this setting; the table has it beside the {beside}."
     if r.tops["mean"] == r.tops["best"]: return "The frame marks the cell of both."
@@ -57,7 +59,8 @@ def draw_map(r, s, box):
     score, count, failed = (a[::-1] for a in (r.map.score, r.map.count, r.map.failed))
     note = f"the {r.reduce} in each cell" if box[2] > 330 else f"{r.reduce} in a cell"
     note += " of what is kept" * bool(r.ranges) + f" · {r.held}" * bool(r.held)
-    if r.x.numeric and max(text_width(label) for _, label in xt) > (box[2] - 56) / nx - 6: xt = xt[::2]
+    if r.x.numeric and max(text_width(label) for _, label in xt) > (box[2] - 56) / nx - 6:
+        xt = xt[r.cell[1] % 2 if r.cell else 0 :: 2]  # the chosen one among them
     yt, room = [(at, fit(label, 80)) for at, label in yt], max((box[2] - 80) / nx - 6, 52)
     xt = [(at, fit(label, room)) for at, label in xt]
     row, col = np.nonzero((failed > 0) & np.isfinite(score))
@@ -99,8 +102,8 @@ def draw_map(r, s, box):
                 break
     if r.cell is None: return p
     v, own = r.map.score[r.cell], r.card[-2][1]
-    if high and r.cell not in named and np.isfinite(v) and number(v) == own:
-        words = f"{v:.3f}"[int(0 <= v < 0.9995 and wide < 46) :]
+    if high and r.cell not in named and np.isfinite(v) and scored(v) == own:
+        words = scored(v)[int(0 <= v < 0.9995 and wide < 46) :]
         if text_width(words, 11, "bold") + 6 < wide: word(ny - 1 - r.cell[0], r.cell[1], words)
     at = (r.cell[1], ny - 1 - r.cell[0], r.cell[1] + 1, ny - r.cell[0])
     for i, w in ("page", 7), ("fg", 3): p.boxes(*([v] for v in at), stroke=i, width=w, key=f"cell-{i}")
@@ -110,10 +113,11 @@ def draw_map(r, s, box):
 def draw_card(r, s, box):
     "The chosen setting and the best, side by side; beside the best the second."
     line = np.clip((box[3] - 66) / len(r.card), 23, 36)  # px: as far down as the map beside it
-    place, room = nth(r.rank) if r.rank > 1 else "best", 0.66 * box[2] - 60
-    titles = f"The {place} of {r.n:,}", f"{place} of {r.n:,}".capitalize(), place.capitalize()
+    place, room, tied = r.place, 0.66 * box[2] - 60, ", tied" * r.tied
+    titles = f"The {place} of {r.n:,}{tied}", f"{place} of {r.n:,}{tied}", f"{place}{tied}", place
+    if r.error: titles = ("failed",)
     title = next((t for t in titles if text_width(t, 14, "bold") <= room), titles[-1])
-    how = dict(title=title, xticks=False, yticks=False, frame=False)
+    how = dict(title=title[:1].upper() + title[1:], xticks=False, yticks=False, frame=False)
     p = Panel(s, "card", box[:3] + (30 + line * len(r.card),), (0, 1), (len(r.card), 0), **how)
     for i, (name, own, other) in enumerate(r.card):
         result, at = name in ("score", "seconds"), [[0, i + 0.5]]
@@ -151,7 +155,8 @@ def held_ends(r, j) -> list:  # (place, words)
 def draw_lines(r, s, box, wide):
     "A line a setting; gray outside a kept range; the chosen one is thick; triangles keep a range."
     k, ends = len(r.axes), (-0.1, 1.1) if wide else (-0.05, 1.05)
-    title = f"{r.n_kept:,} of {r.n:,} are kept" if r.ranges else "What do the good ones share?"
+    title = "What do the good ones share?"
+    if r.ranges: title = f"{r.n_kept:,} of {r.n:,} {'is' if r.n_kept == 1 else 'are'} kept"
     note = "purple: kept" if r.ranges else "purple: the best tenth"
     shape = dict(x=(-0.4, k - 0.4), y=(-0.36, 1.36)) if wide else dict(x=ends, y=(k - 0.38, -0.56))
     strong = "; strong: the best tenth" * bool(r.ranges)
@@ -180,19 +185,23 @@ def draw_lines(r, s, box, wide):
         low, high = r.ranges.get(j, (0.0, 1.0))
         p.line(along(j, np.array([0.0, 1.0])), ink="fg", width=1)
         if j in r.ranges: p.line(along(j, np.array([low, high])), ink="focus", width=6)
-        shared = bool(r.ranges) and a.name in r.leans and r.leans[a.name].told
+        shared = bool(r.ranges) and j not in r.ranges and a.name in r.leans and r.leans[a.name].told
         how = dict(weight="bold" if j == r.axis or shared else "normal", ink="focus" if shared else "fg")
         (name_upright if wide else name_lying)(r, p, j, a, how)
         size = 13 if j in r.ranges or a.name == "score" else 9  # px: the axis to begin with, and what is held
-        for (x, y), out in zip(p.px(along(j, np.array([low, high]))), (1, -1) if wide else (-1, 1)):
+        tips = p.px(along(j, np.array([low, high])))
+        apart = max(5 - abs(tips[0] - tips[1]).sum() / 2, 0)  # px: where they meet, they stay two
+        tips += np.outer((apart, -apart), (0, 1) if wide else (-1, 0))
+        for (x, y), out in zip(tips, (1, -1) if wide else (-1, 1)):
             wings = [[x, y], [x - 0.6 * size, y + size * out], [x + 0.6 * size, y + size * out]]
             if not wide: wings = [[x, y], [x + size * out, y - 0.6 * size], [x + size * out, y + 0.6 * size]]
             if not r.still: s.area(wings, fill="focus")
         where = (j - 0.12, j + 0.12, *ends) if wide else (*ends, j - 0.24, j + 0.24)
         p.zone(f"axis{j}" if wide else f"row{j}", where, drag=True, cursor="ns-resize" if wide else "ew-resize")
         if a.name == "score":
-            p.handle("grip", along(j, low), step=(0, 0.02) if wide else (0.02, 0), value=a.between(low, high),
-                     label="the lowest score that is kept")
+            stops = np.unique(np.floor(np.append(r.places[np.isfinite(r.places[:, j]), j], 0) * 1e6) / 1e6)
+            p.handle("grip", along(j, low), step=(0, 0.02) if wide else (0.02, 0), stops=stops,
+                     value=a.between(low, high), label="the lowest score that is kept")
 
 
 def name_upright(r, p, j, a, how):
@@ -221,7 +230,8 @@ def name_lying(r, p, j, a, how):
     "A strip of its own above a lying axis: its name, and what it spans or what is kept of it."
     p.boxes([p.x[0]], [j - 0.52], [p.x[1]], [j - 0.16], fill="page")
     held, pull = j in r.ranges, a.name == "score" and not r.ranges
-    words = a.between(*r.ranges.get(j, (0, 1))) if held or not a.fine else f"{a.ticks[0][1]} to {a.ticks[-1][1]}"
+    words = a.between(*r.ranges[j]) if held else f"{a.ticks[0][1]} to {a.ticks[-1][1]}"
+    if not (held or a.numeric): words = f"← {' · '.join(a.labels)} →"  # which end is which
     words, weight = f"▸ {PULL}" if pull else words, "bold" if held or pull else "normal"
     name = fit(a.name, 0.5 * p.box[2], 12, how["weight"])
     words = fit(words, p.box[2] - text_width(name, 12, how["weight"]) - 16, 12, weight)

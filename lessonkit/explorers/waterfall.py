@@ -55,7 +55,7 @@ class WaterfallExplorer(Explorer):
     edits = T.Dict(help="{column: number}: what differs from the row in X")
     output = T.Int(0, help="for a classifier: which of its classes, counted from 0")
     prediction = T.Float(help="what the forest says of the row, as edited")
-    _held, _seen, _from, _ready = None, None, None, False
+    _held, _seen, _from, _ready, _guess = None, None, None, False, True
 
     def __init__(
         self,
@@ -125,8 +125,11 @@ class WaterfallExplorer(Explorer):
             self.ranks = np.argsort(self.order)
         self.now = self.rows.parts(x[None], k)[0] if self.edits else self.was
         about = (self.row, j, k, tuple(sorted((n, v) for n, v in self.edits.items() if n != self.feature)))
-        if about != self._seen:  # what other values would say: kept while this one is dragged
+        self._guess &= not self.edits
+        strange = np.isfinite(self.value) and about == self._seen and self.value not in self.tried
+        if about != self._seen or strange:  # what other values would say: kept while this one is dragged
             self.tried = self.rows.tries(self.feature, self.row)
+            if np.isfinite(self.value): self.tried = np.union1d(self.tried, self.value)
             self._seen, self._held = about, None
             self.parts = self.rows.parts(np.where(np.arange(len(x)) == j, self.tried[:, None], x), k)
         self.groups = self._held or arrange(self.was, self.now, {j, *map(self.names.index, self.edits)})
@@ -142,16 +145,17 @@ class WaterfallExplorer(Explorer):
         f, k, name, x = self.rows, self.output, self.feature, self.edited()
         bias, ladder, n = float(f.bias[k]), f.answers[self.order, k], len(f.x)
         ends = np.concatenate([bar_ends(self.groups, v, bias).ravel() for v in (self.was, self.now, self.parts)])
-        ticks = tuple((v, f.words(name, v)) for v in self.tried) if name in f.levels else True
+        ticks = tuple((v, f.words(name, v)) for v in self.tried) if f.apart(name) else True
         return WaterfallRecord(
             f.name_of(self.row), "" if self.classes is None else f"{f.scale} of “{self.classes[k]}”", f.digits,
             tuple(self.names), tuple(f.meaning.get(name, "") for name in self.names),
             tuple(f.told(x, self.edits)), self.was, self.now, self.groups, bias,
             tuple((c, f.words(c, self.own(c)), f.words(c, v)) for c, v in self.edits.items()),
-            self.names.index(name), self.value, f.grid(name)[2], name in f.levels, ticks,
+            self.names.index(name), self.value, f.grid(name)[2], f.apart(name), ticks,
             self.tried, bias + self.parts.sum(1), f.middle(name),
             (float(ends.min()), float(ends.max())),
-            ladder[np.linspace(0, n - 1, min(n, 430)).round().astype(int)], n, self.ranks[self.row], self.recording)
+            ladder[np.linspace(0, n - 1, min(n, 430)).round().astype(int)], n, self.ranks[self.row], self._guess,
+            self.recording)
 
     # ── wire ──
 
@@ -167,7 +171,7 @@ class WaterfallExplorer(Explorer):
         if name in f.levels: value = Choice("value", {float(v): f.words(name, v) for v in np.arange(low, high + 1)})
         classes = {} if self.classes is None else {i: str(c) for i, c in enumerate(self.classes)}
         more = [Choice("output", classes, "class")] * bool(classes) + [Button("reset", "take edits back")]
-        place = Place("row", len(f.x), "row by rank", 700, first=1, order=lambda: self.order)
+        place = Place("row", len(f.x), f"place of {len(f.x):,}", 700, first=1, order=lambda: self.order)
         return [Choice("feature", self.names, "column"), value, place, *more]
 
     def off(self): return () if self.edits else ("reset",)
@@ -206,8 +210,7 @@ class WaterfallExplorer(Explorer):
             return dict(row=i, feature=e.rows.strongest(i, e.output), edits={})
 
         return [
-            Chip("the highest", "Take the row that is predicted highest. Which column raises it most?",
-                 highest, most),
+            Chip("the highest", "Take the row that is predicted highest. Which column raises it most?", highest, most),
             Chip("the same answer", "Take another row, with nearly the same prediction. Do the same columns move it?",
                  beside, lambda r: compared(r, *self._from)),
             Chip("one big change", "Change one value, so that the prediction moves as far as it can. "

@@ -67,7 +67,7 @@ class WaterfallRecord:
     chosen: int  # the column whose value is tried
     value: float  # its value; NaN: missing
     step: float  # of its slider
-    level: bool  # its numbers stand for words
+    apart: bool  # its numbers are few, or stand for words: nothing lies between them
     ticks: tuple | bool  # of its axis
     tried: np.ndarray  # (m,) values of it
     answers: np.ndarray  # (m,) what the forest would say
@@ -76,6 +76,7 @@ class WaterfallRecord:
     ladder: np.ndarray  # (at most 430,) predictions of all rows, sorted
     n: int  # rows
     rank: int  # of the row among them
+    guess: bool = False  # no other value was tried yet: what they would do is not told
     still: bool = False  # a recording: nothing can be dragged
 
     before = property(lambda self: self.bias + float(self.was.sum()))
@@ -158,8 +159,16 @@ class ForestRows:
     ) -> tuple:  # of 5 numbers; empty where they stand for words, or are all missing
         "Where the rows lie: the quantiles that hold nine in ten of them, and half."
         v = self._known(name)
-        if name in self.levels or not len(v): return ()
+        if self.apart(name) or not len(v): return ()
         return tuple(np.quantile(v, [0.05, 0.25, 0.5, 0.75, 0.95]).tolist())
+
+    def apart(
+        self,
+        name: str,  # a column
+    ) -> bool:
+        "Whether a column's numbers stand for words, or are whole and few."
+        (low, high, step), v = self.grid(name), self._known(name)
+        return name in self.levels or bool(high - low <= 12 * step and (v == v.round()).all())
 
     def _known(self, name):
         v = self.x[:, self.names.index(name)]
@@ -170,12 +179,9 @@ class ForestRows:
         name: str,  # a column
         row: int,  # its own value is among them
     ) -> np.ndarray:  # (m,) sorted
-        "Values of a column to ask the forest about: its range, denser where the rows are."
-        (low, high, step), v = self.grid(name), self._known(name)
-        some = np.linspace(low, high, 25)
-        if high - low <= 64 * step: some = np.arange(low, high + step / 2, step)
-        elif len(v): some = np.append(some, np.quantile(v, np.linspace(0, 1, 40)))
-        own = self.x[row, self.names.index(name)]
+        "All values that its control can give a column, and its own."
+        low, high, step = self.grid(name)
+        some, own = np.arange(low, high + step / 2, step), self.x[row, self.names.index(name)]
         return np.unique(np.append([rounded(u, step) for u in some], own if np.isfinite(own) else []))
 
     def words(
@@ -245,7 +251,7 @@ def rounded(v, step) -> float:
     return float(f"{np.rint(v / step) * step:.12g}")
 
 # %% ../../nbs/explorers/waterfall_data.ipynb #xf-answers
-TRY, FILLED = " Drag the ring below the bars.", " (filled in)"
+TRY, FILLED = " Drag the ring in the plot below the bars.", " (filled in)"
 
 
 def brief(
@@ -253,7 +259,8 @@ def brief(
 ) -> str:
     "What is on screen while an answer stands, which says the rest."
     if not r.edits: return f"The bars lead from the average, at the top, to the prediction of row {r.row}."
-    return f"Row {r.row}: the {r.what} moves from {r.say(r.before)} by {r.say(r.prediction - r.before, True)}."
+    by = r.say(r.prediction - r.before, True)
+    return f"Row {r.row}: the {r.what} goes from {r.say(r.before)} to {r.say(r.prediction)} ({by})."
 
 
 def sentence(
@@ -272,7 +279,7 @@ def sentence(
     was, now = (np.array([v[list(g)].sum() for g in r.groups]) for v in (r.was, r.now))  # the bars
     moved, by = now - was, r.say(r.prediction - r.before, True)
     stays = by[0] not in "+−"
-    said += f"stays at {r.say(r.before)}" if stays else f"moves from {r.say(r.before)} by {by}"
+    said += f"stays at {r.say(r.before)}" if stays else f"goes from {r.say(r.before)} to {r.say(r.prediction)} ({by})"
     if not (r.now != r.was).any(): return said + ": no tree asks this row there."
     along = moved * (1 if by[0] == "+" else -1)
     j = int((np.abs(moved) if stays else along).argmax())
@@ -291,7 +298,9 @@ def most(
     "The columns that raise the answer most, at most three of them, in words."
     up = [j for j in largest(r.now) if r.now[j] > 0][:3]
     if not up: return "None: no column raises it."
-    return "; ".join(f"{r.names[j]} = {r.words[j]}: {r.say(r.now[j], True)}" for j in up) + "."
+    first, *rest = (f"{r.names[j]} = {r.words[j]}" for j in up)
+    then = ", ".join(f"{words} ({r.say(r.now[j], True)})" for words, j in zip(rest, up[1:]))
+    return f"{first}, most of all: {r.say(r.now[up[0]], True)}." + f" Then {then}." * bool(rest)
 
 
 def compared(

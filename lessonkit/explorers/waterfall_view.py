@@ -85,7 +85,7 @@ def draw_bars(r, s, left, right, wide):
     lo, hi = map(r.say, (r.answers.min(), r.answers.max()))
     ends = " varies: " + (f"{lo} to {hi}" if lo != hi else lo), " varies"
     got, free = next((w, v) for w in ends if (v := left[2] - 16 - text_width(w)) > 60 or w == ends[1])
-    other = fit(f"if {r.names[r.chosen]}", free) + got
+    other = "" if r.guess else fit(f"if {r.names[r.chosen]}", free) + got
     names.text([[at, 0.5 + up], [at, n + 2.5 + up]], ["start: the average", other], ink="muted", **how)
     names.text([[at, n + 1.5 + up]], "prediction", weight="bold", **how)
     words = [b for _, b in s.boxes()]
@@ -102,7 +102,7 @@ def draw_bars(r, s, left, right, wide):
     ends = [[r.bias, 0.5 + low], [r.prediction, n + 1.5 + low]]
     p.points(ends, size=9, ink="fg", shape="diamond")
     for v, y in ends: p.text([[v, y]], r.say(v), dx=10, align="left", weight="bold")
-    draw_reach(r, s, p, n + 2.5 + low, "panel" if wide else "page")
+    if not r.guess: draw_reach(r, s, p, n + 2.5 + low, "panel" if wide else "page")
     if (here := (r.chosen,)) in r.groups:
         i = r.groups.index(here)
         if not r.still: p.points([[now[i + 1], lines[i] + low]], size=11, ink="panel", stroke="focus", width=2.5)
@@ -121,14 +121,16 @@ def draw_reach(r, s, p, y, under):
     p.line([[lo, y], [hi, y]], ink="line", width=5)
     if not r.edits: return
     said = f"was {r.say(r.before)}"
-    (a, top), (b, _), (start, _), (end, _) = p.px([[v, y] for v in (r.before, r.prediction, lo, max(hi, r.before))])
-    to, room = np.sign(b - a), text_width(said) + 12
-    if to > 0 and min(start, a) - room >= p.box[0]:  # beside the diamond it speaks of
-        s.rects([(min(start, a) - room, top - 8, room - 6, 16)], fill=under)
-        s.text([[min(start, a) - 10, top]], said, ink="muted", align="right")
-    elif end + room <= s.width:
-        s.rects([(end + 6, top - 8, room - 6, 16)], fill=under)
-        s.text([[end + 10, top]], said, ink="muted", align="left")
+    (a, top), (b, _) = p.px([[r.before, y], [r.prediction, y]])
+    to, room, taken = np.sign(b - a), text_width(said), [box for _, box in s.boxes()]
+    beside = a - 10 - room if to > 0 else a + 10  # off the arrow's way; without room, above the diamond or below
+    over = np.clip(a - room / 2, p.box[0] + 4, s.width - room - 2)
+    for x, y_ in ((beside, top), (over, top - 16), (over, top + 15)):
+        plate = (x - 2, y_ - 8, room + 4, 16)
+        if x < p.box[0] or x + room > s.width or any(touch(plate, box) for box in taken): continue
+        s.rects([plate], fill=under)
+        s.text([[x, y_]], said, ink="muted", align="left")
+        break
     head = [[b - 7 * to, top - 4], [b - to, top], [b - 7 * to, top + 4]]
     if abs(b - a) > 14: s.line([[a, top], [b - to, top], [np.nan] * 2, *head], ink="fg", width=2)
     p.points([[r.before, y]], size=9, ink="panel", stroke="fg", width=1.5, shape="diamond")
@@ -136,16 +138,18 @@ def draw_reach(r, s, p, y, under):
 
 def draw_tried(r, s, box):
     "What the forest would say, whichever value the chosen column had; at the foot, where the rows lie."
-    here = *r.answers, r.prediction, r.before
+    here, name = (*r.answers, r.prediction, r.before), r.names[r.chosen]
+    others = ", ".join(f"{c} = {v}" for c, _, v in r.edits if c != name)
     least, lo, hi = 0.3 * float(r.ladder[-1] - r.ladder[0]), float(min(here)), float(max(here))
     if hi - lo < least: lo = max((lo + hi - least) / 2, min(lo, float(r.ladder[0])))
     hi = max(hi, lo + least)
     pad, ends = 0.1 * ((hi - lo) or 1.0), [v for v in (*r.tried[[0, -1]], r.value) if np.isfinite(v)]
-    side = 0.5 if r.level else 0.02 * ((max(ends) - min(ends)) or 1.0)
+    side = 0.5 if r.apart else 0.02 * ((max(ends) - min(ends)) or 1.0)
     foot, was = 4.2 * pad if r.middle else pad, "was " * bool(r.edits) + r.say(r.before)
     room = min(8 * np.ceil(text_width(f"was {r.say(r.before)}") / 8) + 8, 0.3 * box[2])
     p = Panel(s, "tried", box, (min(ends) - side, max(ends) + side), (lo - foot, hi + pad), xticks=r.ticks, left=48,
-              yticks=ticks(lo, hi, 4), title=f"If {r.names[r.chosen]} were …", ylabel=r.what, right=room)
+              yticks=ticks(lo, hi, 4), title=f"If {name} were …", ylabel=r.what, right=room,
+              note=f"with {others}" * bool(others))
     for i, ink, thick in ((0, "line", 0.7), (1, "muted", 1.3)):
         if r.middle: p.bars([lo - foot], [r.middle[4 - i]], base=r.middle[i], thick=thick * pad, flat=True, ink=ink)
     strip = "9 in 10 rows lie here; thick: the middle half" if p.box[2] > 250 else "9 in 10 rows; thick: half"
@@ -153,13 +157,19 @@ def draw_tried(r, s, box):
     p.text([[p.x[0], lo - foot + 0.6 * pad]], strip, dx=4, dy=-9, align="left", ink="muted", size=11)
     p.across(r.before).ends([(r.before, was, "muted")]).zone("tried", drag=True)
     line = np.stack([r.tried, r.answers], 1)
-    if r.level: p.points(line, size=9, ink="focus")
-    else: p.line(line, ink="focus", width=2.5, key=f"tried{r.chosen}")
+    if not r.apart:  # trees ask at thresholds: it goes in steps
+        edges = np.concatenate([line[:1, 0], (line[1:, 0] + line[:-1, 0]) / 2, line[-1:, 0]])
+        steps = np.stack([np.stack([edges[:-1], edges[1:]], 1).ravel(), line[:, 1].repeat(2)], 1)
+        p.line(steps, ink="focus", width=2.5, key=f"tried{r.chosen}")
+    elif not r.guess:
+        p.points(line, size=9, ink="focus")
+        for x, v in line if len(line) < 4 else ():  # but where the line of the row itself says it
+            if x != r.value and r.say(v) != r.say(r.before): p.label((x, v), r.say(v), "muted")
     if not np.isfinite(r.value): return p.label((p.x[0], r.prediction), "missing in this row", ink="muted")
     look = dict(size=11, ink="focus") if r.still else dict(size=14, ink="panel", stroke="focus", width=3)
     p.points([[r.value, r.prediction]], key="value", **look)
     p.handle("value", (r.value, r.prediction), label="value", step=(r.step, 0),
-             value=f"{r.names[r.chosen]} {r.words[r.chosen]}")
+             value=f"{name} {r.words[r.chosen]}")
 
 
 def draw_rows(r, s, box):

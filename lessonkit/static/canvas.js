@@ -469,12 +469,20 @@ function picture(model, stage, act, life) {
   );
 
   const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+  const LEAPS = { Home: -Infinity, End: Infinity, PageUp: 10, PageDown: -10 };
   life.listen(stage, "keydown", (e) => {
     if (e.ctrlKey || e.metaKey || e.altKey) return;
     const h = e.target.handle, go = ARROWS[e.key], panel = h && panelOf(h);
     frameMark.hidden = true;
     let what = null;
-    if (h?.drag && h.at && go && (h.step[0] || h.step[1])) {
+    if (h?.drag && h.at && h.stops?.length && (go || e.key in LEAPS)) { // from one of its stops to the next
+      const i = h.step[1] ? 1 : 0, at = h.at[i], n = go ? (go[i] || go[1 - i]) * (e.shiftKey ? 5 : 1) : LEAPS[e.key];
+      const below = h.stops.filter((v) => v < at - 1e-9).length, above = h.stops.filter((v) => v <= at + 1e-9).length;
+      const to = Math.min(Math.max(n > 0 ? above - 1 + n : below + n, 0), h.stops.length - 1);
+      const next = h.at.map((v, k) => (k === i ? h.stops[to] : v));
+      what = { kind: "drag", id: h.id, x: next[0], y: next[1] };
+      h.at = next;
+    } else if (h?.drag && h.at && go && (h.step[0] || h.step[1])) {
       const by = e.shiftKey ? 5 : 1,
         next = h.at.map((v, i) => {
           const d = go[i] || (h.step[i] && !h.step[1 - i] ? go[1 - i] : 0),

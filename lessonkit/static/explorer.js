@@ -179,6 +179,10 @@ function shell(model, el) {
     const within = (v) => Math.min(Math.max(v * scale, half), Math.max(half, scene.w * scale - half)) / scale;
     const small = (o) => o === h || (o.box[2] < 60 && o.box[3] < 60);
     const grips = scene.handles.filter((o) => o.at && small(o)).map((o) => o.box), words = wordsOf(scene);
+    const dots = scene.items.filter((o) => o.kind === "marks" && o.xy.byteLength <= 8 * 60).flatMap(({ xy }) => {
+      const at = f32(xy);
+      return Array.from({ length: at.length / 2 }, (_, i) => [at[2 * i] - 5, at[2 * i + 1] - 5, 10, 10]);
+    });
     const curves = scene.items.filter((o) => o.kind === "line" && o.width >= 2).flatMap(({ xy }) => {
       const at = f32(xy);
       return Array.from({ length: at.length / 2 }, (_, i) => [at[2 * i], at[2 * i + 1], 0, 0]);
@@ -194,7 +198,8 @@ function shell(model, el) {
       if (!own && b < tall) return [];
       return xs.flatMap((x) =>
         ys.map((y) => [
-          covered(grips, x, y) * 3 + covered(words, x, y) + Math.min(covered(curves, x, y), 8) / 20 + (own ? 0 : 0.5),
+          covered(grips, x, y) * 3 + covered(words, x, y) + Math.min(covered(dots, x, y), 4) / 4 +
+            Math.min(covered(curves, x, y), 8) / 20 + (own ? 0 : 0.5),
           x, y,
         ]),
       );

@@ -169,6 +169,7 @@ class Scene:
         at: tuple[float, float]
         | None = None,  # where it stands, in the panel's numbers: it does not jump to the pointer
         step: tuple[float, float] = (0.0, 0.0),  # what an arrow key moves it by, in the panel's numbers
+        stops: Sequence[float] = (),  # sorted: where along `step` keys put it instead, Home, End and the Page keys too
         value: str = "",  # its value in words, for a screen reader
         cells: tuple[int, int]
         # columns, rows of equal cells: the cell under the pointer is framed, and news only when it changes
@@ -188,7 +189,8 @@ class Scene:
         index = next((i for i, p in enumerate(self.panels) if p is panel), None)
         self.handles.append(dict(id=id, box=[float(v) for v in box], panel=index, drag=drag, click=click, hover=hover,
                                  zoom=zoom, label=label, at=None if at is None else [float(v) for v in at],
-                                 step=[float(v) for v in step], value=value, cells=cells, cursor=cursor))
+                                 step=[float(v) for v in step], stops=[float(v) for v in stops], value=value,
+                                 cells=cells, cursor=cursor))
         return self
 
     # ── what a test asks ──

@@ -3,8 +3,10 @@ import base64
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from lessonkit.explorers.search import SearchExplorer
 from lessonkit.explorers.sgd import SGDExplorer
 from lessonkit.widgets.canvas import CanvasView
 from lessonkit.widgets.palette import ink, ramp
@@ -449,6 +451,27 @@ def test_a_handle_is_dragged_and_keeps_the_focus(page):
     page.explorer._act(dict(told[-1]))
     page.evaluate("text => stub.put(text)", sent(page.explorer))
     assert handle.evaluate("e => e === document.activeElement"), "a new picture took the focus away"
+
+
+def test_keys_take_a_handle_from_stop_to_stop(browser):
+    table = pd.DataFrame(dict(a=np.arange(30) % 5, b=np.arange(30) // 5, score=0.7 + 0.01 * np.arange(30)))
+    page = opened(browser, SearchExplorer(table))
+    page.locator(".lk-handle[data-id=grip]").focus()
+
+    def kept(key):
+        acts(page)
+        page.keyboard.press(key)
+        for act in acts(page): page.explorer._act(act)
+        page.evaluate("text => stub.put(text)", sent(page.explorer))
+        return int(page.explorer.kept.sum())
+
+    low = int((table.score <= page.explorer.axes["score"].value(0) + 1e-9).sum())  # at the foot, they go at once
+    assert kept("ArrowUp") == 30 - low and [kept("ArrowRight") for _ in range(3)] == [29 - low, 28 - low, 27 - low]
+    assert kept("End") == 1 and kept("ArrowDown") == 2 and kept("PageDown") == 12 and kept("PageUp") == 2
+    assert kept("Home") == 30 and not page.explorer.error and page.explorer.rank == 1
+    assert not page.said, page.said
+    page.close()
+    page.explorer.close()
 
 
 def test_it_follows_the_page(page):
