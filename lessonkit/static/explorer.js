@@ -199,7 +199,8 @@ function shell(model, el) {
       if (!own && b < tall) return [];
       return xs.flatMap((x) =>
         ys.map((y) => [
-          covered(grips, x, y) * 3 + covered(words, x, y) + covered(bars, x, y) + Math.min(covered(curves, x, y), 8) / 20 + (own ? 0 : 0.5),
+          covered(grips, x, y) * 3 + covered([...words, ...bars], x, y) + Math.min(covered(curves, x, y), 8) / 20
+            + (own ? 0 : 0.5),
           x, y,
         ]),
       );
