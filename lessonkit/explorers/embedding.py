@@ -236,7 +236,7 @@ class EmbeddingExplorer(MapExplorer):
         share = Slider("share", 1, 100, 1, f"most {fit(s.by, 90)}, %" if s.by else "in sight, %", whole=True)
         first = [Player("epoch", s.n_frames - 1, interval=600), share, find] if s.n_frames > 1 else [share, color, find]
         rest = [c for c in (color, share) if c not in first]
-        rest.append(Pairs("pair", len(self.pairs) - 1, "components", 1500, tuple(self.pairs)))
+        rest.append(Pairs("pair", len(self.pairs) - 1, "components", 1500, pairs=tuple(self.pairs)))
         return [*first, *rest, Choice("x", axes, "across"), Choice("y", axes, "up"),
                 Slider("k", 1, min(20, len(s) - 1), 1, "neighbors", whole=True), Toggle("rest", "gray rest"),
                 Toggle("solid", "3-D"), Button("clear", "choose nothing")]

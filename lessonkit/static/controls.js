@@ -40,7 +40,7 @@ const builders = {
     };
     box.classList.toggle("lk-marked", Array.isArray(spec.marks));
     mark();
-    let mine = 0; // until then, what the reader does counts more than what the kernel says
+    let mine = 0, heard = null, timer = 0; // until `mine`, what the reader does counts more than what the kernel says
     const say = (text) => { out.textContent = text; input.setAttribute("aria-valuetext", text); };
     const go = (i) => {
       input.value = i;
@@ -49,16 +49,15 @@ const builders = {
       act.move({ kind: "set", name: spec.name, value: +input.value });
     };
     life.listen(input, "input", () => go(+input.value));
-    life.listen(input, "change", () => { mine = 0; }); // the last "input" has told the value
-    return {
-      input, go, mark,
-      free() { mine = 0; },
-      show([i, text]) {
-        if (performance.now() < mine) { if (+input.value === i) say(text); return; }
-        input.value = i;
-        say(text);
-      },
+    const hear = () => { // a held key is quicker than the kernel: what is answered to an earlier step sets nothing back
+      const [i, text] = heard, left = mine - performance.now();
+      clearTimeout(timer);
+      if (left > 0) timer = setTimeout(hear, left);
+      else input.value = i;
+      if (+input.value === i) say(text);
     };
+    life.defer(() => clearTimeout(timer));
+    return { input, go, mark, free() { mine = 0; }, show(value) { heard = value; hear(); } };
   },
   player(spec, box, act, life, seen) {
     const button = (text, label) =>

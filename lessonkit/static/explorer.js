@@ -249,6 +249,10 @@ function shell(model, el) {
   life.defer(() => clearInterval(watch));
   life.hear(model, "comm_live_update", () => act.send({ kind: "there?" }));
 
+  // A ring around what the keys move is for who uses keys: a mouse shows by itself where it is.
+  life.listen(el, "pointerdown", () => el.classList.add("lk-mouse"), true);
+  life.listen(window, "keydown", () => el.classList.remove("lk-mouse"), true);
+
   // What is typed into an explorer is the explorer's: Jupyter would cut a cell at "x", and Notebook 7 keeps the arrow
   // keys from every slider. Its rule is an attribute on the focused element itself, set here before it looks.
   life.listen(window, "keydown", (e) => {

@@ -7,7 +7,7 @@ __all__ = ['Control', 'Slider', 'Player', 'Toggle', 'Choice', 'Field', 'Button',
 
 # %% ../../nbs/widgets/controls.ipynb #controls-imports
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -89,7 +89,7 @@ class Player(Control):
     last: int
     label: str = ""
     interval: int = 300  # ms between two steps; a slow page skips none
-    first: int = field(default=0, kw_only=True)
+    first: int = 0  # the lowest value
     kind = "player"
 
     def stop(self, value) -> int:

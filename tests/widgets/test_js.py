@@ -361,6 +361,34 @@ def test_more_stays_open_for_who_uses_it(page):
         page.locator(".lk-more summary").click()
 
 
+def test_a_held_key_loses_no_step(page):
+    "Keys come quicker than answers: one to an earlier step sets nothing back; the last one counts in the end."
+    spec = [dict(kind="slider", name="a", label="a", n=90, lo=0, step=1, log=False, digits=3)]
+    put = lambda i: page.evaluate("text => stub.put(text)", json.dumps({"_values": {"a": [i, str(i)]}}))
+    page.evaluate("text => stub.put(text)", json.dumps({"_controls": spec, "_values": {"a": [0, "0"]}}))
+    page.locator(".lk-track input").focus()
+    for i in range(40):
+        page.keyboard.press("ArrowRight")
+        put(i // 2)  # the kernel is at half of it
+    assert page.locator(".lk-track input").input_value() == "40"
+    put(37)  # where it ended: it takes no more
+    page.wait_for_function("document.querySelector('.lk-track input').value === '37'")
+    assert page.locator(".lk-value").first.inner_text() == "37"
+
+
+def test_a_ring_is_for_who_uses_keys(page):
+    "Pressed with the mouse, a handle has no ring even where a field had the focus before; the next key brings it back."
+    outline = lambda: page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    page.locator(".lk-stage").focus()
+    page.keyboard.press("Shift")
+    assert outline() == "solid"
+    box = page.locator(".lk-handle").first.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert page.evaluate("document.activeElement.closest('.lk-stage') !== null") and outline() == "none"
+    page.keyboard.press("Shift")
+    assert outline() == "solid"
+
+
 def test_two_quick_presses_skip_no_question(page):
     "Before the kernel has answered, a second press is the same one again."
     acts(page)
