@@ -87,6 +87,13 @@ def draw_cuts(r, s, box):
         words = [f"{int(r.visits[w]):,}" for w in which]
         wide = (z - a) * p.box[2] / n
         keep = [k for k, w in enumerate(words) if wide[k] > text_width(w, 11) + 6 and len(a) < 60]
+        here = r.window - first
+        if here not in keep:  # the present window's number, wider than the window
+            word, (x, y), (l, t, w, h) = words[here], p.px([[(a + z)[here] / 2, .5]])[0], p.box
+            half = text_width(word, 11) / 2 + 3
+            keep, x = [k for k in keep if abs(k - here) > 1], float(np.clip(x, l + half, l + w - half))
+            s.rects([(x - half, t + 1, 2 * half, h / epochs - 2)], fill="class1")
+            s.text([[x, y]], word, size=11, ink="on:class1")
         p.text(np.stack([(a + z)[keep] / 2, np.full(len(keep), .5)], 1), [words[k] for k in keep], size=11,
                ink=["on:class1" if inks[k] == "class1" else "fg" for k in keep])
     p.zone("cuts", click=True)
@@ -106,7 +113,7 @@ def draw_losses(r, s, box):
     smooth = losses.rolling(max(1, min(25, len(losses) // 4)), min_periods=1).mean()
     lo, hi = float(smooth.min().min()), float(smooth[len(smooth) // 40 :].max().max())
     ends = lo - .08 * (hi - lo) - 1e-9, hi + .12 * (hi - lo) + 1e-9
-    note = fitting(box[2] - 50, f"nats a token · trained with {bs} rows, bptt {bptt}", f"trained with {bs} rows")
+    note = fitting(box[2] - 50, f"nats a token · trained with {bs} rows, bptt {bptt}", f"trained at bptt {bptt}")
     p = Panel(s, "losses", box, (0, max(len(losses), 2) - 1), ends, title="Loss", note=note,
               xlabel="windows read", left=36, right=98)
     keep, ends = np.unique(np.linspace(0, len(smooth) - 1, 150).astype(int)), []
@@ -233,7 +240,9 @@ class BPTTExplorer(Explorer):
                 Slider("bs", 1, max(self.bs, min(64, most)), 1, whole=True), Toggle("random_bptt", "random cuts"),
                 Field("epoch", 0, 999), Button("compare", "compare losses")]
 
-    def off(self): return ("compare",) if self.running else ()
+    def off(self):
+        still = not self.random_bptt and not self.shuffled  # then every epoch is alike
+        return ("compare",) * self.running + ("epoch",) * still
 
     def key_map(self):
         keys = stepping(self, "step", lambda: len(self.batches) - 1, arrows=False)

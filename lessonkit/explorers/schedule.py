@@ -11,7 +11,7 @@ import pandas as pd
 import traitlets as T
 
 from .schedule_record import (SUITED, SUITED_ONE_CYCLE, USUAL, ScheduleRecord, Trained,
-                                                 asked_runs, brief, faster, first_runs, knots, limits, named, percent,
+                                                 asked_runs, brief, faster, first_runs, knots, limits, percent,
                                                  sentence, short, suited, training_data)
 from ..schedules import (Schedule, clr, combine_scheds, one_cycle, one_cycle_momentum, sched_const,
                                  sched_cos, sched_exp, sched_lin, sgdr, stlr, train_by)
@@ -48,7 +48,7 @@ def view(
     s, wide = Scene(width, 494 if width >= NARROW else 554), width >= NARROW
     above, middle, below = rows((0, 0, width, s.height), .43, .17, .40, gap=14)
     log = "y" if r.log_axis and r.limits[0] > 0 else ""
-    note = "" if wide else next((named(k) for k in r.knots if k.told), "")  # no room beside a knot
+    note = "" if wide else next((k.words for k in r.knots if k.told), "")  # no room beside a knot
     rate = draw_time(r, s, "Learning rate", above, r.limits, log, note)
     own, others = ([k for k in r.knots if k.id.startswith("momentum") == is_it] for is_it in (True, False))
     draw_curve(r, rate, r.curves[0], r.rate(r.position), "focus", others)
@@ -64,7 +64,7 @@ def view(
         at, size = (k.pos, float(np.clip(k.value, lo, hi))), np.log10(hi / lo) if log and k not in own else hi - lo
         p.points([at], size=15, ink="page", stroke=ink, width=3, key=k.id, cut=True)
         p.handle(k.id, at, label=k.label, step=(k.step[0], k.step[1] * size), value=k.told or number(k.value))
-        if p is rate and wide: p.label(at, named(k), "muted", gap=12, clear=line)
+        if wide: p.label(at, k.words, "muted", gap=12, clear=line if p is rate else np.stack(r.curves[1], 1))
     draw_loss(r, s, below)
     return s
 
@@ -73,7 +73,7 @@ def draw_time(r, s, name, box, ends, log="", note="", xticks=False) -> Panel:
     "A panel over the way from 0 to 1: its joints, and the position at which it is read."
     p = Panel(s, name.lower(), box, (-.02, 1.02), ends, log, title=name, note=note, xticks=xticks, left=56, right=14,
               xlabel=f"share of the run, {r.n_step:,} steps in all" if xticks else "")
-    for j in r.rate.joints: p.upright(j, ink="line", dash=[3, 3])
+    for j in [] if xticks and r.past else r.rate.joints: p.upright(j, ink="line", dash=[3, 3])
     p.zone(f"time-{name.lower()}", drag=True, cursor="ew-resize")
     return p.upright(r.position)  # no key: what glides would leave the curve
 
@@ -96,22 +96,22 @@ def draw_loss(r, s, box):
     "The loss of the last two runs."
     note, joints = "none yet: press “run it”", [(0, "0 %"), (1, "100 %"), *((j, percent(j)) for j in r.rate.joints)]
     if r.runs:
-        ends = [f"{run.history.loss.iloc[-1]:.3g}" for run in r.runs]
+        ends = [number(run.history.loss.iloc[-1]) for run in r.runs]
         whose = "so far" if r.goes_on else "this schedule ends at" if r.fresh else "another schedule ended at"
         note = f"{whose} {ends[-1]}"
-        if len(ends) > 1: note += f" · thin: the run before, {ends[0]}"
+        if len(ends) > 1: note += f" · {'pale' if r.past else 'thin'}: the run before, {ends[0]}"
     kept = []
     for at, word in joints:  # the ends first
         if all(abs(at - k) * s.width > 62 for k, _ in kept): kept.append((at, word))
-    lowest = min((np.nanmin(run.history.loss, initial=1) for run in r.runs), default=1)
-    name, ends = "Loss (log)" if s.width >= NARROW else "Loss", (min(.05, max(lowest / 1.2, 1e-4)), 3)
-    p = draw_time(r, s, name, box, ends, "y", note, sorted(kept))
-    for i, run in enumerate(r.runs):
-        last = i == len(r.runs) - 1
-        x = (np.arange(len(run.history)) + 1) / r.n_step
-        loss = np.clip(np.nan_to_num(run.history.loss.to_numpy(float), nan=p.y[1], posinf=p.y[1]), *p.y)
-        p.line(np.stack([x, loss], 1), ink="alarm" if last and r.fresh else "muted", width=2 if last else 1)
-    if r.runs and 0 < r.step <= len(loss): p.points([[r.position, loss[r.step - 1]]], size=9, cut=True)
+    losses = [run.history.loss.to_numpy(float) for run in r.runs]  # the axis grows with a run that explodes
+    seen = [v for loss in losses for v in loss[np.isfinite(loss)].tolist()]
+    ends = min(.05, max(min(seen, default=1) / 1.2, 1e-4)), max(3, 1.2 * max(seen, default=1))
+    p = draw_time(r, s, "Loss (log)" if s.width >= NARROW else "Loss", box, ends, "y", note, sorted(kept))
+    for i, loss in enumerate(losses):  # a loss that is no number lifts the pen
+        last, x = i == len(losses) - 1, (np.arange(len(loss)) + 1) / r.n_step
+        ink = "alarm" if last and r.fresh else "muted" if last or r.fresh else "line"
+        p.line(np.stack([x, np.clip(loss, *p.y)], 1), ink=ink, width=2 if last and r.fresh else 1)
+    if r.fresh and 0 < r.step <= len(loss): p.points([[r.position, np.clip(loss[r.step - 1], *p.y)]], size=9, cut=True)
 
 # %% ../../nbs/explorers/schedule.ipynb #xsc-class
 class ScheduleExplorer(Explorer):
@@ -294,8 +294,8 @@ class ScheduleExplorer(Explorer):
             Chip("up and down", "Let momentum fall while the rate rises. At its lowest, how many steps still count?",
                  lambda e: ready(e, dict(kind="one_cycle", **SUITED_ONE_CYCLE, pct_start=.3, div=25.0, div_final=1e4,
                                          step=round(.3 * e.n_step))),
-                 lambda r: f"About {1 / (1 - r.momenta(r.rate.joints[0])):.0f}, which is 1 / (1 − momentum); at both "
-                           f"ends {1 / (1 - r.momenta(0)):.0f}. Large steps carry fewer of the old ones along."),
+                 lambda r: f"About {number(1 / (1 - r.momenta(r.rate.joints[0])), 2)}, which is 1 / (1 − momentum); at "
+                           f"both ends {number(1 / (1 - r.momenta(0)), 2)}. Large steps carry fewer old ones along."),
             Chip("a straight line?",
                  "Let each step lower the rate by the same factor. Is it halfway down after half of the steps?",
                  lambda e: ready(e, dict(kind="exp", **SUITED, log_axis=True, step=e.n_step // 2)),
@@ -331,10 +331,10 @@ class ScheduleExplorer(Explorer):
         if id == "div_final": self.div_final = short(np.clip(self.lr / self.div / max(y, 1e-12), 1, 1e6))
         if id == "decay":
             self.decay = float(np.clip(round((y - self.lr_min) / max(self.lr - self.lr_min, 1e-12), 2), .05, 1))
-        if id == "mult":  # the first restart stands at 1 / (1 + m + m² + …)
+        if id == "mult":  # the last cycle takes mⁿ⁻¹ / (1 + m + … + mⁿ⁻¹) of the way
             ms = np.arange(1, 3.01, .05)
-            first = 1 / (ms[:, None] ** np.arange(self.n_cycle)).sum(1)
-            self.cycle_mult = round(float(ms[np.abs(first - share).argmin()]), 2)
+            parts = ms[:, None] ** np.arange(self.n_cycle)
+            self.cycle_mult = round(float(ms[np.abs(1 - parts.max(1) / parts.sum(1) - share).argmin()]), 2)
         if id == "momentum": self.momentum = float(np.clip(round(y, 2), 0, .99))
         if id == "momentum_low": self.momentum_low = float(np.clip(round(y, 2), 0, self.momentum))
 

@@ -18,7 +18,7 @@ from ..losses import PerClass, per_class
 from ..widgets.controls import Choice, Slider
 from ..widgets.explorer import Chip, Explorer
 from ..widgets.panel import NARROW, Panel, columns, rows
-from ..widgets.scene import Scene
+from ..widgets.scene import Scene, text_width
 
 # %% ../../nbs/explorers/softmax.ipynb #xs-record
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def view(
     if wide:
         names, *parts = columns((0, 0, width, block), NAMES, .35, .25, .19, .21, gap=16)
         draw_block(r, s, names, dict(zip(("activation", "probability", "loss", "gradient"), parts)), ROW)
-    else:  # what moves stays in sight: the loss is told in a foot
+    else:  # what moves stays in sight: the loss is one number
         boxes = rows((0, 0, width, s.height), 1 / 3, 1 / 3, 1 / 3, gap=12)
         for box, name in zip(boxes, ("activation", "probability", "gradient")):
             names, part = columns(box, NAMES, 1, gap=12)
@@ -76,12 +76,14 @@ def view(
 def draw_block(r, s, box, parts, row):
     "The names of the classes, and beside them some of the panels; the chosen class is framed. `row` is in px."
     n, note, first = len(r.classes), "tick one" if r.mode == "softmax" else "tick any", next(iter(parts))
-    told = first == "activation"  # on a narrow page the boxes stand once
-    p = Panel(s, f"names-{first}", box, (0, NAMES / row), (n, 0), title="true" if told else " ",
+    told = first == "activation"  # on a narrow page the boxes stand once, and so does the loss
+    head = "true" if told else f"loss {r.loss.sum():.2f}" if first == "probability" else " "
+    p = Panel(s, f"names-{first}", box, (0, NAMES / row), (n, 0), title=head,
               ylabel=note if told else " ", frame=False, yticks=False, xticks=[(0, "")], xlabel=" ")
-    panels = [draw_part(r, s, name, part) for name, part in parts.items()]
-    frame = (box[0], p.box[1], panels[-1].outer[0] + panels[-1].outer[2] - box[0], p.box[3])
-    chosen = Panel(s, f"rows-{first}", frame, (0, 1), (n, 0), frame=False, xticks=False, yticks=False)
+    (x, _, w, _), how = [*parts.values()][-1], dict(frame=False, xticks=False, yticks=False)
+    chosen = Panel(s, f"rows-{first}", (box[0], p.box[1], x + w - box[0], p.box[3]), (0, 1), (n, 0), **how)
+    chosen.zone(f"choose-{first}", click=True, hover=True, cells=(1, n))
+    for name, part in parts.items(): draw_part(r, s, name, part)
     chosen.boxes([0], [r.selected], [1], [r.selected + 1], stroke="focus", width=1.5, inset=1, radius=4, key="chosen")
     at = np.arange(n) + 0.5
     true = at[r.truth == 1]
@@ -90,40 +92,41 @@ def draw_block(r, s, box, parts, row):
         p.boxes(np.full(n, .12), at - .23, np.full(n, .58), at + .23, fill=inks, stroke="focus", width=1.2, radius=3)
         p.text(np.stack([np.full(len(true), .35), true], 1), ["✓"] * len(true), ink="on:focus", size=13, weight="bold")
     p.text(np.stack([np.full(n, .78), at], 1), r.classes, size=14, align="left", max_width=NAMES - .78 * row - 2)
-    p.zone(f"truth-{first}", click=True, hover=True, cells=(1, n))
+    if told: p.zone("truth", click=True, hover=True, cells=(1, n))
 
 
 def draw_part(r, s, name, box):
     "One quantity: a bar a class from zero, and its number at the right."
     n, steep, hot = len(r.classes), max(1.0, 1 / r.temperature), r.temperature != 1  # no gradient is steeper
-    alone = r.mode == "sigmoid"
-    ghost = "at temperature 1" if hot and not alone else f"{OTHER[r.mode]} instead"
+    alone, other = r.mode == "sigmoid", OTHER[r.mode]
+    fits = lambda room, words: next((w for w in words.split("|") if text_width(w) <= room), words.split("|")[-1])
+    two, one = (lambda v: signed("{:.2f}", v.sum())), (lambda v: signed("{:.1f}", v.sum()))
+    total = lambda v: f"sum {two(v)}|{two(v)}|{one(v)}"
+    ghost = "at temperature 1|outline: at T = 1" if hot and not alone else f"{other} instead|outline: {other}"
     top = next((float(v) for v in (5, 10, 20, 50) if v >= r.loss.max()), 100.0)
     values, (lo, hi), digits, note, foot = {
         "activation": (r.activations, (-LIMIT, LIMIT), "{:.1f}", "what the network gave",
-                       f"then divided by {r.temperature:.3g}" if hot else " "),
-        "probability": (r.p, (0, 1), "{:.2f}", f"outline: {ghost}",
-                        f"loss {r.loss.sum():.2f}" if s.width < NARROW else f"sum {r.p.sum():.2f}"),
-        "loss": (r.loss, (0, top), "{:.2f}", "of each yes or no" if alone else "−ln(probability)",
-                 f"sum {r.loss.sum():.2f}"),
-        "gradient": (r.grad, (-steep, steep), "{:+.2f}", "(prob. − truth) / T" if hot else "probability − truth",
-                     f"sum {signed('{:.2f}', r.grad.sum())}"),
+                       f"then divided by {r.temperature:.3g}|÷ {r.temperature:.3g}" if hot else " "),
+        "probability": (r.p, (0, 1), "{:.2f}", f"outline: {ghost}", total(r.p)),
+        "loss": (r.loss, (0, top), "{:.2f}",
+                 "of each yes or no|yes or no" if alone else "−ln(probability)|−ln(prob.)", total(r.loss)),
+        "gradient": (r.grad, (-steep, steep), "{:+.2f}", "(prob. − truth) / T|(p − truth) / T" if hot else
+                     "probability − truth|prob. − truth", total(r.grad)),
     }[name]
     marks = [(lo, signed("{:g}", round(lo, 1))), (0, "0"), (hi, f"{hi:.3g}")] if lo else [(0, "0"), (hi, f"{hi:g}")]
     pad = LIMIT / 10 if name == "activation" else 0  # a knob at the end of the scale is whole
-    p = Panel(s, name, box, (lo - pad, hi + pad), (n, 0), title=name, ylabel=note, xticks=marks, yticks=False,
-              xlabel=foot, right=54)
+    p = Panel(s, name, box, (lo - pad, hi + pad), (n, 0), title=name, xticks=marks, yticks=False, right=54,
+              ylabel=fits(box[2], note), xlabel=fits(box[2] - 54, foot))
     for v, _ in marks: p.upright(v, ink="line")
     at, colors = np.arange(n) + 0.5, [INKS[i % len(INKS)] for i in range(n)]
-    if name == "loss": colors = ["muted" if v >= .005 else "none" for v in values]
-    if name == "gradient": colors = ["muted"] * n  # the side says the sign; colors are classes
+    if name in ("loss", "gradient"):  # the side says the sign; colors are classes
+        colors = ["muted" if name != "loss" or v >= .005 else "none" for v in values]
     p.bars(at, values, thick=.5, ink=colors, flat=True, key="bars")
     if name == "probability": p.bars(at, r.other, thick=.5, ink="none", stroke="muted", flat=True, key="other")
     words = [signed(digits, v) if name != "loss" or alone or t else "–" for v, t in zip(values, r.truth)]
     if name == "probability": words = [chance(v) for v in values]
     p.text(np.stack([np.full(n, hi + pad), at], 1), words, size=13, align="right", dx=46)
     if name == "activation": draw_knobs(r, p, words)
-    return p
 
 
 def draw_knobs(r, p, words):
@@ -160,9 +163,10 @@ def sentence(r: SoftmaxRecord) -> str:
     alone = f" Sigmoids do not compete: the sum is {r.p.sum():.2f}." if r.mode == "sigmoid" else ""
     now = signed("{:.3g}", r.activations[r.selected])
     name, slope = f"{r.classes[r.selected]} a little from {now}", float(r.grad[r.selected])
+    way, up = ("Lower", slope < 0) if r.activations[r.selected] >= LIMIT else ("Raise", slope > 0)
+    change = f"the loss {'rises' if up else 'falls'}, by {abs(slope):.2f} a unit"
     if abs(slope) < 0.005: change = "the loss hardly changes"
-    else: change = f"the loss {'rises' if slope > 0 else 'falls'}, by {abs(slope):.2f} a unit"
-    return f"{heat}{listed}.{alone} True: {there or 'none of them'}, {total}. Raise {name}: {change}."
+    return f"{heat}{listed}.{alone} True: {there or 'none of them'}, {total}. {way} {name}: {change}."
 
 
 def brief(r: SoftmaxRecord) -> str:
@@ -179,7 +183,7 @@ class SoftmaxExplorer(Explorer):
 
     title, lesson, hint = "How do activations become probabilities, and a loss?", "02_losses", "drag a knob"
     about = ("A row is a class: what the network gave, the probability it becomes, what it costs, "
-             "and which way the loss pushes. Outlines: what sigmoids give, or in their mode what softmax gives.")
+             "and which way the loss pushes. Outlines: the other of softmax and sigmoid; at T ≠ 1, softmax at T = 1.")
     watch = ("activations", "target", "present", "mode", "temperature", "selected", "activation")
     along, engine = "activation", "softmax"
     view, sentence, brief = staticmethod(view), staticmethod(sentence), staticmethod(brief)
@@ -246,6 +250,7 @@ class SoftmaxExplorer(Explorer):
     def react(self, changed):
         if "mode" in changed and self.mode == "sigmoid" and "present" not in changed:
             self.present = (self.target,)  # what is true stays so
+        if self.mode == "sigmoid" and len(self.present) == 1: self.target = self.present[0]
         moved = "activation" in changed and not changed & {"activations", "selected"}
         if moved: self._put(self.selected, self.activation)
         self.activation = self.activations[self.selected]
@@ -296,8 +301,7 @@ class SoftmaxExplorer(Explorer):
         def to(value): self.activation = float(np.clip(round(value, 10), -LIMIT, LIMIT))
 
         by = lambda d: lambda: to(self.activation + d)
-        last = len(self.classes) - 1
-        choose = lambda d: lambda: setattr(self, "selected", int(np.clip(self.selected + d, 0, last)))
+        choose = lambda d: lambda: setattr(self, "selected", int(np.clip(self.selected + d, 0, len(self.classes) - 1)))
         ticks = lambda: self.tick(self.selected)
         return {"ArrowLeft": by(-.1), "ArrowRight": by(.1), "Shift+ArrowLeft": by(-1), "Shift+ArrowRight": by(1),
                 "PageDown": by(-1), "PageUp": by(1), "Home": lambda: to(-LIMIT), "End": lambda: to(LIMIT),
@@ -331,17 +335,15 @@ class SoftmaxExplorer(Explorer):
         return super().code_of(**({} if self.classes == CLASSES else {"classes": self.classes}), **state)
 
     def on_drag(self, id, x, y):
-        kind, _, i = id.partition("-")
-        if kind not in ("row", "bar"): return
+        i = id.partition("-")[2]
         with self.at_once():
             self.selected = int(i)
             self._put(int(i), float(np.clip(round(x, 1), -LIMIT, LIMIT)) + 0.0)
 
     def on_click(self, id, x, y):
-        if not id.startswith("truth"): return
-        i = int(np.clip(int(y), 0, len(self.classes) - 1))
+        if id[:4] in ("row-", "bar-"): return
         with self.at_once():
-            self.selected = i
-            self.tick(i)
+            self.selected = int(np.clip(int(y), 0, len(self.classes) - 1))
+            if id == "truth": self.tick(self.selected)
 
     def recorded_values(self): return sorted({*(np.arange(-50, 51) / 10).tolist(), self.activation})

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['ROWS', 'GUTTER', 'DRAG', 'PICK', 'POINT', 'TAP', 'THIS', 'OFFER', 'CLICK', 'BUSY', 'BEGUN', 'UNTRAINED', 'Stream',
            'BPTTRecord', 'dropped', 'visited_columns', 'in_matrix', 'share', 'in_pair', 'sentence', 'brief',
-           'last_losses', 'cost', 'draw_matrix', 'draw_edges', 'draw_reach', 'draw_batch', 'draw_pair', 'headline',
-           'fitting']
+           'last_losses', 'cost', 'draw_matrix', 'draw_edges', 'draw_stop', 'draw_reach', 'draw_batch', 'draw_pair',
+           'headline', 'fitting']
 
 # %% ../../nbs/explorers/stream.ipynb #xs-imports
 from collections.abc import Sequence
@@ -204,9 +204,10 @@ def brief(r: BPTTRecord) -> str:
 
 
 def last_losses(r) -> str:
-    "Where the two models end: their mean loss over the last windows, in words."
-    last = r.losses[0].tail(25).mean()
-    return f"{last['shuffled']:.2f}, in order {last['in order']:.2f}"
+    "Where the two models end: their mean loss over the last windows, in words; with their `bptt`, if it has changed."
+    last, bptt = r.losses[0].tail(25).mean(), r.losses[1]
+    trained = f" (trained at bptt {bptt})" if bptt != r.batches.bptt else ""
+    return f"{last['shuffled']:.2f}, in order {last['in order']:.2f}{trained}"
 
 
 def cost(
@@ -233,6 +234,7 @@ def draw_matrix(r, s, box, n_rows):
     title = "3 · Each step reads one window" if s.width >= NARROW else "3 · One step"
     many = b.bs > 1 and s.width >= NARROW
     order = ("in the order they are read", "as read") if r.shuffled else ("all rows at once",) * many
+    if b.bs > n_rows: order = (f"rows {r.top}–{r.top + n_rows - 1} of {b.bs}" + " · as read" * r.shuffled,)
     note = headline(s, box, title, order, POINT, TAP)
     p = Panel(s, "matrix", box, (0, n), (max(n_rows, 4), 0), title=title, note=note, ylabel=" ", xticks=marks,
               left=GUTTER, frame=False, yticks=[(i + .5, f"row {k}") for i, k in enumerate(shown)])
@@ -255,11 +257,14 @@ def draw_edges(r, p, t, v, n_rows):
     if not r.step and not r.shuffled and t[here] == r.span[0]:
         words = "gradients stop here: nothing was read before, and the state is zero", "gradients stop here"
         p.text([[0, 0]], fitting(p.box[2], *words), ink="alarm", align="left", dy=-9)
+    torn_here = here in joints and t[here] != t[here - 1] + 1
+    stop = draw_stop(p, here, "torn: gradients stop here", "bold") if torn_here else (0, 0)
     for j in joints:
         if t[j] != t[j - 1] + 1:
-            zig = np.linspace(0, n_rows, 30)
-            p.line(np.stack([j + np.where(np.arange(30) % 2, .15, -.15), zig], 1), ink="alarm", width=2.5)
-            p.text([[j, 0]], "torn", size=12, ink="alarm", weight="bold", dy=-9, over=len(joints) > 3 and j != here)
+            zig, (x, _) = np.linspace(0, n_rows, 30), p.px([[j, 0]])[0]
+            p.line(np.stack([j + np.where(np.arange(30) % 2, .1, -.1), zig], 1), ink="alarm", width=2)
+            if abs(x - stop[0]) > stop[1] + 22:
+                p.text([[j, 0]], "torn", size=12, ink="alarm", weight="bold", dy=-9, over=len(joints) > 3)
         elif j == here: p.line([[j, 0], [j, n_rows]], ink="alarm", width=2, dash=[5, 3])
         else: p.line([[j, 0], [j, n_rows]], ink="line", width=1)
     if t[here] > r.span[0]:
@@ -267,10 +272,15 @@ def draw_edges(r, p, t, v, n_rows):
         words = f"◂ gradients stop {hidden} columns to the left"
         if text_width(words) > p.box[2]: words = f"◂ stop {hidden} columns back"
         p.text([[0, 0]], words, ink="alarm", align="left", dy=-9)
-    elif here and v[here - 1] >= 0 and t[here - 1] == t[here] - 1 and here in joints and not r.shuffled:
-        words, (x, y), (lo, _, room, _) = "gradients stop here", p.px([[here, 0]])[0], p.outer
-        half = text_width(words) / 2
-        p.scene.text([[np.clip(x, lo + half, lo + room - half), y - 9]], words, ink="alarm")
+    elif here in joints and not torn_here: draw_stop(p, here, "gradients stop here")
+
+
+def draw_stop(p, here, words, weight="normal") -> tuple[float, float]:  # px: its middle, half its width
+    "Words above the window's left edge."
+    (x, y), (lo, _, room, _), half = p.px([[here, 0]])[0], p.outer, text_width(words, 12, weight) / 2
+    x = float(np.clip(x, lo + half + 6, lo + room - half))
+    p.scene.text([[x, y - 9]], words, ink="alarm", weight=weight)
+    return x, half
 
 
 def draw_reach(r, p, t, n_rows):
@@ -292,7 +302,7 @@ def draw_batch(r, s, box, n_rows) -> float:  # px: where they end at the right
     "What the training loop gets, x and y, and the arrow from the chosen token to what it must predict."
     (x, y, w, h), (lo, n) = box, in_pair(r, s.width)
     left, gap, room = (GUTTER * (w >= 760), 40, share(r, w) * w) if w >= NARROW else (0, 30, (w - 30) / 2)
-    cell = min(max(24 if r.losses is not None else 40, r.stream.width()), room / n)
+    cell = max(min(max(24 if r.losses is not None else 40, r.stream.width()), room / n), 42 / n)  # a heading's room
     panels = [draw_pair(r, s, name, (x + left + i * (n * cell + gap), y, n * cell, h), n_rows, lo, n)
               for i, name in enumerate("xy")]
     if left:

@@ -159,7 +159,7 @@ function shell(model, el) {
   chips();
 
   // ── the hint stands on the picture until it is used ──
-  let used = false;
+  let used = false, crowded = 0; // the width at which the picture had no room for it
   const use = () => {
     if (!used) { used = true; advise(); }
   };
@@ -167,7 +167,8 @@ function shell(model, el) {
     hint.textContent = model.get("_hint") ?? "";
     const scene = used ? null : sceneOf(model),
       h = scene?.handles?.find((o) => o.label && o.drag) ?? scene?.handles?.[0];
-    const gone = used || (scene?.w && !h), above = (stage.clientWidth || NARROW) < NARROW;
+    const gone = used || (scene?.w && !h), narrow = (stage.clientWidth || NARROW) < NARROW,
+      above = narrow || crowded === stage.clientWidth;
     hint.classList.toggle("lk-above", above); // a line of its own, which stays when the hint goes
     if (above !== (hint.nextSibling === stage)) above ? stage.before(hint) : stage.append(hint);
     hint.style.visibility = gone ? "hidden" : "";
@@ -182,6 +183,10 @@ function shell(model, el) {
     const dots = scene.items.filter((o) => o.kind === "marks" && o.xy.byteLength <= 8 * 60).flatMap(({ xy }) => {
       const at = f32(xy);
       return Array.from({ length: at.length / 2 }, (_, i) => [at[2 * i] - 5, at[2 * i + 1] - 5, 10, 10]);
+    });
+    const bars = scene.items.filter((o) => o.kind === "rects" && o.key?.endsWith("/bars")).flatMap(({ xywh }) => {
+      const at = f32(xywh);
+      return Array.from({ length: at.length / 4 }, (_, i) => [...at.subarray(4 * i, 4 * i + 4)]);
     });
     const curves = scene.items.filter((o) => o.kind === "line" && o.width >= 2).flatMap(({ xy }) => {
       const at = f32(xy);
@@ -198,14 +203,15 @@ function shell(model, el) {
       if (!own && b < tall) return [];
       return xs.flatMap((x) =>
         ys.map((y) => [
-          covered(grips, x, y) * 3 + covered(words, x, y) + Math.min(covered(dots, x, y), 4) / 4 +
+          covered(grips, x, y) * 3 + covered([...words, ...bars], x, y) + Math.min(covered(dots, x, y), 4) / 4 +
             Math.min(covered(curves, x, y), 8) / 20 + (own ? 0 : 0.5),
           x, y,
         ]),
       );
     });
     // where it covers least, in the middle if it can; in another panel only if that spares a word
-    const [[, x, y]] = places.sort((a, b) => a[0] - b[0]);
+    const [[least, x, y]] = places.sort((a, b) => a[0] - b[0]);
+    if (least >= 1) { crowded = stage.clientWidth; return advise(); } // no place at all: above the picture
     hint.style.left = `${x * scale}px`;
     hint.style.top = `${y * scale}px`;
   };

@@ -208,7 +208,7 @@ class Panel:
             v if keep.all() or isinstance(v, str) or np.ndim(v) == 0 else [v[i] for i in np.flatnonzero(keep)]
         )
         self.scene.marks(px[keep], size=pick(size), fill=pick(ink), stroke=pick(stroke), width=width, shape=shape,
-                         clip=self._clip(8), key=self._key(key, "points"),
+                         clip=self._clip(10), key=self._key(key, "points"),
                          ids=None if ids is None else pick(list(ids)), panel=self._tag(key))
         return self
 

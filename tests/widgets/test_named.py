@@ -1,10 +1,14 @@
 """What a picture shows has its name in it: trees alone beside their average, rules where they read, optimizers."""
 import numpy as np
+import pandas as pd
 import pytest
 
 from lessonkit.explorers.bagging import BaggingExplorer
+from lessonkit.explorers.bptt import BPTTExplorer
 from lessonkit.explorers.lr_finder import LRFinderExplorer
+from lessonkit.explorers.schedule import ScheduleExplorer
 from lessonkit.explorers.sgd import SGDExplorer
+from lessonkit.explorers.softmax import SoftmaxExplorer
 from lessonkit.lr_finder import LRFind
 
 
@@ -41,3 +45,67 @@ def test_lines_side_by_side_are_named_at_their_ends():
     e = SGDExplorer(compare=True, step=20)
     strings = e.view(e.record(), 960).strings()
     assert all(strings.count(name) == 2 for name in e.optimizers), strings  # of the lines, of the losses
+
+
+def test_what_is_true_stays_when_the_mode_changes():
+    e = SoftmaxExplorer(mode="sigmoid")
+    e.present = (3,)
+    e.mode = "softmax"
+    assert e.target == 3 and "True: fish" in e.narration
+    e.on_click("choose-activation", .5, 2.5)
+    assert (e.selected, e.target) == (2, 3)
+    e.on_click("truth", .5, 1.5)
+    assert (e.selected, e.target) == (1, 1)
+
+
+def test_at_the_end_of_the_scale_you_can_only_lower():
+    e = SoftmaxExplorer(activations=(0, 5, 0, 0, 0))
+    assert e.narration.endswith("Lower dog a little from 5: the loss falls, by 0.97 a unit.")
+
+
+@pytest.mark.parametrize("width", [600, 720, 960])
+@pytest.mark.parametrize("mode", ["softmax", "sigmoid"])
+def test_no_words_around_the_bars_are_cut(width, mode):
+    e = SoftmaxExplorer(list("abcdefgh"), activations=[5.0] * 8, temperature=2.5, mode=mode)
+    assert not [s for s in e.scene(width).strings() if "…" in s]
+
+
+def test_the_loss_axis_grows_with_a_run_that_explodes_and_an_old_run_is_pale():
+    e = ScheduleExplorer("lin", lr=3.16, momentum=.99)
+    losses = np.array([2.3, 24.6, np.nan, 9.0])
+    e.runs = [e.runs[-1]._replace(history=pd.DataFrame(dict(loss=losses, accuracy=.1)), of=e.both)]
+    loss = next(p for p in e.scene(860).panels if p.name.startswith("loss"))
+    assert loss.y[1] > 24.6
+    dashed = lambda: sum(it["kind"] == "line" and it["dash"] == [3, 3] for it in e.scene(860).items)
+    e.kind = "sgdr"
+    assert not e.fresh and dashed() == 4  # two joints, in the rate's and the momentum's panel
+    e.runs = []
+    assert dashed() == 6
+
+
+@pytest.mark.parametrize("n_cycle", [2, 3, 8])
+def test_the_knot_of_cycle_mult_keeps_away_from_the_others(n_cycle):
+    for mult in (1.0, 1.5, 2.0, 3.0):
+        e = ScheduleExplorer("sgdr", n_cycle=n_cycle, cycle_mult=mult)
+        knots = {k.id: k.pos for k in e.record().knots}
+        assert .1 < knots["mult"] < .9
+        e.on_drag("mult", knots["mult"], 1)
+        assert e.cycle_mult == pytest.approx(mult, abs=.06)
+
+
+def test_a_trained_loss_says_what_it_was_trained_at():
+    e = BPTTExplorer("some text to read " * 50, shuffled=True, step=3)
+    e.losses = (pd.DataFrame({"in order": [2.0] * 30, "shuffled": [3.0] * 30}), 8, 4)
+    e.refresh()
+    assert "loss 3.00, in order 2.00;" in e.narration
+    e.bptt = 20
+    assert "in order 2.00 (trained at bptt 8)" in e.narration and e.off() == ()
+    e.shuffled = False
+    assert e.off() == ("epoch",)
+
+
+def test_the_present_window_has_its_number_and_the_rows_are_counted():
+    e = BPTTExplorer("some text to read " * 500, bptt=1, bs=64, step=120)
+    for width in (300, 720, 960):
+        assert "120" in e.scene(width).strings()
+    assert "rows 0–7 of 64" in e.scene(720).strings()
