@@ -70,7 +70,7 @@ class BaggingExplorer(Explorer):
         self.given, self.seed = forest, seed
         self._forests = {}
         self._draws = 0
-        self._row = -1
+        self._row, self._let_go = -1, ()  # the row that is held; where the last drag ended
         self.n_trees = n_trees if forest is None else len(forest.estimators_)
         at = tuple(float(v) for v in data.bounds[::2] * 0.4 + data.bounds[1::2] * 0.6)
         last = data.classes.tolist()[-1] if data.n_classes else float(f"{data.y.max():.2g}")
@@ -246,14 +246,14 @@ class BaggingExplorer(Explorer):
     def on_drag(self, id, x, y):
         if id in ("k", "curve"): self.k = int(np.clip(round(x), 1, self.n_trees))
         elif not id.startswith("map"): self.point = (x, y)
-        else:
+        elif self._row != -1 or (x, y) != self._let_go:  # a move that comes after its drop begins nothing
             if self._row == -1: self._row = self.data.nearest(self.pointed or (x, y)) if self.points else -1
             if self._row >= 0: self._put(self.data.moved(self._row, self.data.inside((x, y))))
             else: self.point, self._row = (x, y), -2  # the cross, until it is dropped
 
     def on_drop(self, id, x, y):
         self.on_drag(id, x, y)
-        held, self._row = self._row, -1
+        held, self._row, self._let_go = self._row, -1, (x, y)
         if held < 0: return
         self.pointed = ()
         self._put(self.data)  # all its trees now
