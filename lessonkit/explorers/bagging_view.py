@@ -56,8 +56,8 @@ def draw_map(r, s, box, i=0):
     if text_width(title, 14, "bold") + text_width(note) + 12 > box[2]: note = note.split(",")[0]
     if text_width(title, 14, "bold") + text_width(note) + 12 > box[2] and not three: note = ""
     ends, names, held = (r.data.bounds[:2], r.data.bounds[2:]), r.data.names, held_words(r)
-    up = " · ".join(filter(None, (names[1], held)))
-    if held and text_width(up) > box[2]: up = held  # which column runs upward, the sentence says
+    tails = [f" · {v}" for v in (held, "the rest at medians")] if held else []
+    up = next((names[1] + v for v in tails if text_width(names[1] + v) <= box[2]), names[1])
     p = Panel(s, f"map{i}", box, *ends, title=title, note="" if three else note, ylabel=note if three else up,
               xlabel="" if three else names[0], xticks=not three, yticks=not three, left=0 if three else 40)
     p.field(codes, r.colors).zone(f"map{i}", drag=True, click=True, hover=True)

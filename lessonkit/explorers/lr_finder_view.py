@@ -59,8 +59,9 @@ def tag(s, box, a, b, y, name, value, size=12, weight="normal", ink="fg", more=(
 def draw_rules(r, s, box, x, room, lane):
     "A lane for each rule: what it suggests, and how far that moves over the seeds; through all of them, your rate."
     usual = any(np.isfinite(m.usual) for m in r.marks)
-    tall, notes = lane > LANES[0], [f"bars: {spread_words(r.n_seeds)}"] * bool(r.band) + ["hollow: at smoothing 0.9"] * usual
-    note = next((n for n in (" · ".join(v) for v in ([*notes, "click one"], notes, notes[-1:], [])) if text_width(n) < box[2] - 190), "")
+    notes = [f"bars: {spread_words(r.n_seeds)}"] * bool(r.band) + ["hollow: at smoothing 0.9"] * usual
+    said, tall = [" · ".join(v) for v in ([*notes, "click one"], notes, notes[-1:])], lane > LANES[0]
+    note = next((v for v in said if text_width(v) < box[2] - 190), "")
     n, title = len(r.marks), "What the rules suggest"
     p = Panel(s, "rules", (*box[:3], HEAD - 6 + lane * n), x, (n, 0), log="x", title=title, note=note, left=48,
               right=room, xticks=False, yticks=False, frame=False)
