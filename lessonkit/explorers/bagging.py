@@ -70,7 +70,7 @@ class BaggingExplorer(Explorer):
         self.given, self.seed = forest, seed
         self._forests = {}
         self._draws = 0
-        self._row = -1
+        self._row, self._let_go = -1, ()  # the row that is held; where the last drag ended
         self.n_trees = n_trees if forest is None else len(forest.estimators_)
         at = tuple(float(v) for v in data.bounds[::2] * 0.4 + data.bounds[1::2] * 0.6)
         last = data.classes.tolist()[-1] if data.n_classes else float(f"{data.y.max():.2g}")
@@ -187,21 +187,26 @@ class BaggingExplorer(Explorer):
 
     def off(self):
         out = ("max_features",) * (self.kind in ("bagging", "your own")) + ("put_back",) * (self.data is self.origin)
+        out += ("redraw",) * (not self.compare and bool((self.shown.times(0) == 1).all()))  # none draws any
         return out + ("beside", "tree", "redraw") * self.compare + ("show_points",) * (self.points > self.show_points)
 
     def key_map(self): return moving(self._nudge, 10) | stepping(self, "k", self.n_trees, 1, arrows=False)
 
     def chips(self):
-        full = dict(leaf=1, depth=0, tree=0, compare=False, beside="error", k=self.n_trees,
-                    show_points=True)
+        seen = dict(tree=0, compare=False, beside="error", k=self.n_trees, show_points=True)
+        full, mine = seen | dict(leaf=1, depth=0), self.given is not None
+        grow = f"Take all {self.n_trees} trees" if mine else f"Grow all {self.n_trees} trees in full"
+        grow += ", in a random forest of the same rows" * (mine and not self.given.bootstrap)
 
         def drawn(**more):  # of the kind that is shown
             return lambda e: full | dict(kind=KINDS[1] if e.kind == "your own" else e.kind, bootstrap=True) | more
 
+        def kept(e):  # your own forest, if its trees have rows out of their bags
+            if e.kind == "your own" and self.given.bootstrap: return seen | dict(kind=e.kind)
+            return drawn(**dict(kind=KINDS[1]) if mine and not self.given.bootstrap else {})(e)
+
         return [
-            Chip("one tree or all",
-                 f"Grow all {self.n_trees} trees in full. How many are better alone than their average?",
-                 drawn(), self._alone),
+            Chip("one tree or all", f"{grow}. How many are better alone than their average?", kept, self._alone),
             Chip("no bootstrap", "Let every tree see all rows and all columns. How much do the trees still differ?",
                  full | dict(kind="bagging", bootstrap=False, beside="trees"),
                  self._differ),
@@ -212,7 +217,8 @@ class BaggingExplorer(Explorer):
     def code_of(self, **state):
         "The line of code that makes a state; what is so by default is left out."
         state = {k: v for k, v in state.items() if k == "kind" or v != self.traits()[k].default_value}
-        return super().code_of(**state).replace("(", f"({self._given}", 1)
+        given = self._given + "forest=forest, " * (state.get("kind") == "your own")
+        return super().code_of(**state).replace("(", f"({given}", 1)
 
     def _alone(self, r):
         errors, last = self.shown.alone, r.curve[-1]
@@ -246,14 +252,14 @@ class BaggingExplorer(Explorer):
     def on_drag(self, id, x, y):
         if id in ("k", "curve"): self.k = int(np.clip(round(x), 1, self.n_trees))
         elif not id.startswith("map"): self.point = (x, y)
-        else:
+        elif self._row != -1 or (x, y) != self._let_go:  # a move that comes after its drop begins nothing
             if self._row == -1: self._row = self.data.nearest(self.pointed or (x, y)) if self.points else -1
             if self._row >= 0: self._put(self.data.moved(self._row, self.data.inside((x, y))))
             else: self.point, self._row = (x, y), -2  # the cross, until it is dropped
 
     def on_drop(self, id, x, y):
         self.on_drag(id, x, y)
-        held, self._row = self._row, -1
+        held, self._row, self._let_go = self._row, -1, (x, y)
         if held < 0: return
         self.pointed = ()
         self._put(self.data)  # all its trees now

@@ -243,6 +243,10 @@ class LRFinderExplorer(Explorer):
     def on_drag(self, id, x, y):
         if self.find is not None: self.lr = float(f"{x:.3g}")
 
+    def on_click(self, id, x, y):  # a rule, its bar, its dot on the curve: its rate
+        said = self.suggestions.get(id.partition("-")[2])
+        self.on_drag(id, x, y) if said is None else self.set_trait("lr", said.lr)
+
     def on_hover(self, id, x, y): self.pointed = float(x or 0)
 
     def recorded_values(self):

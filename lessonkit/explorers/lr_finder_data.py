@@ -89,6 +89,11 @@ class Mark:
         far = f"seeds differ by a factor of {number(factor, 2)}"
         return [f"{self.says}; {far}", far, f"seeds: × {number(factor, 2)}"]
 
+    @property
+    def outside(self) -> bool:
+        "Whether this curve's rate is beyond all that the seeds say."
+        return bool(self.said.lr < self.low * (1 - 1e-9) or self.said.lr > self.high * (1 + 1e-9))
+
     shown = property(lambda self: "minimum ÷ 10" if self.name == "minimum" else self.name, doc="Its name on screen.")
 
 
@@ -180,7 +185,8 @@ def sentence(r: LRRecord) -> str:
         suggests = f"{m.shown} suggests {number(m.said.lr, 2)}"
         if np.isfinite(m.low):
             seeds = f"{r.n_seeds} seeds lie" if r.n_seeds < MANY else f"9 in 10 of {r.n_seeds} seeds,"
-            suggests += f" ({seeds} within a factor of {number(m.high / m.low, 2)})"
+            out = ", this run outside them" * m.outside
+            suggests += f" ({seeds} within a factor of {number(m.high / m.low, 2)}{out})"
     own = text + f" {suggests[:1].upper()}{suggests[1:]}." * bool(suggests)
     text += f" “{r.name}”: the loss" * bool(r.others) or " It"
     steep = r.by_name["steep"].said.lr if "steep" in r.by_name else None

@@ -90,8 +90,12 @@ def draw_map(r, s, box):
         near = inside | np.append(inside[1:], False) | np.append(False, inside[:-1])
         shown, seen = np.where(near[:, None], walked, np.nan), np.flatnonzero(near)
         recent = max(0, int(seen[-1]) - 5) if r.grows and len(seen) else 0  # the last steps in sight
-        if recent: p.line(shown[: recent + 1], ink="muted", width=1, key=f"old-{path.name}")
-        p.line(shown[recent:], ink=path.ink, width=2.5, under="panel", key=f"path-{path.name}")
+        if recent:  # they zigzag side by side: thin, and paler with age
+            last = recent + 4
+            p.line(shown[: recent + 1], ink="muted", width=0.5, key=f"old-{path.name}")
+            p.line(shown[recent : last + 1], ink=f"{path.ink}-tint", width=1, key=f"late-{path.name}")
+            p.line(shown[last:], ink=path.ink, width=1.5, key=f"path-{path.name}")
+        else: p.line(shown, ink=path.ink, width=2.5, under="panel", key=f"path-{path.name}")
         p.points(walked[recent:], size=4, ink=path.ink)
         size = 13 + 2 * (len(r.paths) - 1 - i)  # one that lies under another is seen around it
         p.points(walked[-1:], size=size, ink=path.ink, stroke="panel", width=2, key=f"here-{path.name}")
@@ -111,7 +115,8 @@ def draw_losses(r, s, box):
     first, top = max(first, 1e-12), max(float(path.losses.max()) for path in r.paths)
     # what grows stays in sight for six decades
     hi = 10 ** max(np.log10(first) + 0.25, np.log10(lo) + 1, np.log10(max(min(top, first * 1e6), 1e-12)) + 0.2)
-    note = f"at step {r.step}, log scale" if r.compare else f"{r.paths[0].name} at step {r.step}, log scale"
+    note = f"at step {r.step}, log scale"
+    if not r.compare: note = f"{r.paths[0].name} {r.paths[0].far(r.step) or note}"
     there = [arrival(losses, r.least) for _, losses in r.rivals]
     p = Panel(s, "losses", box, (0, r.n_steps), (lo, hi), log="y", title="Loss", left=48,
               right=92 * r.compare or 112 * bool(r.rivals),

@@ -29,6 +29,10 @@ class Path:
         "The step itself, or the last before the numbers grew too large."
         return min(step, len(self.losses) - 1)
 
+    def far(self, step: int) -> str:
+        "From where on the numbers are too large, in words; empty while they are not."
+        return f"too large from step {len(self.losses)} on" if step >= len(self.losses) else ""
+
 
 @dataclass(frozen=True)
 class SGDRecord:
@@ -65,7 +69,7 @@ say = number
 def sentence(r: SGDRecord) -> str:
     "The state in words: where the line is, what it costs, and how the rate stands to the largest stable one."
     if r.compare:
-        losses = ", ".join(f"{p.name} {say(p.losses[p.at(r.step)])}" for p in r.paths)
+        losses = ", ".join(f"{p.name} {p.far(r.step) or say(p.losses[p.at(r.step)])}" for p in r.paths)
         text = (f"Step {r.step} of {r.n_steps}, all at rate {say(r.rate)}: loss {losses}; the best line has "
                 f"{say(r.least)}.{_left(r)}")
     else: text = _one(r, r.paths[0])
@@ -84,12 +88,12 @@ def brief(r: SGDRecord) -> str:
 def _one(r, p: Path) -> str:
     k = p.at(r.step)
     (a, b), loss = p.params[k], p.losses[k]
-    text = f"Step {k} of {r.n_steps}, {p.name}: slope {say(a)}, intercept {say(b)}, loss {say(loss)}"
+    late = f"{p.far(r.step)}; at step {k} " if k < r.step else ""
+    text = f"Step {r.step} of {r.n_steps}, {p.name}: {late}slope {say(a)}, intercept {say(b)}, loss {say(loss)}"
     if k:
         first = p.losses[0]
         text += (f", {'down' if loss < first else 'up'} from {say(first)} at the start"
                  if abs(loss - first) > 5e-4 * first else ", as at the start")
-    if k < r.step: text = text.replace(",", ", the last before the numbers grew too large,", 1)
     if p.edge is None: about = f"{say(r.rate)}" + (f", and {p.name} scales each step itself" if p.adapts else "")
     else:
         over = r.rate > p.edge

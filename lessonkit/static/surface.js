@@ -87,7 +87,15 @@ function actor(model) {
       model.set("_moved", { ...what, n: ++n });
       model.save_changes();
     },
-    send(what, buffers) { at = performance.now(); model.send(what, undefined, buffers); },
+    send(what, buffers) {
+      at = performance.now();
+      if (what.kind === "drop" && newest?.kind === "drag") { // a drag that still waits would come after the drop
+        newest = null;
+        model.set("_moved", {});
+        model.save_changes();
+      }
+      model.send(what, undefined, buffers);
+    },
     width(w) {
       if (w > 0 && Math.abs(w - (model.get("_width") || 0)) >= 2) {
         model.set("_width", Math.round(w));

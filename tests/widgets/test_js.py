@@ -22,7 +22,7 @@ class Stub {
   set(name, value) { this.state[name] = value; }
   on(event, f) { this.heard.push([event, f]); }
   off(event, f) { this.heard = this.heard.filter((h) => h[0] !== event || h[1] !== f); }
-  save_changes() { if (this.state._moved) this.acts.push(this.state._moved); }
+  save_changes() { if (this.state._moved?.kind) this.acts.push(this.state._moved); }
   send(act) { this.acts.push(act); }
   put(text) {
     const state = JSON.parse(text, revive);
@@ -602,6 +602,27 @@ def test_a_drag_that_the_page_takes_away_is_ended(page):
       return [stub.acts.map((a) => a.kind), document.querySelectorAll('.lk-held').length];
     }""")
     assert told == [["drag", "drag", "drop"], 0]
+
+
+def test_a_drop_is_the_last_act_of_a_drag(page):
+    "Jupyter sends a trait at once, and while that is unanswered keeps the newest value only; a message never waits."
+    told = page.evaluate("""() => {
+      const wire = [];
+      let waits = null, flies = false;
+      stub.save_changes = () => {
+        if (flies) waits = { ...stub.get("_moved") };
+        else { flies = true; wire.push(stub.get("_moved")); }
+      };
+      stub.send = (act) => wire.push(act);
+      const el = document.querySelector("[data-id='start']"), b = el.getBoundingClientRect();
+      const fire = (type, dx) => el.dispatchEvent(new PointerEvent(type, { bubbles: true, pointerId: 7,
+        pointerType: 'mouse', clientX: b.x + b.width / 2 + dx, clientY: b.y + b.height / 2 }));
+      fire('pointerdown', 0); fire('pointermove', 20); fire('pointermove', 40); fire('pointermove', 60);
+      fire('pointerup', 60);
+      wire.push(waits);
+      return wire.map((a) => a.kind ?? "");
+    }""")
+    assert told == ["drag", "drop", ""]
 
 
 # ── drawing, keys, easing, width ──
