@@ -229,7 +229,8 @@ class LRFinderExplorer(Explorer):
                      at(smoothing=0.98, rule=lambda f: wanders(f, 0.98)), lagged)]
 
     def _lowest(self, r):
-        near = f"The loss explodes after {number(r.boom, 2)}, only {number(r.boom / r.lr, 2)} times that rate. "
+        times = number(float(f"{r.boom:.2g}") / float(f"{r.lr:.2g}"), 2)  # of the numbers as they are said
+        near = f"The loss explodes after {number(r.boom, 2)}, only {times} times that rate. "
         said = near * bool(r.boom) + "The curve saw each rate for one step only"
         if self.learn is None: return f"{said}: many steps at it may go wrong."
         if self.tries is None or not np.isclose(self.tries.columns[1], r.lr): self.try_it()

@@ -287,9 +287,10 @@ def sentence(
     bar = f"{r.names[r.groups[j][0]]}'s bar" if len(r.groups[j]) == 1 else f"the bar of {len(r.groups[j])} others"
     bar += f" goes from {r.say(was[j], True)} to {r.say(now[j], True)}"
     if stays: return said + f": {bar}, and other bars make up for it."
-    back = along[j] - along.sum()  # all the others together
+    part = abs(round(now[j], r.digits) - round(was[j], r.digits))  # of the numbers as they are said
+    back = part - abs(round(r.prediction - r.before, r.digits))  # all the others together
     lost = f"; the others together take back {r.say(back)}" * (float(f"{back:.{r.digits}f}") > 0)
-    return said + f". The largest part: {bar}{lost}."
+    return said + f". What {'raises' if by[0] == '+' else 'lowers'} it most: {bar}{lost}."
 
 
 def most(

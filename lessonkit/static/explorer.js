@@ -65,7 +65,7 @@ function shell(model, el) {
   const write = () => { // a line of code stands apart
     const [text, ...code] = (model.get("_text") ?? "").split(/\n(?=Code: )/);
     said.textContent = text;
-    if (code.length) said.append("\n", Object.assign(make("code", "lk-code"), { textContent: code.join("\n") }));
+    if (code.length) said.append(Object.assign(make("code", "lk-code"), { textContent: code.join("\n") }));
   };
   const tell = () => { write(); soon(); };
   const fail = () => {
