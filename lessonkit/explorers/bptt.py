@@ -48,7 +48,7 @@ def draw_stream(r, s, box):
     title, row = f"1 · The stream is cut into {b.bs} {many}", np.arange(b.bs) * b.row_len
     if s.width < NARROW: title = f"1 · Cut into {b.bs} {many}"
     each, red = f"{THIS} · {n:,} tokens, {b.row_len:,} a row", f", {b.n_dropped:,} dropped (red)" * bool(b.n_dropped)
-    note = headline(s, box, title, (each + red, each, THIS), DRAG)
+    note = headline(s, box, title, (f"{each}, 1 only predicted{red}", each + red, each, THIS), DRAG)
     every = int(np.ceil(b.bs * 48 / (box[2] - GUTTER)))  # names that there is room for
     names = [(a + b.row_len / 2, f"row {i}") for i, a in enumerate(row.tolist()) if i % every == 0]
     p = Panel(s, "stream", box, (0, used + tail), (0, 1), title=title, note=note, xticks=names, yticks=False,

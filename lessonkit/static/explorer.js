@@ -254,8 +254,10 @@ function shell(model, el) {
   life.hear(model, "comm_live_update", () => act.send({ kind: "there?" }));
 
   // A ring around what the keys move is for who uses keys: a mouse shows by itself where it is.
-  life.listen(el, "pointerdown", () => el.classList.add("lk-mouse"), true);
-  life.listen(window, "keydown", () => el.classList.remove("lk-mouse"), true);
+  const byMouse = (on) => el.classList.toggle("lk-mouse", on);
+  life.listen(stage, "pointerdown", () => byMouse(true), true);
+  life.listen(stage, "focusout", (e) => { if (!stage.contains(e.relatedTarget)) byMouse(false); });
+  life.listen(window, "keydown", () => byMouse(false), true);
 
   // What is typed into an explorer is the explorer's: Jupyter would cut a cell at "x", and Notebook 7 keeps the arrow
   // keys from every slider. Its rule is an attribute on the focused element itself, set here before it looks.
