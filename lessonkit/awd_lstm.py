@@ -20,7 +20,8 @@ from torch.nn import functional as F
 
 from .bptt import nll
 from .course.nets import fill
-from .engines.checks import indices, number, shaped, whole
+from .engines.checks import number, shaped, whole
+from .engines.tensors import indices
 from .engines.vocab import Vocab, fits
 from .engines.worded import load_worded, save_worded
 from .gates import distribution

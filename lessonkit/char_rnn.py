@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .course.nets import CharNet
-from .engines.checks import indices, number, seeded, shaped, whole
+from .engines.checks import number, shaped, whole
+from .engines.tensors import indices, seeded
 from .engines.vocab import UNK, Vocab
 
 # %% ../nbs/31_char_rnn.ipynb #char-data

@@ -18,9 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .engines.checks import as_matrix, indices, number, seeded, shaped, whole
+from .engines.checks import as_matrix, number, shaped, whole
 from .engines.ratings import (RatingBatches, Ratings, fits_sheet, needs, range_ends, split_last, split_random,
                                         split_time, star_numbers, user_items)
+from .engines.tensors import indices, seeded
 from .learner import DataLoaders, Learner
 from .schedules import sched_lin
 

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .engines.checks import as_matrix, as_rows, indices, number as finite, seeded, whole
+from .engines.checks import as_matrix, as_rows, number as finite, whole
 from .engines.tall import moments, tall_product
+from .engines.tensors import indices, seeded
 
 # %% ../nbs/21_embeddings.ipynb #em-matrix
 _all_ = ["as_matrix"]

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from .course.nets import CharNet
-from .engines.checks import indices, number, shaped, whole
+from .engines.checks import number, shaped, whole
+from .engines.tensors import indices
 
 # %% ../nbs/33_gates.ipynb #gates-half-life
 def half_life(

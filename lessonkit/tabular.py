@@ -18,9 +18,10 @@ from torch.nn import functional as F
 from torch.utils.data import TensorDataset
 
 from .collab import FUSED, squeeze
-from .engines.checks import as_matrix, date_column, mask, numbers, one_column, seeded, shaped, whole
+from .engines.checks import as_matrix, date_column, mask, numbers, one_column, shaped, whole
 from .engines.ratings import range_ends
 from .engines.table_encoder import TableEncoder
+from .engines.tensors import seeded
 from .learner import DataLoaders, Learner, Snapshots
 from .schedules import sched_lin
 from .train import checkpoints

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from .awd_lstm import AWDLSTM, DROPS
 from .course.nets import fill
-from .engines.checks import indices, number, shaped, whole
+from .engines.checks import number, shaped, whole
 from .engines.pieces import read_piece
+from .engines.tensors import indices
 from .engines.tfidf import TfidfBaseline, word_spans
 from .engines.vocab import PAD, SPECIALS, Vocab, fits
 from .engines.worded import load_worded, save_worded

@@ -177,6 +177,30 @@ def test_lessons_load_no_widget_library(module, imported_alone):
     assert not WIDGETS & set(imported_alone[module]["loaded"])
 
 
+TREES = {f"lessonkit.{m}" for m in ("bagging", "forest_insight", "search")}
+TABLES = TREES | {"lessonkit.tabular"}
+ABSENT = """
+import importlib, sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == sys.argv[1]: raise ImportError(f"{name} is loaded")
+sys.meta_path.insert(0, Absent())
+for module in sys.argv[2:]: importlib.import_module(module)
+"""
+
+
+@pytest.mark.parametrize("library, modules", [
+    ("torch", TREES | {f"lessonkit.explorers.{m}" for m in ("bagging", "search", "waterfall")}),
+    ("sklearn", set(NUMBER) - TABLES | {"lessonkit.explorers.lr_finder", "lessonkit.explorers.schedule"}),
+], ids=["torch", "sklearn"])
+def test_what_a_lesson_does_not_need_is_not_loaded(library, modules):
+    """Each takes seconds and 100 MB or more, in a learner's kernel and in every process of a search.
+
+    The lessons on trees and on searching load no torch; those on nets no scikit-learn, until data of its are asked for."""
+    done = subprocess.run([sys.executable, "-c", ABSENT, library, *sorted(modules)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 @pytest.mark.parametrize("nb", NOTEBOOKS, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_notebooks_import_by_absolute_names(nb):
     """A relative import would fail in a notebook; nbdev makes them relative in the module.

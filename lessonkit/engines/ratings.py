@@ -16,7 +16,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from .checks import indices, number, shaped, whole
+from .checks import number, shaped, whole
+from .tensors import indices
 
 # %% ../../nbs/engines/ratings.ipynb #rt-class
 @dataclass(frozen=True, eq=False)

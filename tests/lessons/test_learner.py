@@ -494,19 +494,26 @@ LAUNCHERS = {
 }
 
 
+def trained(folder, how=(), started=""):
+    "Runs `TWO` in one process, or as a launcher starts it."
+    (folder / "train.py").write_text(TWO.replace("# HERE", started), encoding="utf-8")
+    done = subprocess.run([sys.executable, *how, str(folder / "train.py"), str(folder)], capture_output=True, text=True,
+                          env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=180)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads(p.read_text(encoding="utf-8")) for p in sorted(folder.glob("*.json"))]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory) -> dict:
+    "What one process trains."
+    return trained(tmp_path_factory.mktemp("alone"))[0]
+
+
 @pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_two_processes_train_as_one(tmp_path, launcher):
+def test_two_processes_train_as_one(tmp_path, launcher, alone):
     if launcher != "torchrun": pytest.importorskip("accelerate", reason="the extra `distributed` is not installed")
-    env = os.environ | {"OMP_NUM_THREADS": "1"}
-    for how in ([], LAUNCHERS[launcher]):
-        made = how and "Accelerator" in launcher
-        started = "from accelerate import Accelerator\nassert Accelerator(cpu=True).num_processes == 2" if made else ""
-        (tmp_path / "train.py").write_text(TWO.replace("# HERE", started), encoding="utf-8")
-        done = subprocess.run([sys.executable, *how, str(tmp_path / "train.py"), str(tmp_path)], env=env,
-                              capture_output=True, text=True, timeout=180)
-        assert done.returncode == 0, done.stderr[-3000:]
-    one, first, second = (json.loads((tmp_path / f"{n}.json").read_text(encoding="utf-8"))
-                          for n in ("1-0", "2-0", "2-1"))
+    made = "from accelerate import Accelerator\nassert Accelerator(cpu=True).num_processes == 2"
+    one, (first, second) = alone, trained(tmp_path, LAUNCHERS[launcher], made if "Accelerator" in launcher else "")
     assert (first["rank"], first["world"], second["rank"], second["world"]) == (0, 2, 1, 2), "there were not two"
     for batch, a, b in zip(one["rows"], first["rows"], second["rows"], strict=True):
         # a process without a row runs one, at no weight
