@@ -108,3 +108,13 @@ def test_the_present_window_has_its_number_and_the_rows_are_counted():
     for width in (300, 720, 960):
         assert "120" in e.scene(width).strings()
     assert "rows 0–7 of 64" in e.scene(720).strings()
+
+
+def test_an_answer_not_known_yet_has_a_place_with_a_question_mark():
+    from tests.explorers import WATERFALL, last_value
+    e = last_value(WATERFALL)
+    e.feature = "Sex"
+    marks = lambda: e.scene().strings().count("?")
+    assert marks() == 1 and e.narration.endswith("What if Sex were not male? Drag the ring.")
+    e.value = 1.0
+    assert marks() == 0 and e.edits
