@@ -22,6 +22,16 @@ def test_each_tree_has_a_dot_beside_the_average():
     assert not len(e.record().alone) and "no row is out of the bag" in e.narration
 
 
+def test_a_click_on_a_dot_chooses_its_tree_and_beside_the_dots_a_number_of_trees():
+    e = BaggingExplorer(n_trees=12, k=6)
+    e.on_click("curve", 3, e.shown.alone[2])
+    assert (e.tree, e.k) == (3, 6) and "Tree 3 of 12" in e.narration
+    e.on_click("curve", 3, e.shown.alone[2])
+    assert e.tree == 0, "once more: the average"
+    e.on_click("curve", 9, 0.0)
+    assert (e.tree, e.k) == (0, 9)
+
+
 def test_the_last_average_is_labelled_once():
     e = BaggingExplorer(n_trees=12, k=12)
     assert sum(s.endswith("with 12 trees") for s in e.view(e.record(), 960).strings()) == 1
