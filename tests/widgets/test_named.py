@@ -56,6 +56,18 @@ def test_lines_side_by_side_are_named_at_their_ends():
     assert all(strings.count(name) == 2 for name in e.optimizers), strings  # of the lines, of the losses
 
 
+def test_a_line_that_has_left_is_keyed_on_a_phone_and_momentum_is_in_sight_where_it_is_shown():
+    e = SGDExplorer(rate=0.461, step=20)
+    assert any(s.startswith("below the picture; thin: step ") for s in e.scene(272).strings())
+    assert [c.name for c in SGDExplorer(optimizer="momentum").controls()][:3] == ["step", "rate", "momentum"]
+    for rate in np.geomspace(0.01, 1.4, 40):
+        e.rate = rate
+        p = next(p for p in e.scene(390).panels if p.name == "losses")
+        words = {s: y for s, (_, y, _, _) in e.scene(390).boxes()}
+        ticks = [words[w] for w in ("10", "100", "1,000", "10,000") if w in words]
+        assert all(y >= p.box[1] - 1 for y in ticks if y > p.box[1] - 20), rate
+
+
 def test_what_is_true_stays_when_the_mode_changes():
     e = SoftmaxExplorer(mode="sigmoid")
     e.present = (3,)
