@@ -113,14 +113,15 @@ def draw_curves(r, s, box, x, room):
         p.line(np.stack([lrs, v], 1), ink=f"class{i % 8}-tint", width=6)  # seen beneath a curve that is the same
     if r.raw: p.line(np.stack([r.lrs[: len(raw)], raw], 1), ink="muted", width=1)
     p.line(np.stack([r.lrs, r.smooth], 1), ink="fg", width=2.5, key="curve")
-    dots = []
+    dots, yours = [], np.stack([np.full(60, np.clip(r.lr, *p.x)), np.linspace(*y, 60)], 1)  # words stay off this line
     for m in r.marks:
         if r.rule not in ("all", m.name): continue
         k = np.abs(np.log(r.lrs / m.said.lr)).argmin()  # where it stands, not always where it looked
         at = [m.said.lr, float(np.clip(r.smooth[k], *y))]
         dots.append((at, m.ink, m.name))
         if not narrow and r.rule == "all":
-            p.label(at, m.shown, f"{m.ink}-text", weight="bold", gap=9, clear=np.stack([r.lrs, r.smooth], 1))
+            p.label(at, m.shown, f"{m.ink}-text", weight="bold", gap=9,
+                    clear=np.concatenate([np.stack([r.lrs, r.smooth], 1), yours]))
         if r.rule != m.name: continue
         p.line([at, [at[0], y[0]]], ink=m.ink, width=1.5, dash=(2, 3), key=m.name)
         construct(p, m, r.lrs, r.smooth, 0.0 if narrow else text_width(title, 14, "bold") + 14)
