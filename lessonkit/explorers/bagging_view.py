@@ -114,7 +114,8 @@ def draw_error(r, s, box):
     found = np.concatenate([r.curve, r.alone]) if known else np.zeros(0)
     top = max(found[np.isfinite(found)], default=0) or 1.0
     y = 0, upper(top, max(0.08, 30 / (box[3] - 75)))
-    p = Panel(s, "curve", box, r.ends, y, title="Out-of-bag error", left=44, note="dots: each tree alone; click one" * (known and r.k > 1),
+    p = Panel(s, "curve", box, r.ends, y, title="Out-of-bag error", left=44,
+              note="dots: each tree alone; click one" * (known and r.k > 1),
               ylabel=f"{what} on the rows that a tree has not seen" if box[2] > 330 else what,
               xlabel="trees in the average", yticks=error_ticks(r, y[1]) if known else False, right=14)
     if r.curve is None:

@@ -132,7 +132,8 @@ class LRFinderExplorer(Explorer):
                         self.lr, self.step, beta, self.rule, tuple(self._marks()),
                         find.explodes(beta) if some else None, some and find.falls(beta),
                         tries, self.n_try, self.running,
-                        self.learn is not None and not (self.recording and tries is None), self.pointed, tries is not None or self._tried and not self.recording,
+                        self.learn is not None and not (self.recording and tries is None), self.pointed,
+                        tries is not None or self._tried and not self.recording,
                         self.recording, self.earlier, self.raw)
 
     def _marks(self):

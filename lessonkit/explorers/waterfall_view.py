@@ -157,7 +157,8 @@ def draw_tried(r, s, box):
     elif r.guess and not r.still:  # a place for each answer that is not known yet
         asked = line[line[:, 0] != r.value] * [1, 0] + [0, sum(p.y) / 2]
         for x, _ in asked: p.upright(x, ink="line", dash=(2, 4))
-        p.points(asked, size=20, ink="panel", stroke="muted").text(asked, ["?"] * len(asked), ink="muted", weight="bold")
+        p.points(asked, size=20, ink="panel", stroke="muted")
+        p.text(asked, ["?"] * len(asked), ink="muted", weight="bold")
     else:
         p.points(line, size=9, ink="focus")
         for x, v in line if len(line) < 4 else ():  # but where the line of the row itself says it
