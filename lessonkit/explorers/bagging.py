@@ -14,7 +14,7 @@ import traitlets as T
 from ..bagging import sample_patches
 from .bagging_data import (BaggingRecord, FittedForest, fresh_forest, own_forest, refitted,
                                               two_columns, with_draws, with_new_draw)
-from .bagging_view import ADD, STRIP, brief, error_words, sentence, view
+from .bagging_view import ADD, DRAG, STRIP, brief, error_words, sentence, view
 from ..widgets.controls import Button, Choice, Field, Player, Slider, Toggle
 from ..widgets.explorer import Chip, Explorer
 from ..widgets.keys import moving, stepping
@@ -32,7 +32,7 @@ class BaggingExplorer(Explorer):
     title, lesson = "Why do many trees beat one?", "10_bagging"
     about = "Every tree cuts the plane into rectangles. The map is the average of the first k trees."
     watch, along = ("k", "tree", "point", "compare", "beside", "show_points", "pointed", "kind", *SETTINGS), "k"
-    offers = "click one · ", "click one", ADD  # the hint stands beside the ring that it speaks of
+    offers = "click one · ", "; click one", "click one", ADD, DRAG  # the hint stands beside the ring that it speaks of
     view, sentence, brief = staticmethod(view), staticmethod(sentence), staticmethod(brief)
     k = T.Int(help="how many trees are averaged")
     tree = T.Int(0, help="the tree whose rectangles and draw are shown, counted from 1; 0: the average")
@@ -265,11 +265,20 @@ class BaggingExplorer(Explorer):
         self._put(self.data)  # all its trees now
 
     def on_click(self, id, x, y):
+        if id == "curve" and (self.compare or (i := self._dot(x, y)) is None): return self.on_drag(id, x, y)
+        if id == "curve": return self._choose(i)
         if id not in ("strip", "answers"): return self.on_drag("cross", x, y)
         across = STRIP if self.width >= NARROW else STRIP // 2
         first = self.record().strip[0]
         i = 1 + (int(x) if id == "answers" else first + int(y) * across + int(x))
-        if i <= self.n_trees: self.tree = 0 if i == self.tree else i
+        if i <= self.n_trees: self._choose(i)
+
+    def _choose(self, i): self.tree = 0 if i == self.tree else i
+
+    def _dot(self, x, y):  # the tree whose own error stands there; None: none
+        errors = self.shown.alone[: self.k] if self.curve is not None else np.zeros(0)
+        far = np.hypot((np.arange(len(errors)) + 1 - x) / self.n_trees, (errors - y) / np.nanmax([*errors, 1e-9]))
+        return int(np.nanargmin(far)) + 1 if (far < 0.03).any() else None
 
     def on_hover(self, id, x, y): self.pointed = () if x is None else (float(x), float(y))
 

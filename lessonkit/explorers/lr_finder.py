@@ -17,7 +17,7 @@ from .lr_finder_data import (LRRecord, Mark, band, brief, checked, lagged, last_
 from .lr_finder_view import view
 from ..learner import Learner
 from ..lr_finder import RULES, LRFind, lr_find, no_trace, try_rates
-from ..widgets.controls import Button, Choice, Slider
+from ..widgets.controls import Button, Choice, Slider, Toggle
 from ..widgets.explorer import Chip, Explorer
 from ..widgets.keys import stepping
 from ..widgets.scene import number
@@ -26,15 +26,15 @@ from ..widgets.scene import number
 class LRFinderExplorer(Explorer):
     "A finder's curve and what to make of it. Chosen state: `lr`, `step`, `smoothing`, `rule`, `run_name`."
 
-    offers = "“try your rate” trains", "three short runs: at a", "tenth of it, at it,", "and at ten times it"
     title, lesson, hint = "Which learning rate?", "07_lr_finder", "drag the blue line: choose a rate"
     about = "The rate grows with each step, and the loss tells when it is too much. Rules read a rate off the curve."
-    watch, along = ("step", "lr", "smoothing", "rule", "run_name", "pointed"), "step"
+    watch, along = ("step", "lr", "smoothing", "rule", "raw", "run_name", "pointed"), "step"
     view, sentence, brief = staticmethod(view), staticmethod(sentence), staticmethod(brief)
     lr = T.Float(0.0, help="the chosen rate; 0 before there is a curve")
     step = T.Int(0, help="the step of the curve that is nearest to it")
     smoothing = T.Float(0.9, help="weight of the past, 0 to below 1")
     rule = T.Unicode("all", help="whose construction is drawn: 'all', or the name of one")
+    raw = T.Bool(False, help="whether each batch's loss is drawn, and the band of the seeds")
     run_name = T.Unicode("", help="which of the runs is looked at")
     pointed = T.Float(0.0, help="the rate that the mouse points at; 0: none")
 
@@ -127,13 +127,14 @@ class LRFinderExplorer(Explorer):
         start = min([first] * (self.running or not some) + [shown_from(f) for f in self.runs.values()])
         end = max([f.lrs[-1] for f in self.runs.values()] + [last] * (self.running or not some))
         return LRRecord(self.run_name, find.lrs, find.losses, find.smooth(beta), others,
-                        band(self.finds, find.lrs, beta) if some and self.banded else None, len(self.finds), start, end,
+                        band(self.finds, find.lrs, beta) if self.raw and some and self.banded else None,
+                        len(self.finds), start, end,
                         self.lr, self.step, beta, self.rule, tuple(self._marks()),
                         find.explodes(beta) if some else None, some and find.falls(beta),
-                        tries,
-                        self.n_try, self.running, self.learn is not None and not (self.recording and tries is None),
-                        self.pointed, tries is not None or self._tried and not self.recording, self.recording,
-                        self.earlier)
+                        tries, self.n_try, self.running,
+                        self.learn is not None and not (self.recording and tries is None), self.pointed,
+                        tries is not None or self._tried and not self.recording,
+                        self.recording, self.earlier, self.raw)
 
     def _marks(self):
         usual = self._usual if self.smoothing != 0.9 else {}
@@ -203,6 +204,7 @@ class LRFinderExplorer(Explorer):
         rules = {"all": "all of them"} | {name: name for name in self.suggestions or RULES}
         return [Button("start_run", "stop" if self.running else "run the finder"), Button("start_try", "try your rate"),
                 Slider("smoothing", 0, 0.98, 0.02, digits=2), Choice("rule", rules),
+                Toggle("raw", "each batch" + " and seed" * bool(self.finds)),
                 Choice("run_name", list(self.runs), "curve")]
 
     def off(self):
@@ -244,9 +246,12 @@ class LRFinderExplorer(Explorer):
     def on_drag(self, id, x, y):
         if self.find is not None: self.lr = float(f"{x:.3g}")
 
-    def on_click(self, id, x, y):  # a rule, its bar, its dot on the curve: its rate
-        said = self.suggestions.get(id.partition("-")[2])
-        self.on_drag(id, x, y) if said is None else self.set_trait("lr", said.lr)
+    def on_click(self, id, x, y):  # a rule's lane, its dot on the curve: its rate; the lane: how it reads the curve
+        kind, _, name = id.partition("-")
+        if name not in self.suggestions: return self.on_drag(id, x, y)
+        with self.at_once():
+            if kind == "rule": self.rule = "all" if self.rule == name else name
+            self.lr = self.suggestions[name].lr
 
     def on_hover(self, id, x, y): self.pointed = float(x or 0)
 

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['MANY', 'band', 'edges', 'spreads', 'checked', 'shown_from', 'Mark', 'LRRecord', 'construct', 'spread_words',
-           'how_smooth', 'brief', 'last_few', 'sentence', 'wanders', 'moves', 'unsmoothed', 'lagged', 'shuffle']
+           'how_smooth', 'brief', 'last_few', 'sentence', 'where', 'wanders', 'moves', 'unsmoothed', 'lagged',
+           'shuffle']
 
 # %% ../../nbs/explorers/lr_finder_data.ipynb #xr-imports
 from collections.abc import Sequence
@@ -82,14 +83,6 @@ class Mark:
     usual: float = np.nan  # what it says at smoothing 0.9, where that is another; NaN: it is that
 
     @property
-    def told(self) -> list[str]:
-        "What stands beside it, the longest first: what it looks for; and how far it moves, where that is far."
-        factor = self.high / self.low if np.isfinite(self.low) else 1
-        if factor < 5: return [self.says] * bool(self.says)
-        far = f"seeds differ by a factor of {number(factor, 2)}"
-        return [f"{self.says}; {far}", far, f"seeds: × {number(factor, 2)}"]
-
-    @property
     def outside(self) -> bool:
         "Whether this curve's rate is beyond all that the seeds say."
         return bool(self.said.lr < self.low * (1 - 1e-9) or self.said.lr > self.high * (1 + 1e-9))
@@ -125,6 +118,7 @@ class LRRecord:
     tried: bool = False  # short runs have a place beside the curve
     still: bool = False  # a recording: nothing can be dragged
     earlier: tuple = ()  # (rate, losses) of the runs at the rates that were tried before
+    raw: bool = False  # each batch's loss is drawn, and the band
 
     by_name = property(lambda self: {m.name: m for m in self.marks}, doc="The rules by name.")
 
@@ -178,41 +172,42 @@ def sentence(r: LRRecord) -> str:
     "What is on screen, in words."
     if not len(r.lrs):
         return "No curve yet. “run the finder” draws one, and leaves the learner as it is."
-    smoothed, trying, suggests = how_smooth(r), r.tries is not None and not r.running, ""
-    text = f"Your rate is {number(r.lr, 2)}: the loss, {smoothed}, is {r.smooth[r.step]:.2f}."
+    here = r.tries is not None and np.isclose(r.tries[0][1], r.lr)
+    smoothed, of = f", {how_smooth(r)}," * (r.beta != 0.9), f" of “{r.name}”" * bool(r.others)
+    text = f"Your rate is {number(r.lr, 2)}: the loss{of} there{smoothed} is {r.smooth[r.step]:.2f}"
     if r.rule != "all":
         m = r.by_name[r.rule]
-        suggests = f"{m.shown} suggests {number(m.said.lr, 2)}"
+        text += f"; {m.shown} suggests {number(m.said.lr, 2)}"
         if np.isfinite(m.low):
             seeds = f"{r.n_seeds} seeds lie" if r.n_seeds < MANY else f"9 in 10 of {r.n_seeds} seeds,"
             out = ", this run outside them" * m.outside
-            suggests += f" ({seeds} within a factor of {number(m.high / m.low, 2)}{out})"
-    own = text + f" {suggests[:1].upper()}{suggests[1:]}." * bool(suggests)
-    text += f" “{r.name}”: the loss" * bool(r.others) or " It"
-    steep = r.by_name["steep"].said.lr if "steep" in r.by_name else None
-    late = r.boom and steep and steep > r.boom  # then a fall of chance alone
-    if not r.falls: text += " hardly falls, so the rules read noise; it"
-    elif steep and not late: text += f" falls fastest near {number(steep, 2)} and"
-    else: text += " falls, then" if r.boom else " falls and"
-    text += f" explodes after {number(r.boom, 2)}" if r.boom else " has not exploded yet"
-    if late and r.falls: text += " (“steep” reads a fall beyond that: noise)"
-    advice = ": take a rate well before that, where it falls" * bool(r.falls and r.boom)
-    text += f"; {suggests}." if suggests else f"{advice}."
-    here = r.tries is not None and np.isclose(r.tries[0][1], r.lr)
-    if trying:  # they tell more than the curve
-        text = own
+            text += f" ({seeds} within a factor of {number(m.high / m.low, 2)}{out})"
+        text += "."
+    elif r.tries is None or r.running: text += where(r)
+    else: text += "."
+    if r.tries is not None and not r.running:  # they tell more than the curve
         rates, losses = r.tries
         k = last_few(losses)
         ends = losses[-k:].mean(0)  # NaN where one was not finite
         ended = [f"{number(a, 2)} {'explodes' if np.isnan(v) else f'gives {v:.2f}'}" for a, v in zip(rates, ends)]
         tried = "" if here else f", tried at {number(rates[1], 2)}"
         text += f" After {len(losses)} steps{tried}, mean loss of the last {k}: {', '.join(ended)}."
-    offered = r.learner and not (here or trying or r.pointed or r.still)
-    text += " “try your rate” trains three short runs." * offered
     if r.pointed:
         k = int(np.abs(np.log(r.lrs / r.pointed)).argmin())
         text += f" Pointed at: rate {number(r.lrs[k], 2)}, loss {r.smooth[k]:.2f}."
     return text
+
+
+def where(r: LRRecord) -> str:
+    "What the loss does at the chosen rate, and what to do next."
+    if not r.falls: return ". It hardly falls anywhere, so the rules read noise."
+    s, left = r.smooth, " Go left, to where it falls." * (not r.still)
+    if r.boom and r.lr > r.boom: return f", past the explosion at {number(r.boom, 2)}.{left}"
+    if r.step > s.argmin(): return f", past its lowest point.{left}"
+    if s[0] - s[r.step] < 0.05 * (s[0] - s.min()):
+        return ", still level." + " Go right, to where it falls." * (not r.still)
+    far = f", well before it explodes ({number(r.boom, 2)})" * bool(r.boom and 3 * r.lr < r.boom)
+    return f" and falling{far}." + " Now press “try your rate”." * (r.learner and not r.still)
 
 
 def wanders(

@@ -8,7 +8,7 @@ __all__ = ['NAMES', 'LANES', 'HEAD', 'view', 'tag', 'draw_rules', 'draw_curves',
 # %% ../../nbs/explorers/lr_finder_view.ipynb #xlv-imports
 import numpy as np
 
-from .lr_finder_data import MANY, LRRecord, construct, last_few, spread_words
+from .lr_finder_data import LRRecord, construct, last_few, spread_words
 from ..widgets.panel import NARROW, Panel, columns, rows
 from ..widgets.scene import Scene, fit, number, text_width
 from ..widgets.text import whole
@@ -22,13 +22,13 @@ def view(
     r: LRRecord,
     width: float,  # px
 ) -> Scene:
-    "The curve, and the rate that you choose on it; below, what each rule suggests; three short runs beside, or below."
+    "The curve, and the rate that you choose on it; below, what each rule suggests; short runs, once there are some."
     wide, beside = width >= NARROW, width >= 760
     lane = LANES[not wide]
-    lanes, runs = HEAD + lane * max(len(r.marks), 4), r.tried if beside else r.learner  # a narrow page does not jump
-    s = Scene(width, lanes + 368 + (0 if beside else 190 * r.learner))
+    lanes = HEAD + lane * max(len(r.marks), 4)
+    s = Scene(width, lanes + 368 + (0 if beside else 190 * r.tried))
     left = tries = (0, 0, width, s.height)
-    if runs: left, tries = columns(left, 0.7, 0.3, gap=20) if beside else rows(left, 1, 178)
+    if r.tried: left, tries = columns(left, 0.7, 0.3, gap=20) if beside else rows(left, 1, 178)
     above, below = rows(left, 1, lanes, gap=8)
     said = [v for m in r.marks for v in (m.said.lr, m.low, m.usual) if np.isfinite(v)]
     x = 0.8 * min([r.start, *said, r.lr or r.start]), 1.25 * r.end
@@ -36,41 +36,42 @@ def view(
     room = min(names, NAMES[not wide]) if r.others else 10.0
     draw_curves(r, s, above, x, room)
     if r.marks: draw_rules(r, s, below, x, room, lane)
-    if runs: draw_tries(r, s, tries)
+    if r.tried: draw_tries(r, s, tries)
     return s
 
 
-def tag(s, box, a, b, y, name, value, size=12, weight="normal", ink="fg", more=(), above=False):
-    """A name and its value beside what reaches from a to b px, on a plate: right of it, left of it, or where room is,
-    or `above` it; after it the first of `more` that has room."""
+def tag(s, box, a, b, y, name, value, avoid=(), size=12, weight="normal", ink="fg", above=False):
+    """A name and its value beside what reaches from a to b px, or `above` it, on a plate: where no line at one of
+    `avoid` strikes them."""
     (l, _, w, _), number_wide = box, text_width(f" {value}", size, weight)
     name = fit(name, w - number_wide - 8, size, weight)
-    own = text_width(name, size, weight) + number_wide + 6
-    wide, words = next(((v, m) for v, m in [(own + text_width(m) + 8, m) for m in more]
-                        if (w if above else max(l + w - b, a - l)) >= v + 8), (own, ""))
-    last = l + w - wide
-    if above: b = min(a, last) - 8
-    left = b + 8 if b + 8 <= last else a - 8 - wide if a - 8 - wide >= l else l if a + b > 2 * l + w else last
+    wide = text_width(name, size, weight) + number_wide + 6
+    places = [a if above else b + 8, a - 8 - wide, *(v + 8 for v in avoid), *(v - 8 - wide for v in avoid)]
+    inside = [v for v in places if l <= v <= l + w - wide and (above or v > b or v + wide < a)]
+    left = next((v for v in inside if not any(v - 4 < u < v + wide + 4 for u in avoid)),
+                inside[0] if inside else l if a + b > 2 * l + w and not above else l + w - wide)
     s.rects([(left, y - size * 0.7, wide, size * 1.4)], fill="panel", radius=4)
     s.text([[left + 3, y]], f"{name} {value}", size=size, weight=weight, ink=ink, align="left")
-    if words: s.text([[left + own + 5, y]], words, ink="muted", align="left")
 
 
 def draw_rules(r, s, box, x, room, lane):
     "A lane for each rule: what it suggests, and how far that moves over the seeds; through all of them, your rate."
     usual = any(np.isfinite(m.usual) for m in r.marks)
-    notes = [f"bars: {spread_words(r.n_seeds)}"] * bool(r.band) + ["hollow: at smoothing 0.9"] * usual
-    said, tall = [" · ".join(v) for v in ([*notes, "click one"], notes, notes[-1:])], lane > LANES[0]
+    notes = [f"bars: {spread_words(r.n_seeds)}"] * any(np.isfinite(m.low) for m in r.marks)
+    notes += ["hollow: at smoothing 0.9"] * usual
+    click = ["click one to see how it reads the curve"] * (not r.still)
+    said, tall = [" · ".join(v) for v in ([*notes, *click], notes, notes[-1:])], lane > LANES[0]
     note = next((v for v in said if text_width(v) < box[2] - 190), "")
     n, title = len(r.marks), "What the rules suggest"
     p = Panel(s, "rules", (*box[:3], HEAD - 6 + lane * n), x, (n, 0), log="x", title=title, note=note, left=48,
               right=room, xticks=False, yticks=False, frame=False)
     l, t, w, h = p.box
     s.rects([(l, t + i * lane + 1, w, lane - 2) for i in range(n)], fill="panel", radius=3)
-    p.upright(float(np.clip(r.lr, *p.x)), ink="focus", width=1.5)
+    yours = float(np.clip(r.lr, *p.x))
     for i, m in enumerate(r.marks):
         chosen, y, at = r.rule in ("all", m.name), i + (0.74 if tall else 0.5), float(np.clip(m.said.lr, *p.x))
         reach = [at]
+        p.line([[yours, i + 0.5 * tall], [yours, i + 1]], ink="focus", width=1.5)  # it strikes no words
         if np.isfinite(m.low):
             p.bars([y], [m.high], base=m.low, thick=0.3 if tall else 0.5, flat=True, ink=f"{m.ink}-tint")
             reach += [m.low, m.high]
@@ -79,16 +80,14 @@ def draw_rules(r, s, box, x, room, lane):
             reach.append(m.usual)
         p.points([[at, y]], size=10, ink=m.ink if chosen else "line", key=f"rule-{m.name}")
         ends = p.px([[np.clip(v, *p.x), y] for v in (min(reach), max(reach))])
-        seeds = f"the {r.n_seeds} seeds" if r.n_seeds < MANY else spread_words(r.n_seeds)
-        far = [f"this run lies outside {seeds}", f"outside {seeds}", "outside"] * m.outside
         tag(s, p.box, *ends[:, 0], ends[0, 1] - tall * 18, f"{m.shown}:", number(m.said.lr, 2),
-            ink=f"{m.ink}-text" if chosen else "muted", more=far + m.told, above=tall)
+            [p.px([[yours, y]])[0, 0]] * (not tall), ink=f"{m.ink}-text" if chosen else "muted", above=tall)
         p.zone(f"rule-{m.name}", (*p.x, i, i + 1), click=True, label=f"take the rate of {m.shown}",
                value=number(m.said.lr, 2))
 
 
 def draw_curves(r, s, box, x, room):
-    "The curve looked at, raw and smoothed; the others; the band over seeds; one rule's construction; the chosen rate."
+    "The curve looked at; the others; a rule's construction; the chosen rate; if asked for, each batch and the seeds."
     title = "Loss of a batch"
     if not len(r.lrs):
         p = Panel(s, "curve", box, x, (0, 1), log="x", title=title, left=48, right=room, xlabel="learning rate",
@@ -97,14 +96,13 @@ def draw_curves(r, s, box, x, room):
         return
     curves = [r.smooth, *(v for _, _, v in r.others)]
     raw = r.losses[: 1 + int((r.lrs <= (r.boom or np.inf)).sum())]  # beyond that it would only leave the picture
-    low, top = min(v.min() for v in (raw, *curves)), max(v[0] for v in curves)
+    low, top = min(v.min() for v in (*[raw] * r.raw, *curves)), max(v[0] for v in curves)
     y = low - 0.16 * max(top - low, 1e-9), top + 0.3 * max(top - low, 1e-9)  # room for words at the foot
-    cropped = f" (the run began at {number(r.lrs[0])})" * bool(r.lrs[0] < x[0] / 2)
-    own_line = s.width < NARROW  # for the note, or what a rule looks for
-    notes = ["thick: smoothed", "thin: each batch"] * (r.beta > 0) + [f"band: {spread_words(r.n_seeds)}"] * bool(r.band)
-    note = " · ".join(notes) * (r.rule == "all")
-    shape = dict(log="x", left=48, right=room, xlabel=whole(f"learning rate{cropped}", box[2] - 48 - room))
-    if own_line:
+    notes = ["thick: smoothed", "thin: each batch"] * (r.raw and r.beta > 0)
+    note = " · ".join(notes + [f"band: {spread_words(r.n_seeds)}"] * bool(r.band)) * (r.rule == "all")
+    narrow = s.width < NARROW  # the note, or what a rule looks for, then has its own line
+    shape = dict(log="x", left=48, right=room, xlabel="learning rate")
+    if narrow and (note or r.rule != "all"):
         p = Panel(s, "curve", (box[0], box[1] + 32, box[2], box[3] - 32), x, y, **shape)
         s.text([[box[0], box[1] + 8]], title, size=14, weight="bold", align="left")
         s.text([[box[0], p.box[1] - 13]], whole(note, box[2]), ink="muted", align="left")
@@ -113,18 +111,20 @@ def draw_curves(r, s, box, x, room):
         p.area(r.lrs[ok], r.band[0][ok], r.band[1][ok], ink="class1-tint")
     for i, (_, lrs, v) in enumerate(r.others):
         p.line(np.stack([lrs, v], 1), ink=f"class{i % 8}-tint", width=6)  # seen beneath a curve that is the same
-    p.line(np.stack([r.lrs[: len(raw)], raw], 1), ink="muted", width=1)
+    if r.raw: p.line(np.stack([r.lrs[: len(raw)], raw], 1), ink="muted", width=1)
     p.line(np.stack([r.lrs, r.smooth], 1), ink="fg", width=2.5, key="curve")
-    dots = []
+    dots, yours = [], np.stack([np.full(60, np.clip(r.lr, *p.x)), np.linspace(*y, 60)], 1)  # words stay off this line
     for m in r.marks:
         if r.rule not in ("all", m.name): continue
         k = np.abs(np.log(r.lrs / m.said.lr)).argmin()  # where it stands, not always where it looked
         at = [m.said.lr, float(np.clip(r.smooth[k], *y))]
-        p.line([at, [at[0], y[0]]], ink=m.ink, width=1.5, dash=(2, 3), key=m.name)
         dots.append((at, m.ink, m.name))
-        if not own_line and r.rule == "all":
-            p.label(at, m.shown, f"{m.ink}-text", weight="bold", gap=9, clear=np.stack([r.lrs, r.smooth], 1))
-        if r.rule == m.name: construct(p, m, r.lrs, r.smooth, 0.0 if own_line else text_width(title, 14, "bold") + 14)
+        if not narrow and r.rule == "all":
+            p.label(at, m.shown, f"{m.ink}-text", weight="bold", gap=9,
+                    clear=np.concatenate([np.stack([r.lrs, r.smooth], 1), yours]))
+        if r.rule != m.name: continue
+        p.line([at, [at[0], y[0]]], ink=m.ink, width=1.5, dash=(2, 3), key=m.name)
+        construct(p, m, r.lrs, r.smooth, 0.0 if narrow else text_width(title, 14, "bold") + 14)
     p.zone("curve", click=True, drag=True, hover=True)
     for at, _, name in dots:  # a click takes its rate
         (px, py), = p.px([at])
@@ -135,12 +135,13 @@ def draw_curves(r, s, box, x, room):
         p.ends([(float(np.clip(v, *y)), *more) for v, *more in names])
     shown, foot = float(np.clip(r.lr, *p.x)), p.box[1] + p.box[3]
     p.upright(shown, ink="focus", width=1.5 if r.still else 3, key="chosen")
+    at, *lines = p.px([[v, y[0]] for v in (shown, *(dot[0] for dot, *_ in dots if r.rule != "all"))])[:, 0]
     if r.boom and p.x[0] < r.boom < p.x[1]:
         p.upright(r.boom, ink="alarm", width=1.5, key="boom")
-        at = p.px([[r.boom, y[0]]])[0, 0]
-        tag(s, p.box, at, p.box[0] + p.box[2], p.box[1] + 12, "explodes after", number(r.boom, 2), ink="alarm")
-    at = p.px([[shown, y[0]]])[0, 0]
-    tag(s, p.box, at, at, foot - 14, "your rate", number(r.lr, 2), 15, "bold", "focus")
+        lines += (end := p.px([[r.boom, y[0]]])[0, 0]),
+        tag(s, p.box, end, p.box[0] + p.box[2], p.box[1] + 12, "explodes after", number(r.boom, 2), [at], ink="alarm")
+    named = ("rate", 13) if narrow else ("your rate", 15)
+    tag(s, p.box, at, at, foot - 14, named[0], number(r.lr, 2), lines, named[1], "bold", "focus")
     look = dict(size=9, ink="focus") if r.still else dict(size=16, ink="panel", stroke="focus", width=3)
     p.points([[shown, r.smooth[r.step]]], **look)
     for at, ink, _ in dots: p.points([at], size=9, ink=ink)  # one under the ring is seen, too
@@ -150,19 +151,16 @@ def draw_curves(r, s, box, x, room):
 
 
 def draw_tries(r, s, box):
-    "The three short runs, or what they would be; a recording leaves them out where there are none."
-    lines = "“try your rate” trains", "three short runs: at a", "tenth of it, at it,", "and at ten times it"
+    "The three short runs, and pale the one before; at first only their place."
     if r.tries is None:
-        p = Panel(s, "tries", box, (0, 1), (box[3], 0), title="Three short runs", xticks=False, yticks=False)
-        at = [[0.5, 0.5 * box[3] + 20 * (i - 1.5)] for i in range(len(lines))]
-        if len(r.lrs): p.text(at, lines, ink="muted", max_width=box[2])
+        Panel(s, "tries", box, title="Short runs", xticks=False, yticks=False)
         return
     rates, losses = r.tries
     first = float(np.nanmax(losses[0])) if np.isfinite(losses[0]).any() else 1.0
     seen = [first, *losses[np.isfinite(losses)], *(v for _, run in r.earlier for v in run[np.isfinite(run)])]
     y, last = (0, min(1.6 * first, 1.08 * max(seen)) if first > 0 else 1.0), last_few(losses)
     wide = 10 + max(text_width(f"▲ rate {number(v, 2)}") for v in (*rates, *(rate for rate, _ in r.earlier)))
-    p = Panel(s, "tries", box, (0, r.n_try), y, title="Three short runs", xlabel="step", left=40, right=wide,
+    p = Panel(s, "tries", box, (0, r.n_try), y, title="Short runs", xlabel="step", left=40, right=wide,
               ylabel="loss" + f" · thick: mean of the last {last}" * (box[2] > 230))
     ends, runs = [], [(v, rate, "line", "muted") for rate, v in r.earlier]
     inks = ("class1", "class1-text"), ("focus", "focus"), ("alarm", "alarm")

@@ -64,7 +64,7 @@ def draw_points(r, s, box):
         if outside(p, fitted):
             way, last = "above" if fitted[0] > p.y[1] else "below", path.at(r.step)
             seen = [k for k in range(last) if p.y[0] < line(path.params[k], ends).mean() < p.y[1]]
-            told = f"{path.name}: the line is {way} the picture" + (f"; thin: at step {seen[-1]}" if seen else "")
+            told = f"{path.name}: " * r.compare + f"{way} the picture" + (f"; thin: step {seen[-1]}" if seen else "")
             if seen: p.line(np.stack([ends, line(path.params[seen[-1]], ends)], 1), ink=path.ink, width=1)
             p.text([[p.x[0], p.y[1]]], whole(told, p.box[2] - 16), ink="alarm", align="left", dx=8, dy=12 + 16 * i)
     if r.compare: p.ends(names)
@@ -115,6 +115,8 @@ def draw_losses(r, s, box):
     first, top = max(first, 1e-12), max(float(path.losses.max()) for path in r.paths)
     # what grows stays in sight for six decades
     hi = 10 ** max(np.log10(first) + 0.25, np.log10(lo) + 1, np.log10(max(min(top, first * 1e6), 1e-12)) + 0.2)
+    edge, least = np.log10(hi) % 1, 0.08 * np.log10(hi / lo)  # a decade's word needs room below the upper edge
+    if edge < least: hi = hi * 10 ** (least - edge)
     note = f"at step {r.step}, log scale"
     if not r.compare: note = f"{r.paths[0].name} {r.paths[0].far(r.step) or note}"
     there = [arrival(losses, r.least) for _, losses in r.rivals]
@@ -182,6 +184,7 @@ class SGDExplorer(Explorer):
         self.best = np.polyfit(self.x, self.y, 1)
         self.edge = largest_stable_lr(self.x)
         self._walks, self._rivals = {}, ()
+        self._rolls = (optimizer or next(iter(self.optimizers))) in {*self.rolling, *self.betas}  # at first
         self._look(start)
         super().__init__(rate=0.4 * self.edge if rate is None else float(rate), momentum=float(momentum),
                          optimizer=optimizer or next(iter(self.optimizers)), step=int(step), compare=compare,
@@ -283,10 +286,10 @@ class SGDExplorer(Explorer):
         rates = self.edge * 10**-2.5, self.edge * 10**0.5
         whose = [n for n, kind in self.optimizers.items() if kind is SGD] if self.compare else [self.optimizer]
         edges = [(v, "SGD's " * self.compare + f"edge {say(v)}") for v in map(self._edge, whose) if v]
+        which, rolls = Choice("optimizer", list(self.optimizers)), Slider("momentum", 0, 0.99, 0.01)
         return [Player("step", self.n_steps, interval=250),
                 Slider("rate", *rates, 0.02, log=True, digits=3, marks=edges),
-                Choice("optimizer", list(self.optimizers)), Slider("momentum", 0, 0.99, 0.01),
-                Toggle("compare", "side by side")]
+                *([rolls, which] if self._rolls else [which, rolls]), Toggle("compare", "side by side")]
 
     def off(self):
         alone = () if any(self._options(name) for name in self.descents) else ("momentum",)

@@ -251,7 +251,7 @@ def rounded(v, step) -> float:
     return float(f"{np.rint(v / step) * step:.12g}")
 
 # %% ../../nbs/explorers/waterfall_data.ipynb #xf-answers
-TRY, FILLED = " Drag the ring in the plot below the bars.", " (filled in)"
+TRY, FILLED = " Drag the ring.", " (filled in)"
 
 
 def brief(
@@ -266,12 +266,11 @@ def brief(
 def sentence(
     r,  # a `WaterfallRecord`
 ) -> str:
-    "From the start to the prediction, what moves it most; of an edit, what it changed."
+    "The prediction, what moves it most, what to ask; of an edit, what it changed."
     if not r.edits:
-        said = f"Row {r.row}: the {r.what} goes from the average, {r.say(r.bias)}, to {r.say(r.prediction)}."
-        parts = [f"{r.names[j]} = {r.words[j]} ({r.say(r.now[j], True)})"
-                 for j in largest(r.now)[:2] if float(f"{r.now[j]:.{r.digits}f}")]
-        if parts: said += f" Main steps: {', '.join(parts)}."
+        said = f"Row {r.row}: the {r.what} is {r.say(r.prediction)} (average {r.say(r.bias)})."
+        for j in [j for j in largest(r.now)[:1] if float(f"{r.now[j]:.{r.digits}f}")]:
+            said += f" {r.names[j]} = {r.words[j]} {'raises' if r.now[j] > 0 else 'lowers'} it most."
         return said + f" What if {r.names[r.chosen]} were not {r.words[r.chosen].removesuffix(FILLED)}?{TRY}"
     changed = [f"{name} from {old} to {new}" for name, old, new in r.edits[-2:]]
     more = f" and {len(r.edits) - 2} more" if len(r.edits) > 2 else ""

@@ -198,18 +198,19 @@ function shell(model, el) {
       ).length;
     const places = scene.panels.flatMap((p) => {
       const [l, t, w, b] = p.box, own = p.box === box;
-      const xs = [w / 2, w - wide / 2 - 4, wide / 2 + 4].map((v) => within(l + v));
+      const beside = [1, -1].map((side) => h.box[0] + h.box[2] / 2 + side * (wide / 2 + 20) - l);
+      const xs = [...(own ? beside : []), w / 2, w - wide / 2 - 4, wide / 2 + 4].map((v) => within(l + v));
       const ys = [8, b - tall - 8, (b - tall) / 2].map((v) => t + v);
       if (!own && b < tall) return [];
       return xs.flatMap((x) =>
         ys.map((y) => [
           covered(grips, x, y) * 3 + covered([...words, ...bars], x, y) + Math.min(covered(dots, x, y), 4) / 4 +
-            Math.min(covered(curves, x, y), 8) / 20 + (own ? 0 : 0.5),
+            Math.min(covered(curves, x, y), 8) / 20 + (own ? Math.abs(x - h.box[0] - h.box[2] / 2) / w / 5 : 0.5),
           x, y,
         ]),
       );
     });
-    // where it covers least, in the middle if it can; in another panel only if that spares a word
+    // where it covers least, near its handle if it can; in another panel only if that spares a word
     const [[least, x, y]] = places.sort((a, b) => a[0] - b[0]);
     if (least >= 1) { crowded = stage.clientWidth; return advise(); } // no place at all: above the picture
     hint.style.left = `${x * scale}px`;

@@ -22,6 +22,16 @@ def test_each_tree_has_a_dot_beside_the_average():
     assert not len(e.record().alone) and "no row is out of the bag" in e.narration
 
 
+def test_a_click_on_a_dot_chooses_its_tree_and_beside_the_dots_a_number_of_trees():
+    e = BaggingExplorer(n_trees=12, k=6)
+    e.on_click("curve", 3, e.shown.alone[2])
+    assert (e.tree, e.k) == (3, 6) and "Tree 3 of 12" in e.narration
+    e.on_click("curve", 3, e.shown.alone[2])
+    assert e.tree == 0, "once more: the average"
+    e.on_click("curve", 9, 0.0)
+    assert (e.tree, e.k) == (0, 9)
+
+
 def test_the_last_average_is_labelled_once():
     e = BaggingExplorer(n_trees=12, k=12)
     assert sum(s.endswith("with 12 trees") for s in e.view(e.record(), 960).strings()) == 1
@@ -37,14 +47,25 @@ def test_rules_are_named_where_they_read_and_say_how_far_seeds_differ(rule):
     strings = e.view(r, 960).strings()
     for m in r.marks:
         assert (m.shown in strings) == (rule == "all")
-        factor = m.high / m.low
-        assert any("seeds" in s for s in m.told) == (factor >= 5), (m.name, factor)
+    assert ("6 seeds lie within a factor of" in e.narration) == (rule != "all")
 
 
 def test_lines_side_by_side_are_named_at_their_ends():
     e = SGDExplorer(compare=True, step=20)
     strings = e.view(e.record(), 960).strings()
     assert all(strings.count(name) == 2 for name in e.optimizers), strings  # of the lines, of the losses
+
+
+def test_a_line_that_has_left_is_keyed_on_a_phone_and_momentum_is_in_sight_where_it_is_shown():
+    e = SGDExplorer(rate=0.461, step=20)
+    assert any(s.startswith("below the picture; thin: step ") for s in e.scene(272).strings())
+    assert [c.name for c in SGDExplorer(optimizer="momentum").controls()][:3] == ["step", "rate", "momentum"]
+    for rate in np.geomspace(0.01, 1.4, 40):
+        e.rate = rate
+        p = next(p for p in e.scene(390).panels if p.name == "losses")
+        words = {s: y for s, (_, y, _, _) in e.scene(390).boxes()}
+        ticks = [words[w] for w in ("10", "100", "1,000", "10,000") if w in words]
+        assert all(y >= p.box[1] - 1 for y in ticks if y > p.box[1] - 20), rate
 
 
 def test_what_is_true_stays_when_the_mode_changes():
@@ -109,3 +130,13 @@ def test_the_present_window_has_its_number_and_the_rows_are_counted():
     for width in (300, 720, 960):
         assert "120" in e.scene(width).strings()
     assert "rows 0–7 of 64" in e.scene(720).strings()
+
+
+def test_an_answer_not_known_yet_has_a_place_with_a_question_mark():
+    from tests.explorers import WATERFALL, last_value
+    e = last_value(WATERFALL)
+    e.feature = "Sex"
+    marks = lambda: e.scene().strings().count("?")
+    assert marks() == 1 and e.narration.endswith("What if Sex were not male? Drag the ring.")
+    e.value = 1.0
+    assert marks() == 0 and e.edits
