@@ -49,7 +49,7 @@ def draw_stream(r, s, box):  # px: where the chosen row's window ends at the bot
               left=gutter(s.width), right=8, **how)
     wide = max(stop - start, .003 * used)
     p.boxes(row, 0, row + b.row_len, 1, fill=[f"class{i % 8}-tint" for i in range(b.bs)])
-    every = int(np.ceil(b.bs * 48 / p.box[2]))  # names that there is room for
+    every = int(np.ceil(48 * (used + tail) / b.row_len / p.box[2]))  # names that there is room for
     for a in row[::every] + b.row_len / 2:
         if p.px([[a, 0]])[0, 0] + 28 < s.width - text_width(over) * (not how):
             p.text([[a, 0]], f"row {int(a) // b.row_len}", ink="muted", dy=11)

@@ -230,7 +230,7 @@ def draw_matrix(r, s, box, n_rows, above):  # px: where the window ends at the b
         if fits: marks.append(((lo + hi) / 2, fits[0]))
     order = "in the order they are read" if r.shuffled else "all rows at once" * (b.bs > 1)
     if b.bs > n_rows: order = f"rows {r.top}–{r.top + n_rows - 1} of {b.bs}"
-    how = heading(s, box, "3 · Read one window", POINT * (not r.tip), order)
+    how = heading(s, box, "3 · Read one window", POINT * (not r.tip and b.bs == n_rows), order)
     if not how: box = (box[0], box[1] + 17, box[2], box[3] - 17)  # words stand above the grid
     p = Panel(s, "matrix", box, (0, n), (max(n_rows, 4), 0), ylabel=" " * bool(how), xticks=marks, frame=False,
               yticks=[(i + .5, f"row {k}") for i, k in enumerate(shown)], left=gutter(s.width), **how)
