@@ -171,8 +171,8 @@ class BPTTExplorer(Explorer):
         if selected is None: selected = self.batches.span(int(self.order[step or 0]))[1] - 1
         if not 0 <= selected < used: raise ValueError(f"selected={selected} is no input token: take 0 to {used - 1}")
         if step is None: step = self.visit_of(self.batches.locate(selected).window)
-        self.losses = ()
-        self.top, self.focus, self.tip = 0, 0, 0
+        self.losses, self.tip = (), 0
+        self.top, self.focus = 0, 0
         super().__init__(bs=bs, bptt=bptt, random_bptt=random_bptt, step=step, selected=selected, shuffled=shuffled,
                          epoch=epoch)
 
