@@ -12,9 +12,9 @@ import numpy as np
 import traitlets as T
 
 from ..bptt import LMBatches, order_losses, random_edges, torn
-from .stream import (BEGUN, BUSY, CLICK, DRAG, GUTTER, OFFER, PICK, POINT, ROWS, TAP, THIS,
-                                        UNTRAINED, BPTTRecord, Stream, brief, cost, draw_batch, draw_matrix, fitting,
-                                        headline, in_matrix, in_pair, sentence)
+from .stream import (BEGUN, CLICK, DRAG, PICK, POINT, ROWS, TAP, UNTRAINED, BPTTRecord, Stream,
+                                        brief, cost, draw_batch, draw_matrix, fitting, gutter,
+                                        heading, in_matrix, in_pair, sentence)
 from ..widgets.controls import Button, Field, Player, Slider, Toggle
 from ..widgets.explorer import Chip, Explorer
 from ..widgets.keys import moving, stepping
@@ -22,90 +22,88 @@ from ..widgets.panel import NARROW, Panel, rows
 from ..widgets.scene import Scene, text_width
 
 # %% ../../nbs/explorers/bptt.ipynb #xb-view
-def view(
-    r: BPTTRecord,
-    width: float,  # px
-) -> Scene:
-    "The stream; the cuts along a row; rows × time; the pair (x, y); the losses, once they matter."
-    s = Scene(width, 554 if width >= NARROW else 716 if r.losses is not None else 562)
-    page, n_rows = (0, 0, width, s.height - 6), min(r.batches.bs, ROWS)
-    cut = 56 if r.batches.random_bptt else 40
-    stream, cuts, matrix, below, *losses = rows(page, 54, cut, 296 - cut, 134 if width < NARROW else 1,
-                                                *[1] * (width < NARROW and r.losses is not None), gap=22)
-    draw_stream(r, s, stream)
-    draw_cuts(r, s, cuts)
-    draw_matrix(r, s, matrix, n_rows)
-    end = draw_batch(r, s, below, n_rows) + 36
-    if r.losses is not None: draw_losses(r, s, *losses or [(end, below[1], width - end, below[3])])
+def view(r: BPTTRecord, width: float) -> Scene:  # width in px
+    "The stream; the windows of a row; rows × time; the pair (x, y): each out of the last. The losses, if they matter."
+    narrow, n_rows, some = width < NARROW, min(r.batches.bs, ROWS), r.losses is not None
+    s, over = Scene(width, (716 if some else 562) if narrow else 524), 22 * narrow
+    cut = 44 if r.batches.random_bptt else 26
+    stream, cuts, matrix, below, *losses = rows((0, 2, width, s.height - 8), 46 + over, cut + over, 252 - cut, 1,
+                                                *[1] * (narrow and some), gap=16 if narrow else 26)
+    joint = draw_stream(r, s, stream)
+    joint = draw_cuts(r, s, cuts, joint)
+    joint = draw_matrix(r, s, matrix, n_rows, joint)
+    end = draw_batch(r, s, below, n_rows, joint) + 36
+    if some: draw_losses(r, s, *losses or [(end, below[1], width - end, below[3])])
     return s
 
 
-def draw_stream(r, s, box):
+def draw_stream(r, s, box):  # px: where the chosen row's window ends at the bottom
     "The whole stream, colored by row; where the present window reads; the dropped tail."
-    b, (start, stop), many = r.batches, r.span, "row" if r.batches.bs == 1 else "rows"
+    b, (start, stop) = r.batches, r.span
     used, n = b.bs * b.row_len, len(r.stream.ids)
-    tail = max(b.n_dropped, .006 * n) if b.n_dropped else 0
-    title, row = f"1 · The stream is cut into {b.bs} {many}", np.arange(b.bs) * b.row_len
-    if s.width < NARROW: title = f"1 · Cut into {b.bs} {many}"
-    each, red = f"{THIS} · {n:,} tokens, {b.row_len:,} a row", f", {b.n_dropped:,} dropped (red)" * bool(b.n_dropped)
-    note = headline(s, box, title, (f"{each}, 1 only predicted{red}", each + red, each, THIS), DRAG)
-    every = int(np.ceil(b.bs * 48 / (box[2] - GUTTER)))  # names that there is room for
-    names = [(a + b.row_len / 2, f"row {i}") for i, a in enumerate(row.tolist()) if i % every == 0]
-    p = Panel(s, "stream", box, (0, used + tail), (0, 1), title=title, note=note, xticks=names, yticks=False,
-              left=GUTTER, right=8)
-    zero, one = np.zeros(b.bs), np.ones(b.bs)
-    p.boxes(row, zero, row + b.row_len, one, fill=[f"class{i % 8}-tint" for i in range(b.bs)])
-    if tail: p.boxes([used], [0], [used + tail], [1], fill="panel", stroke="alarm", width=1.5)
+    tail, row = max(b.n_dropped, .006 * n) if b.n_dropped else 0, np.arange(b.bs) * b.row_len
+    over, title = f"{b.n_dropped:,} dropped" * bool(tail), f"1 · Cut into {b.bs} row" + "s" * (b.bs > 1)
+    said = f"{over} (red)" if tail and s.width < NARROW else f"{n:,} tokens in all"
+    how = heading(s, box, title, DRAG * (r.tip == 2), said)
+    p = Panel(s, "stream", (*box[:3], box[3] - 18), (0, used + tail), xticks=False, yticks=False,
+              left=gutter(s.width), right=8, **how)
     wide = max(stop - start, .003 * used)
-    p.boxes(row + start, zero - .1, row + start + wide, one + .1, fill="fg", key="now")
-    at = r.place[0] * b.row_len + (start + stop) / 2
+    p.boxes(row, 0, row + b.row_len, 1, fill=[f"class{i % 8}-tint" for i in range(b.bs)])
+    every = int(np.ceil(48 * (used + tail) / b.row_len / p.box[2]))  # names that there is room for
+    for a in row[::every] + b.row_len / 2:
+        if p.px([[a, 0]])[0, 0] + 28 < s.width - text_width(over) * (not how):
+            p.text([[a, 0]], f"row {int(a) // b.row_len}", ink="muted", dy=11)
+    p.text([[used + tail, 0]], over * (not how), ink="alarm", align="right", dy=11)
+    if tail: p.boxes([used], [0], [used + tail], [1], fill="panel", stroke="alarm", width=1.5)
+    p.boxes(row + start, -.1, row + start + wide, 1.1, fill="fg", key="now")
+    left = r.place[0] * b.row_len + start
+    at = left + (stop - start) / 2
     p.points([[at, .5]], size=16, ink="page", stroke="focus", width=3, key="place", cut=True)
     p.zone("stream", drag=True)
     value = f"step {r.step:,}, 0 to {len(b) - 1:,}"
     p.handle("place", (at, .5), label="place in the stream", step=(stop - start, 0), value=value)
+    return p.px([[left, 0], [left + wide, 0]])
 
 
-def draw_cuts(r, s, box):
-    "Where windows begin and end along a row, this epoch and the next."
-    b, (start, stop) = r.batches, r.span
-    n = min(b.row_len, max(14 * b.bptt, 70))
-    lo = int(np.clip((start + stop - n) // 2, 0, b.row_len - n))
-    same, epochs = "other cuts each epoch" if b.random_bptt else "the same cuts each epoch", 1 + b.random_bptt
-    short = "number: its step"
-    if r.shuffled: same, short = "in the order of the text", "text order"
-    title = "2 · Each row is cut into windows" if s.width >= NARROW else "2 · In windows"
-    note = headline(s, box, title, (f"{same} · the number: the step that reads it", same, short), PICK)
-    p = Panel(s, "cuts", box, (lo, lo + n), (epochs, 0), title=title, note=note, xticks=False, left=GUTTER, frame=False,
-              yticks=[(i + .5, f"epoch {r.epoch + i}" if epochs > 1 else "a row") for i in range(epochs)])
-    for i, edges in enumerate((b.edges, r.next_edges)[:epochs]):
-        first, last = np.searchsorted(edges, lo, "right") - 1, np.searchsorted(edges, lo + n, "left")
-        a, z = np.maximum(edges[first:last], lo), np.minimum(edges[first + 1 : last + 1], lo + n)
-        which = np.arange(first, last)
-        inks = np.where((which == r.window) & (i == 0), "class1", np.where(which % 2, "class1-tint", "class1-pale"))
-        p.boxes(a, np.full(len(a), i), z, np.full(len(a), i + 1), fill=inks.tolist(), inset=.7)
-        if i: continue
-        words = [f"{int(r.visits[w]):,}" for w in which]
-        wide = (z - a) * p.box[2] / n
-        keep = [k for k, w in enumerate(words) if wide[k] > text_width(w, 11) + 6 and len(a) < 60]
-        here = r.window - first
-        if here not in keep:  # the present window's number, wider than the window
-            word, (x, y), (l, t, w, h) = words[here], p.px([[(a + z)[here] / 2, .5]])[0], p.box
-            half = text_width(word, 11) / 2 + 3
-            keep, x = [k for k in keep if abs(k - here) > 1], float(np.clip(x, l + half, l + w - half))
-            s.rects([(x - half, t + 1, 2 * half, h / epochs - 2)], fill="class1")
-            s.text([[x, y]], word, size=11, ink="on:class1")
-        p.text(np.stack([(a + z)[keep] / 2, np.full(len(keep), .5)], 1), [words[k] for k in keep], size=11,
-               ink=["on:class1" if inks[k] == "class1" else "fg" for k in keep])
+def draw_cuts(r, s, box, above):  # px: where the window ends at the bottom
+    "Windows of the chosen row around the present one, whole: this epoch's cuts and, where they move, the next one's."
+    b, (start, stop), ink = r.batches, r.span, f"class{r.place[0] % 8}"
+    short, epochs, margin = "numbers are steps", 1 + b.random_bptt, 60 * b.random_bptt  # for their names
+    how = heading(s, box, "2 · Cut into windows", PICK * (r.tip == 1), f"row {r.place[0]}; {short}", short)
+    room = box[2] - gutter(s.width) - margin
+    n = int(np.clip(room / (text_width(f"{len(b):,}", 11) + 18), 3, len(b)))
+    first = int(np.clip(r.window - n // 2, 0, len(b) - n))
+    which = np.arange(first, first + n)
+    a, z, words = b.edges[which], b.edges[which + 1], [f"{int(r.visits[w]):,}" for w in which]
+    need, all_of = text_width(words[-1], 11) + 8, z[-1] - a[0]
+    tight = need > (z[-1] - a[-1]) * room / all_of  # a row's last window may be short
+    lo, hi = int(a[0]), z[-1] + tight * all_of * need / (room - need)
+    p = Panel(s, "cuts", box, (lo, hi), (epochs, 0), xticks=False, yticks=False, left=gutter(s.width), right=margin,
+              frame=False, **how)
+    s.area([*above, *p.px([[hi, 0], [lo, 0]])], fill=f"{ink}-pale")
+    inks = [ink if w == r.window else f"{ink}-tint" if w % 2 else f"{ink}-pale" for w in which]
+    p.boxes(a, 0, z, 1, fill=inks, inset=.7)
+    wide = (z - a) * p.box[2] / (hi - lo)
+    told = [i for i, word in enumerate(words) if wide[i] > text_width(word, 11) + 4]
+    p.text(np.stack([(a + z)[told] / 2, np.full(len(told), .5)], 1), [words[i] for i in told], size=11,
+           ink=[f"on:{ink}" if inks[i] == ink else "fg" for i in told])
+    if tight: p.text([[z[-1], .5]], words[-1], size=11, align="left", dx=4)
+    if epochs > 1:
+        later = r.next_edges[(r.next_edges > lo) & (r.next_edges < z[-1])]
+        inks = [f"{ink}-tint" if i % 2 else f"{ink}-pale" for i in range(len(later) + 1)]
+        p.boxes(np.append(lo, later), 1, np.append(later, z[-1]), 2, fill=inks, inset=.7)
+        for i in range(2): p.text([[hi, i + .5]], f"epoch {r.epoch + i}", ink="muted", align="left", dx=6)
     p.zone("cuts", click=True)
+    return p.px([[start, 1], [stop, 1]])
 
 
 def draw_losses(r, s, box):
     "Two small models, one reading in order and one shuffled, as far as they have learned."
     if not r.losses:
-        note, first = (BUSY, BEGUN) if r.busy else (OFFER, UNTRAINED[0])
+        note = "training …" * r.busy
         p = Panel(s, "losses", box, (0, 1), (5, 0), title="Loss", note=note, xticks=False, yticks=False)
         how = dict(align="left", max_width=.92 * p.box[2])
-        p.text([[.04, 1.5]], first, ink="focus", weight="bold", **how)
+        p.text([[.04, 1.5]], UNTRAINED[0] if not r.busy else BEGUN, ink="focus", weight="bold", **how)
         p.text([[.04, i] for i in (2.5, 3.5)], UNTRAINED[1:], ink="muted", **how)
         if not r.busy: p.zone("losses", click=True)
         return
@@ -113,7 +111,7 @@ def draw_losses(r, s, box):
     smooth = losses.rolling(max(1, min(25, len(losses) // 4)), min_periods=1).mean()
     lo, hi = float(smooth.min().min()), float(smooth[len(smooth) // 40 :].max().max())
     ends = lo - .08 * (hi - lo) - 1e-9, hi + .12 * (hi - lo) + 1e-9
-    note = fitting(box[2] - 50, f"nats a token · trained with {bs} rows, bptt {bptt}", f"trained at bptt {bptt}")
+    note = fitting(box[2] - 50, f"nats a token · {bs} rows, bptt {bptt}", f"bptt {bptt}")
     p = Panel(s, "losses", box, (0, max(len(losses), 2) - 1), ends, title="Loss", note=note,
               xlabel="windows read", left=36, right=98)
     keep, ends = np.unique(np.linspace(0, len(smooth) - 1, 150).astype(int)), []
@@ -133,7 +131,7 @@ class BPTTExplorer(Explorer):
     about = ("A text is cut into rows, the rows into windows. A network reads window after window, keeps its state, "
              "and learns no farther back than the window's edge.")
     watch, along = ("bs", "bptt", "step", "epoch", "random_bptt", "shuffled", "selected"), "step"
-    offers, brief = (DRAG, PICK, POINT, TAP, OFFER, CLICK, *UNTRAINED), staticmethod(brief)
+    offers, brief = (DRAG, PICK, POINT, TAP, CLICK, *UNTRAINED), staticmethod(brief)
     view, sentence = staticmethod(view), staticmethod(sentence)
     bs = T.Int(help="rows of the batch")
     bptt = T.Int(help="columns of a window")
@@ -173,7 +171,7 @@ class BPTTExplorer(Explorer):
         if selected is None: selected = self.batches.span(int(self.order[step or 0]))[1] - 1
         if not 0 <= selected < used: raise ValueError(f"selected={selected} is no input token: take 0 to {used - 1}")
         if step is None: step = self.visit_of(self.batches.locate(selected).window)
-        self.losses = ()
+        self.losses, self.tip = (), 0
         self.top, self.focus = 0, 0
         super().__init__(bs=bs, bptt=bptt, random_bptt=random_bptt, step=step, selected=selected, shuffled=shuffled,
                          epoch=epoch)
@@ -229,7 +227,8 @@ class BPTTExplorer(Explorer):
     def record(self):
         return BPTTRecord(self.stream, self.batches, self.next_edges, self.order, self._visits, self.n_torn, self.step,
                           self.selected, self.focus, self.top, self.epoch, self.shuffled,
-                          self.losses or (() if self.shuffled and not self.recording else None), self.running)
+                          (self.losses or (None if self.recording else ())) if self.shuffled else None, self.running,
+                          self.tip)
 
     # ── wire ──
 
@@ -241,8 +240,8 @@ class BPTTExplorer(Explorer):
                 Field("epoch", 0, 999), Button("compare", "compare losses")]
 
     def off(self):
-        still = not self.random_bptt and not self.shuffled  # then every epoch is alike
-        return ("compare",) * self.running + ("epoch",) * still
+        alike = not self.random_bptt and not self.shuffled  # every epoch
+        return ("compare",) * (self.running or not self.shuffled) + ("epoch",) * alike
 
     def key_map(self):
         keys = stepping(self, "step", lambda: len(self.batches) - 1, arrows=False)
@@ -281,7 +280,6 @@ class BPTTExplorer(Explorer):
             return dict(random_bptt=True, shuffled=False, step=k, selected=int(edges[k]))
 
         width = lambda r: r.span[1] - r.span[0]
-        one = lambda n, word: f"{n:,} {word}" + "s" * (n != 1)
         return [
             Chip("how far back",
                  "Take all tokens of a window. How far back do their gradients reach on average, and how many learn "
@@ -293,15 +291,13 @@ class BPTTExplorer(Explorer):
             Chip("shuffled windows",
                  "Take the windows in random order. Where does the state come from that each starts with?",
                  lambda e: among(e, 2, True),
-                 lambda r: f"From elsewhere in the text: {r.n_torn:,} of {one(len(r.batches) - 1, 'joint')} between "
+                 lambda r: f"From elsewhere in the text: {r.n_torn:,} of the {len(r.batches) - 1:,} joints between "
                            "windows are torn, so what the state remembers hardly helps." + (cost(r) or f" {CLICK}")),
             Chip("cuts that move",
                  "Let the cuts lie elsewhere in every epoch. What does that change for the first token of a window?",
                  first,
-                 lambda r: "In another epoch it stands inside a window, and its gradient reaches back. Of this epoch's "
-                           f"{one(len(r.batches) - 1, 'cut')}, "
-                           f"{len(set(r.batches.edges[1:-1]) & set(r.next_edges[1:-1])):,} "
-                           "will be in the same place in the next."),
+                 lambda r: "See both lines of panel 2: in the next epoch it mostly stands inside a window, and its "
+                           "gradient reaches back."),
         ]
 
     def code_of(self, **state):
@@ -312,6 +308,7 @@ class BPTTExplorer(Explorer):
         return text.replace("(", "(source, vocab=vocab, " if self._naming["vocab"] is not None else "(source, ", 1)
 
     def on_drag(self, id, x, y):
+        self.tip = 3
         with self.at_once():
             self.selected = int(np.clip(x, 0, self.bs * self.batches.row_len - 1))
             self.step = self.visit_of(self.batches.locate(self.selected).window)
@@ -325,13 +322,15 @@ class BPTTExplorer(Explorer):
         else: t = r.span[0] + in_pair(r, self.width)[0] + col
         row = self.top + int(y)
         if not (0 <= t < self.batches.row_len and 0 <= row < self.bs): return
+        self.tip = max(self.tip, 1)
         self.selected = row * self.batches.row_len + int(t)
 
     def on_click(self, id, x, y):
         if id == "cuts":
+            self.tip = max(self.tip, 2)
             window = int(np.searchsorted(self.batches.edges, x, "right")) - 1
             self.step = self.visit_of(int(np.clip(window, 0, len(self.batches) - 1)))
-        elif id == "losses": self.compare()
+        elif id == "losses" and self.shuffled: self.compare()
         else: self.on_hover(id, x, y)
 
     def compare(self):

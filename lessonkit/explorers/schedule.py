@@ -40,38 +40,38 @@ KINDS = {  # name: (title, the traits it reads, how it is made from them)
 }
 
 # %% ../../nbs/explorers/schedule.ipynb #xsc-view
-def view(
-    r: ScheduleRecord,
-    width: float,  # px
-) -> Scene:
+def view(r: ScheduleRecord, width: float) -> Scene:  # width in px
     "Rate, momentum and loss on one axis of time, with the joints marked."
     s, wide = Scene(width, 494 if width >= NARROW else 554), width >= NARROW
-    above, middle, below = rows((0, 0, width, s.height), .43, .17, .40, gap=14)
+    moves = bool(r.curves[1][1].any())  # without momentum, no panel of it
+    above, *middle, below = rows((0, 0, width, s.height), .43, *[.17] * moves, .40, gap=14)
     log = "y" if r.log_axis and r.limits[0] > 0 else ""
     note = "" if wide else next((k.words for k in r.knots if k.told), "")  # no room beside a knot
     rate = draw_time(r, s, "Learning rate", above, r.limits, log, note)
     own, others = ([k for k in r.knots if k.id.startswith("momentum") == is_it] for is_it in (True, False))
     draw_curve(r, rate, r.curves[0], r.rate(r.position), "focus", others)
     upright = np.stack([np.full(40, r.position), np.linspace(*r.limits, 40)], 1)
-    line = np.concatenate([np.stack(r.curves[0], 1), upright])  # words stay off both
-    now, ends = r.momenta(r.position), (-.06, 1.12)
-    if np.ptp(r.curves[1][1]): ends = max(-.06, np.floor(r.curves[1][1].min() * 10 - 1.5) / 10), 1.06
-    count = f"about {number(1 / (1 - now), 2)} steps count" + " · 1 / (1 − momentum)" * wide if now else "none"
-    momentum = draw_time(r, s, "Momentum", middle, ends, note=count)
-    draw_curve(r, momentum, r.curves[1], now, "class2", own)
+    path = [np.concatenate([np.stack(r.curves[0], 1), upright]), np.stack(r.curves[1], 1)]  # words stay off them
+    if moves:
+        now, ends = r.momenta(r.position), (-.06, 1.12)
+        if np.ptp(r.curves[1][1]): ends = max(-.06, np.floor(r.curves[1][1].min() * 10 - 1.5) / 10), 1.06
+        momentum = draw_time(r, s, "Momentum", middle[0], ends)
+        draw_curve(r, momentum, r.curves[1], now, "class2", own)
     for k in r.knots:
         p, ink, (lo, hi) = (momentum, "class2", (0, 1)) if k in own else (rate, "focus", r.limits)
         at, size = (k.pos, float(np.clip(k.value, lo, hi))), np.log10(hi / lo) if log and k not in own else hi - lo
         p.points([at], size=15, ink="page", stroke=ink, width=3, key=k.id, cut=True)
         p.handle(k.id, at, label=k.label, step=(k.step[0], k.step[1] * size), value=k.told or number(k.value))
-        if wide: p.label(at, k.words, "muted", gap=12, clear=line if p is rate else np.stack(r.curves[1], 1))
+        if not wide or k.pos == r.position: continue
+        p.label(at, k.told if k.told and k.pos in (0.0, 1.0) else k.words, "muted", gap=12, clear=path[k in own])
     draw_loss(r, s, below)
     return s
 
 
 def draw_time(r, s, name, box, ends, log="", note="", xticks=False) -> Panel:
     "A panel over the way from 0 to 1: its joints, and the position at which it is read."
-    p = Panel(s, name.lower(), box, (-.02, 1.02), ends, log, title=name, note=note, xticks=xticks, left=56, right=14,
+    pad = .02 if s.width >= NARROW else .06  # a knot at the edge is whole
+    p = Panel(s, name.lower(), box, (-pad, 1 + pad), ends, log, title=name, note=note, xticks=xticks, left=56, right=14,
               xlabel=f"share of the run, {r.n_step:,} steps in all" if xticks else "")
     for j in [] if xticks and r.past else r.rate.joints: p.upright(j, ink="line", dash=[3, 3])
     p.zone(f"time-{name.lower()}", drag=True, cursor="ew-resize")
@@ -83,13 +83,14 @@ def draw_curve(r, p, curve, now, ink, knots):
     if ink == "focus" and not p.ylog: p.area(curve[0], 0, curve[1], ink="focus-tint")
     p.line(np.stack(curve, 1), ink=ink, width=2.5).points([[r.position, now]], size=9, cut=True)
     if p.ylog and now <= 0: return
-    (x, y), (l, t, w, h), wide = p.px([[r.position, now]])[0], p.box, text_width(number(now), 13, "bold") + 8
+    word = next((k.words for k in knots if k.pos == r.position and not k.told), number(now))
+    (x, y), (l, t, w, h), wide = p.px([[r.position, now]])[0], p.box, text_width(word, 13, "bold") + 8
     taken = [(kx - 9, ky - 9, 18, 18) for kx, ky in p.px([(k.pos, k.value) for k in knots])]
     places = [(left, float(np.clip(top, t + 1, t + h - 19)), wide, 18) for left in (x + 10, x - 10 - wide)
               if l < left < l + w - wide for top in (y - 27, y + 9)]
     plate = min(places, key=lambda b: (sum(touch(b, k) for k in taken), abs(b[1] + 9 - y) < 14))
     p.scene.rects([plate], fill="plate", radius=4)
-    p.scene.text([(plate[0] + 4, plate[1] + 9)], number(now), size=13, weight="bold", align="left")
+    p.scene.text([(plate[0] + 4, plate[1] + 9)], word, size=13, weight="bold", align="left")
 
 
 def draw_loss(r, s, box):
@@ -97,9 +98,8 @@ def draw_loss(r, s, box):
     note, joints = "none yet: press “run it”", [(0, "0 %"), (1, "100 %"), *((j, percent(j)) for j in r.rate.joints)]
     if r.runs:
         ends = [number(run.history.loss.iloc[-1]) for run in r.runs]
-        whose = "so far" if r.goes_on else "this schedule ends at" if r.fresh else "another schedule ended at"
-        note = f"{whose} {ends[-1]}"
-        if len(ends) > 1: note += f" · {'pale' if r.past else 'thin'}: the run before, {ends[0]}"
+        note = f"{'so far' if r.goes_on else 'ends at' if r.fresh else 'another schedule ended at'} {ends[-1]}"
+        if len(ends) > 1: note += f" · {'pale' if r.past else 'thin'}: before, {ends[0]}"
     kept = []
     for at, word in joints:  # the ends first
         if all(abs(at - k) * s.width > 62 for k, _ in kept): kept.append((at, word))
@@ -335,7 +335,7 @@ class ScheduleExplorer(Explorer):
             ms = np.arange(1, 3.01, .05)
             parts = ms[:, None] ** np.arange(self.n_cycle)
             self.cycle_mult = round(float(ms[np.abs(1 - parts.max(1) / parts.sum(1) - share).argmin()]), 2)
-        if id == "momentum": self.momentum = float(np.clip(round(y, 2), 0, .99))
+        if id == "momentum": self.momentum = float(np.clip(round(y, 2), .01, .99))
         if id == "momentum_low": self.momentum_low = float(np.clip(round(y, 2), 0, self.momentum))
 
     def on_drop(self, id, x, y):

@@ -95,7 +95,7 @@ def knots(
     up, both, side = (0.0, 0.02), (0.01, 0.02), (0.02, 0.0)
     foot = lambda pos: Knot("lr_min", pos, e.lr_min, "lr_min, the lowest rate", up, f"lr_min {number(e.lr_min)}")
     top = lambda pos: Knot("lr", pos, e.lr, "lr, the highest rate", up, f"lr {number(e.lr)}")
-    peak = lambda pos, name: Knot("peak", pos, e.lr, f"lr and {name}", both, f"peak: lr {number(e.lr)}")
+    peak = lambda pos, name: Knot("peak", pos, e.lr, f"lr and {name}", both, f"lr {number(e.lr)}")
     found = []
     if kind in ("lin", "cos", "exp", "sgdr"): found.append(top(0.0))
     if kind in ("warmup", "one_cycle"):
@@ -118,11 +118,11 @@ def knots(
     if kind == "one_cycle" and e.log_axis:
         end = f"start / {number(e.div_final)}"
         found.append(Knot("div_final", 1.0, f(1), "div_final", up, f"ends at {end}", end))
-    level, nudge = f"momentum {number(e.momentum)}", (0.0, .01)
-    found.append(Knot("momentum", 0.0, e.momentum, "momentum", nudge, level))
-    if kind == "one_cycle":
+    nudge, level = (0.0, .01), number(e.momentum)
+    if e.momentum: found.append(Knot("momentum", 0.0, e.momentum, "momentum", nudge, level))
+    if kind == "one_cycle" and e.momentum:
         low = min(e.momentum_low, e.momentum)
-        found.append(Knot("momentum_low", e.pct_start, low, "momentum at the peak", nudge, f"lowest {number(low)}"))
+        found.append(Knot("momentum_low", e.pct_start, low, "momentum at the peak", nudge, number(low)))
     return tuple(found)
 
 
@@ -189,10 +189,8 @@ def sentence(r: ScheduleRecord) -> str:
     if pos < 1 and r.kind == "sgdr":
         text = f"{direction(r.rate, pos)} in cycle {k + 1} of {r.n_cycle}, which ends at {percent(stop)}"
     if pos < 1 and r.kind == "clr": text += f", in cycle {k // 2 + 1} of {r.n_cycle}"
-    text = f"{r.label}: at {percent(pos)} (step {r.step} of {r.n_step}) the rate is {number(r.rate(pos))}, {text}."
-    if np.ptp(r.curves[1][1]):
-        text += f" Momentum is {number(m)}, {motion(r.momenta, pos).replace(f' at {percent(stop)}', '')}."
-    elif m: text += f" Momentum stays at {number(m)}."
+    text = f"{r.label}, step {r.step} of {r.n_step}: the rate is {number(r.rate(pos))}, {text}."
+    if m: text += f" Momentum is {number(m)}."
     code = f"rate, momentum = {r.rate}, {r.momenta}" if m or np.ptp(r.curves[1][1]) else f"rate = {r.rate}"
     return f"{text}{_of_run(r)}" + f"\nCode: {code}" * (r.kind != "own")
 
@@ -219,9 +217,9 @@ def _of_run(r) -> str:
     lost = np.flatnonzero(~np.isfinite(loss))
     if len(lost): return f" The last run was lost at step {lost[0]}: the rate is too high."
     if r.goes_on: return f" The run goes on: loss {loss[-1]:.3g} so far, at step {len(loss)}."
-    here = f"{loss[r.step - 1]:.3g} here, " if 0 < r.step < len(loss) else ""
     whose = "Loss" if r.fresh else "Another schedule's loss:"
-    return f" {whose} {here}{loss[-1]:.3g} at the end; {100 * right:.0f} % of held-out digits right."
+    if 0 < r.step < len(loss): return f" {whose} {loss[r.step - 1]:.3g} here."
+    return f" {whose} {loss[-1]:.3g} at the end; {100 * right:.0f} % of held-out digits right."
 
 # %% ../../nbs/explorers/schedule_record.ipynb #xscr-training
 _KNOWN = {}

@@ -110,8 +110,8 @@ def draw_part(r, s, name, box):
         "probability": (r.p, (0, 1), "{:.2f}", f"outline: {ghost}", total(r.p)),
         "loss": (r.loss, (0, top), "{:.2f}",
                  "of each yes or no|yes or no" if alone else "−ln(probability)|−ln(prob.)", total(r.loss)),
-        "gradient": (r.grad, (-steep, steep), "{:+.2f}", "(prob. − truth) / T|(p − truth) / T" if hot else
-                     "probability − truth|prob. − truth", total(r.grad)),
+        "gradient": (r.grad, (-steep, steep), "{:+.2f}" if steep < 10 else "{:+.1f}", "(prob. − truth) / T|(p − "
+                     "truth) / T" if hot else "probability − truth|prob. − truth", total(r.grad)),
     }[name]
     marks = [(lo, signed("{:g}", round(lo, 1))), (0, "0"), (hi, f"{hi:.3g}")] if lo else [(0, "0"), (hi, f"{hi:g}")]
     pad = LIMIT / 10 if name == "activation" else 0  # a knob at the end of the scale is whole
@@ -124,7 +124,7 @@ def draw_part(r, s, name, box):
     p.bars(at, values, thick=.5, ink=colors, flat=True, key="bars")
     if name == "probability": p.bars(at, r.other, thick=.5, ink="none", stroke="muted", flat=True, key="other")
     words = [signed(digits, v) if name != "loss" or alone or t else "–" for v, t in zip(values, r.truth)]
-    if name == "probability": words = [chance(v) for v in values]
+    if name in ("probability", "gradient"): words = [chance(digits, v) for v in values]
     p.text(np.stack([np.full(n, hi + pad), at], 1), words, size=13, align="right", dx=46)
     if name == "activation": draw_knobs(r, p, words)
 
@@ -148,15 +148,16 @@ def signed(form: str, v: float) -> str:  # `form` as `str.format` takes it: '{:.
     return text[1:] if text[0] in "−+" and not float(text[1:]) else text
 
 
-def chance(p: float) -> str:
-    "A probability in two digits; a small one is not said to be none."
-    return f"{p:.2f}" if p >= .005 else "<0.01"
+def chance(form: str, v: float) -> str:
+    "A probability or a gradient in two digits; a small one is not said to be none."
+    return signed(form, v) if abs(v) >= .005 or v == 0 else "<0.01" if v > 0 else ">−0.01"
 
 # %% ../../nbs/explorers/softmax.ipynb #xs-sentence
 def sentence(r: SoftmaxRecord) -> str:
     "The probabilities, largest first; what is true and what it costs; what raising the chosen class would do."
     order = np.argsort(-r.p, kind="stable")
-    listed = ", ".join(f"{r.classes[i]} {chance(r.p[i])}" for i in order[:5]) + (" …" if len(order) > 5 else "")
+    parts = [f"{r.classes[i]} {chance('{:.2f}', r.p[i])}" for i in order[:5]]
+    listed = ", ".join(parts) + (" …" if len(order) > 5 else "")
     heat = f"At temperature {r.temperature:.3g}: " if r.temperature != 1 else ""
     true, total = [c for c, t in zip(r.classes, r.truth) if t], f"loss {r.loss.sum():.2f}"
     there = " and ".join(true) if len(true) < 3 else ", ".join(true)
@@ -172,7 +173,7 @@ def sentence(r: SoftmaxRecord) -> str:
 def brief(r: SoftmaxRecord) -> str:
     "What stands beside a question's answer, without its numbers."
     true, heat = " and ".join([c for c, t in zip(r.classes, r.truth) if t]) or "none", f"{r.temperature:.3g}"
-    return f"True: {true}; chosen: {r.classes[r.selected]}; temperature {heat}."
+    return f"The truth is {true}; the framed row is {r.classes[r.selected]}; the temperature is {heat}."
 
 # %% ../../nbs/explorers/softmax.ipynb #xs-class
 CLASSES = ("cat", "dog", "bird", "fish", "boat")
@@ -318,7 +319,7 @@ class SoftmaxExplorer(Explorer):
                  dict(activations=rest(-3.0, 4.0), **plain),
                  lambda r: f"The loss is {r.loss.sum():.2f} nats, where a mere guess costs {guess:.2f}. "
                            f"The gradient is {words(r.grad[0])} on {r.classes[0]} and {words(r.grad[1])} on "
-                           f"{r.classes[1]}: it cannot be larger than 1."),
+                           f"{r.classes[1]}; at temperature 1 it is never larger than 1."),
             Chip("two winners", "Put two activations as high as they go. Can two probabilities be above 0.6?",
                  dict(activations=(LIMIT, LIMIT, *[-LIMIT] * others), **plain),
                  lambda r: f"No. {r.classes[0]} and {r.classes[1]} share: {r.p[0]:.2f} each, since softmax's "

@@ -120,9 +120,9 @@ def test_a_trained_loss_says_what_it_was_trained_at():
     e.refresh()
     assert "loss 3.00, in order 2.00;" in e.narration
     e.bptt = 20
-    assert "in order 2.00 (trained at bptt 8)" in e.narration and e.off() == ()
+    assert "in order 2.00 (trained at bptt 8)" in e.narration and e.off() == () and "Loss" in e.scene().strings()
     e.shuffled = False
-    assert e.off() == ("epoch",)
+    assert e.off() == ("compare", "epoch") and "Loss" not in e.scene().strings()
 
 
 def test_the_present_window_has_its_number_and_the_rows_are_counted():
