@@ -198,7 +198,8 @@ function shell(model, el) {
       ).length;
     const places = scene.panels.flatMap((p) => {
       const [l, t, w, b] = p.box, own = p.box === box;
-      const beside = [1, -1].map((side) => h.box[0] + h.box[2] / 2 + side * (wide / 2 + 20) - l);
+      const beside = [1, -1].map((side) => h.box[0] + h.box[2] / 2 + side * (wide / 2 + 20) - l)
+        .filter((v) => v > wide / 2 && v < w - wide / 2); // not over what stands beside its axes
       const xs = [...(own ? beside : []), w / 2, w - wide / 2 - 4, wide / 2 + 4].map((v) => within(l + v));
       const ys = [8, b - tall - 8, (b - tall) / 2].map((v) => t + v);
       if (!own && b < tall) return [];

@@ -233,7 +233,8 @@ class Scene:
         marks = self._large_marks() if waiting else []
         for at, string, color, size, gap, weight, within, clear in waiting:
             taken, how = [b for _, b in self.boxes()], (at, string, size, gap, weight, within)
-            near = [(x - 1, y - 1, 2, 2) for x, y in clear if abs(x - at[0]) < 90 and abs(y - at[1]) < 60]
+            reach = max(90, text_width(string, size, weight) + gap + 12)
+            near = [(x - 1, y - 1, 2, 2) for x, y in clear if abs(x - at[0]) < reach and abs(y - at[1]) < 60]
             for more in ([*marks, *near], marks, []):
                 if (place := free_place(*how, [*taken, *more])) is None: continue
                 x, y, w, h = text_box(*place[:2], string, size, weight, "sans", SHIFT[place[2]])
