@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 import traitlets as T
 
-from .search_data import (OFFER, PULL, Axis, SearchRecord, apart, cell_map, checked,
-                                             free_parameter, lean, parameters_of, scored, sentence)
+from .search_data import (OFFER, Axis, SearchRecord, apart, cell_map, checked, free_parameter,
+                                             lean, scored, sentence)
 from .search_view import brief, view
-from ..search import chosen
+from ..search import chosen, parameters
 from ..widgets.controls import Button, Choice, Player, Slider
 from ..widgets.explorer import Chip, Explorer
 from ..widgets.keys import moving, stepping
@@ -95,7 +95,7 @@ class SearchExplorer(Explorer):
         **state,  # first values of the other traits
     ):
         self.table = checked(table)
-        self.parameters = parameters_of(self.table)
+        self.parameters = parameters(self.table)
         self.score = self.table["score"].to_numpy(float)
         self.order = np.lexsort([np.arange(len(self.score)), -np.nan_to_num(self.score, nan=-np.inf)])  # failed last
         self._rank_of = np.argsort(self.order) + 1
@@ -146,7 +146,7 @@ class SearchExplorer(Explorer):
         if "hold" in changed and not changed & {"held"}: self.held = dict([self.hold]) if self.hold else {}
         self.hold = next(iter(self.held.items())) if len(self.held) == 1 else ()
         if changed & {"low", "high"} and not changed & {"ranges", "axis"}:
-            self._keep(self.axis, *sorted((self.low, self.high)))
+            self._keep(self.axis, tuple(sorted((self.low, self.high))))
         self.low, self.high = self.ranges.get(self.axis, (0.0, 1.0))
         self.kept = np.ones(len(self.table), bool)
         for name, (low, high) in self.ranges.items():
@@ -171,31 +171,35 @@ class SearchExplorer(Explorer):
         "Takes all ranges back."
         self.ranges = {}
 
-    def _keep(self, name, low, high):
+    def _keep(self, name, ends):
+        if ends is None: return  # the bars are empty
         others = {k: v for k, v in self.ranges.items() if k != name}
-        self.ranges = others if (low, high) == (0, 1) else {**others, name: (float(low), float(high))}
+        with self.at_once():
+            self.axis, self.ranges = name, others if ends == (0, 1) else others | {name: ends}
 
     def record(self):
         result = lambda row: (float(self.score[row]), float(self.table["seconds"][row]))
         own, other = self.score[self.row], self.order[0 if self.rank > 1 else min(1, len(self.order) - 1)]
         pointed, axes = self.pointed if self.pointed != self.row else -1, tuple(self.axes.values())
-        every, kept_best = np.ones(len(self.table), bool), ""
+        said = " and ".join(f"{k} {self.axes[k].between(*v)}" for k, v in self.ranges.items())
         if not self.kept[self.order[0]] and np.isfinite(self.score[self.kept]).any():
-            kept_best = f"; the best of them scores {scored(np.nanmax(self.score[self.kept]))}"
+            said += f"; the best of them scores {scored(np.nanmax(self.score[self.kept]))}"
         return SearchRecord(
             self.axes[self.x], self.axes[self.y], self.map, self.cell, self.span, self.reduce,
             ", ".join(f"{k} {self.axes[k].labels[v]}" for k, v in self._holding()), self.rank,
             bool((self.score == own).sum() > 1), len(self.table), result(self.row), result(other),
-            self.table["error"][self.row], axes, tuple((a.counts(every), a.counts(self.kept)) for a in axes),
+            self.table["error"][self.row], axes, tuple(map(self._bars, axes)),
             int(self.kept.sum()), self.places[self.row], None if pointed < 0 else self.places[pointed],
-            "" if pointed < 0 else self._named(pointed), {self.names.index(k): v for k, v in self.ranges.items()},
-            " and ".join(f"{k} {self.axes[k].between(*v)}" for k, v in self.ranges.items()) + kept_best,
-            {c: lean(self.axes[c], self.kept) for c in self.parameters},
+            f"rank {self._rank_of[pointed]}, score {scored(self.score[pointed])}",
+            {self.names.index(k): v for k, v in self.ranges.items()},
+            said, {c: lean(self.axes[c], self.kept) for c in self.parameters},
             {way: self._map(way).top() for way in ("best", "mean")}, self.recording)
 
-    def _named(self, row):
-        score = self.score[row]
-        return f"rank {self._rank_of[row]}, " + (f"score {scored(score)}" if score == score else "which failed")
+    def _bars(self, axis):
+        every, kept = (axis.counts(rows) for rows in (slice(None), self.kept))
+        return (every, kept) if axis.name == "score" else (every / every.sum(), kept / max(kept.sum(), 1))
+
+
 
     # ── wire ──
 
@@ -238,40 +242,28 @@ class SearchExplorer(Explorer):
         inside = self.on_map & (self.axes[self.y].code == row) & (self.axes[self.x].code == col)
         return int(self.order[self._rank_of[inside].min() - 1]) if inside.any() else -1
 
-    def on_hover(self, id, x, y):
-        ny = self.map.count.shape[0]
-        self.pointed = self.first_in(ny - 1 - int(y), int(x)) if id == "map" and x is not None else -1
+    def _under(self, x, y): return self.first_in(self.map.count.shape[0] - 1 - int(y), int(x))
+
+    def on_hover(self, id, x, y): self.pointed = self._under(x, y) if id == "map" and x is not None else -1
 
     def on_click(self, id, x, y):
-        if id == "map":
-            if (found := self.first_in(self.map.count.shape[0] - 1 - int(y), int(x))) >= 0: self.choose(found)
-        elif id != "grip":
-            name, bar = self._bar(id, x)
-            again = self.ranges.get(name) == self.axes[name].range_of(bar, bar)
-            self._hold(name, (0.0, 1.0) if again else self.axes[name].range_of(bar, bar))
+        if id == "map" and (found := self._under(x, y)) >= 0: self.choose(found)
+        if not id.startswith("bars"): return
+        axis = self.axes[self.names[int(id[4:])]]
+        ends = axis.range_of(*[axis.bar(x)] * 2)
+        self._keep(axis.name, (0.0, 1.0) if ends == self.ranges.get(axis.name) else ends)  # once more: all
 
     def on_drag(self, id, x, y):
         if id == "grip":
             high = self.ranges.get("score", (0.0, 1.0))[1]
-            return self._hold("score", (min(round(float(np.clip(x, 0, 1)), 6), high), high))
-        name, bar = self._bar(id, x)
-        if self._anchor is None: self._anchor = bar
-        self._hold(name, self.axes[name].range_of(*sorted((self._anchor, bar))))
+            return self._keep("score", (min(round(float(np.clip(x, 0, 1)), 6), high), high))
+        axis = self.axes[self.names[int(id[4:])]]
+        if self._anchor is None: self._anchor = axis.bar(x)  # from the first bar to the last one
+        self._keep(axis.name, axis.range_of(*sorted((self._anchor, axis.bar(x)))))
 
     def on_drop(self, id, x, y):
         self.on_drag(id, x, y)
         self._anchor = None
-
-    def _bar(self, id, x):
-        "The axis of a histogram, and which of its bars is meant."
-        name = self.names[int(id.removeprefix("bars"))]
-        return name, int(self.axes[name].bar(x))
-
-    def _hold(self, name, ends):
-        if ends is None: return  # the bars are empty
-        with self.at_once():
-            self.axis = name
-            self._keep(name, *ends)
 
     def _go(self, dx, dy):
         (ny, nx), way = self.map.count.shape, (dy, dx)
