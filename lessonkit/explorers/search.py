@@ -237,20 +237,26 @@ class SearchExplorer(Explorer):
         kind, _, rest = super().code_of(**state).removesuffix(")").partition("(")
         return f"{kind}({', '.join(filter(None, ['table', rest, f'keep={kept}' * bool(kept)]))})"
 
+    def first(self, rows: np.ndarray) -> int:  # row of the table; -1: there is none
+        "The best of some settings; `rows` (n,) bool."
+        return int(self.order[self._rank_of[rows].min() - 1]) if rows.any() else -1
+
     def first_in(self, row: int, col: int) -> int:  # row of the table; -1: the cell is empty
         "The best setting of a cell of the map, rows from the lowest up."
-        inside = self.on_map & (self.axes[self.y].code == row) & (self.axes[self.x].code == col)
-        return int(self.order[self._rank_of[inside].min() - 1]) if inside.any() else -1
+        return self.first(self.on_map & (self.axes[self.y].code == row) & (self.axes[self.x].code == col))
 
-    def _under(self, x, y): return self.first_in(self.map.count.shape[0] - 1 - int(y), int(x))
+    def _under(self, id, x, y):
+        if id == "map": return self.first_in(self.map.count.shape[0] - 1 - int(y), int(x))
+        axis = self.axes[self.names[int(id[4:])]]
+        return self.first(self.kept & (axis.code == axis.bar(x)))
 
-    def on_hover(self, id, x, y): self.pointed = self._under(x, y) if id == "map" and x is not None else -1
+    def on_hover(self, id, x, y): self.pointed = -1 if x is None else self._under(id, x, y)
 
     def on_click(self, id, x, y):
-        if id == "map" and (found := self._under(x, y)) >= 0: self.choose(found)
+        if id == "map" and (found := self._under(id, x, y)) >= 0: self.choose(found)
         if not id.startswith("bars"): return
         axis = self.axes[self.names[int(id[4:])]]
-        ends = axis.range_of(*[axis.bar(x)] * 2)
+        ends = axis.range_of(axis.bar(x), axis.bar(x))
         self._keep(axis.name, (0.0, 1.0) if ends == self.ranges.get(axis.name) else ends)  # once more: all
 
     def on_drag(self, id, x, y):
@@ -268,7 +274,7 @@ class SearchExplorer(Explorer):
     def _go(self, dx, dy):
         (ny, nx), way = self.map.count.shape, (dy, dx)
         if not self.map.count.any(): return
-        if self.cell is None: return self.choose(int(self.order[self._rank_of[self.on_map].min() - 1]))
+        if self.cell is None: return self.choose(self.first(self.on_map))
         r, c = np.add(self.cell, way)
         while 0 <= r < ny and 0 <= c < nx:
             if self.map.count[r, c]: return self.choose(self.first_in(r, c))

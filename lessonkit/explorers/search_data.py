@@ -322,7 +322,7 @@ def sentence(r: SearchRecord) -> str:
     if r.ranges: rank, out = f"Chosen: rank {r.rank}", [r.kept_told, shared(r) * (r.n_kept > 1 and not pointing)]
     if r.error: out.append(f"{rank}: the fit failed with “{r.error[:160]}”.")
     elif at_first: out.append(f"The best of {r.n:,} settings{', tied,' * r.tied} scores {score}.")
-    elif r.ranges: out.append(f"{rank}, score {score}{', not kept' * away}." * (r.rank > 1 or away))
+    elif r.ranges: out.append(f"{rank}, score {score}{', not kept' * away}." * (r.rank > 1 or away) * (not pointing))
     else:
         below = f", {apart(r.other[0], r.own[0])} below the best" * (r.rank > 1 and r.other[0] > r.own[0])
         out.append(f"{rank}: score {score}{below}.")
@@ -332,5 +332,5 @@ def sentence(r: SearchRecord) -> str:
         if r.reduce == "mean" and n > bad: out.append(f"The mean of its cell is {scored(mean)}.")
         if bad: out.append(f"{bad} of the {n} setting{'s' * (n > 1)} in its cell failed.")
     if at_first: out.append(OFFER)
-    if pointing: out.append(f"Pointed at: {r.pointed}.")
+    if pointing: out.append(f"The best there: {r.pointed}.")
     return " ".join(filter(None, out))

@@ -108,9 +108,9 @@ def draw_bars(r, s, j, p, room):
     p.boxes(a.middles - half, 0, a.middles + half, kept, fill="spread:0.80" if r.ranges else "none", key="kept")
     if not r.still: p.zone(f"bars{j}", drag=True, click=True, hover=True, cells=(n, 1), cursor="pointer")
     foot, here = p.box[1] + p.box[3], r.here[j]
-    for places, look in (r.there, dict(size=15, fill="page", stroke="fg", width=2)), (r.here, dict(size=10)):
+    for places, look in (r.there, dict(size=13, fill="page", stroke="fg", width=1.5)), (r.here, dict(size=9)):
         if places is None or np.isnan(places[j]): continue
-        s.marks(p.px([[places[j], 0]]) + [0, 10], shape="up", key=f"{p.name}/{len(look)}", **look)
+        s.marks(p.px([[places[j], 0]]) + [0, 9], shape="up", key=f"{p.name}/{len(look)}", **look)
     own, taken = [(here, a.at(here))] * bool(np.isfinite(here)), []
     for i, (at, word) in enumerate(own + [t for t in a.ticks if t[1:] not in [o[1:] for o in own]]):
         look = dict(weight="bold" if i < len(own) else "normal", ink="fg" if i < len(own) else "muted")
@@ -132,7 +132,7 @@ def draw_scores(r, s, box):
     title = f"Score · {r.n_kept:,} of {r.n:,} kept" if r.ranges else "Score" if r.still else f"Score · {PULL}"
     if text_width(title, 13, "bold") > box[2]: title = title.removeprefix("Score · ").capitalize()
     p = Panel(s, "score", (*box[:3], box[3] - 34), y=(0, 1.12 * r.bars[j][0].max()), xticks=False, yticks=False,
-              title=title, ylabel="number of settings" + f" · {failed} failed" * bool(failed), left=14, right=4)
+              title=title, ylabel="number of settings" + f" · {failed} failed" * bool(failed), left=14, right=6)
     draw_bars(r, s, j, p, box)
     if r.still and j not in r.ranges: return
     x, top, high = p.px([[low, 0]])[0, 0], p.box[1], p.box[3]
@@ -171,5 +171,5 @@ def draw_parameter(r, s, j, box):
     for i, line in enumerate(said): s.text([[x, y + 26 + 14 * i]], fit(line, w, 11), 11, ink, "left")
     every, kept = r.bars[j]
     top = min(max(2 * every.max(), 1.05 * kept.max()), 1.05)  # the gray bars stay as they are while there is room
-    p = Panel(s, f"bars{j}", (x, y + 50, w, h - 94), y=(0, top), xticks=False, yticks=False)
+    p = Panel(s, f"bars{j}", (x, y + 50, w, h - 94), y=(0, top), xticks=False, yticks=False, left=5, right=5)
     draw_bars(r, s, j, p, box)
