@@ -23,9 +23,7 @@ from ..widgets.keys import moving, stepping
 from ..widgets.text import number
 
 # %% ../../nbs/explorers/search.ipynb #xs-class
-def worth(
-    r,  # a `SearchRecord`
-) -> str:
+def worth(r: SearchRecord) -> str:
     "Whether the chosen setting was worth its time, in words."
     own, other = (number(v[1]) for v in (r.own, r.other))  # seconds
     if r.error: return "No: its fit failed."
@@ -35,9 +33,7 @@ def worth(
     return f"Its score does not say so: rank {r.rank} of {r.n:,}. {than}"
 
 
-def same_top(
-    r,  # a `SearchRecord`
-) -> str:
+def same_top(r: SearchRecord) -> str:
     "Whether the cell of the best mean is that of the best score, in words."
     mean, best = r.tops["mean"], r.tops["best"]
     if mean is None: return "Nobody can say: no setting has a score."

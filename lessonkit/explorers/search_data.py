@@ -43,7 +43,7 @@ def shown(v) -> str:
 
 def scored(v: float) -> str:
     "A score to read: with three decimals, where they say enough, so that scores can be compared."
-    return f"{v:.3f}".replace("-", "−") if 0.1 <= abs(v) < 100 else number(v)
+    return f"{v:.3f}".replace("-", "−") if v == 0 or 0.01 <= abs(v) < 100 else number(v)
 
 # %% ../../nbs/explorers/search_data.ipynb #xv-axis
 class Axis:
@@ -95,8 +95,8 @@ class Axis:
     def ticks(self) -> tuple:  # of (place, word), first those at the ends
         "What stands below the bars."
         if not self.binned: return tuple(zip(self.middles.tolist(), self.labels))
-        inner = self.placed(ticks(self.value(0), self.value(1), 3, self.log))
-        return tuple((float(p), self.at(p)) for p in (0, 1, *inner[(inner > 0.12) & (inner < 0.88)]))
+        inner = [(float(self.placed(v)), self.say(v)) for v in ticks(self.value(0), self.value(1), 3, self.log)]
+        return (0.0, self.at(0)), (1.0, self.at(1)), *[(p, word) for p, word in inner if 0.12 < p < 0.88]
 
     @property
     def middles(self) -> np.ndarray:
@@ -115,7 +115,7 @@ class Axis:
 
     def placed(self, v) -> np.ndarray:  # 0 to 1
         "Where numbers stand."
-        return np.interp(self._scaled(v), self._knots, self._at)
+        return np.where(np.isfinite(v), np.interp(self._scaled(v), self._knots, self._at), np.nan)
 
     def value(self, place):
         "The number at a place."
@@ -210,10 +210,7 @@ class Lean:
     hinted = property(lambda self: self.beyond(2) and not self.told, doc="Whether they may, but are too few to say.")
 
 
-def lean(
-    axis: Axis,
-    kept: np.ndarray,  # (n,) bool
-) -> Lean:
+def lean(axis: Axis, kept: np.ndarray) -> Lean:  # `kept`: (n,) bool
     "Where most of the kept settings lie on an axis, beside all settings."
     n, need = int(kept.sum()), int(np.ceil(0.8 * kept.sum()))
     if not n: return Lean("nothing", 0.0, 0.0, 0)
@@ -279,7 +276,7 @@ def percent(share: float) -> str:
 
 def apart(high: float, low: float) -> str:
     "How far two scores lie apart, in words: the difference of the numbers that are shown."
-    if not all(0.1 <= abs(v) < 100 for v in (high, low)): return number(high - low)
+    if not all(v == 0 or 0.01 <= abs(v) < 100 for v in (high, low)): return number(high - low)
     gap = round(high, 3) - round(low, 3)
     return f"{gap:.3f}" if gap > 0.0005 else "less than 0.001"
 

@@ -26,10 +26,10 @@ def view(
     s = Scene(width, (350 if wide else 300 + 20 + 230) + 20 + head + below)
     if wide:
         above, heading, below = rows((0, 0, width, s.height), 350, head, 1, gap=10)
-        plane, scale, side = columns(above, 0.54, 68, 0.46, gap=12)
+        plane, scale, side = columns(above, 0.54, 76, 0.46, gap=11)
     else:
         above, side, heading, below = rows((0, 0, width, s.height), 300, 230, head, 1, gap=40 / 3)
-        plane, scale = columns(above, 1, 62, gap=8)
+        plane, scale = columns(above, 1, 66, gap=8)
     draw_scale(r, s, scale, draw_map(r, s, plane).box)
     draw_scores(r, s, side)
     draw_heading(r, s, heading)
