@@ -111,7 +111,7 @@ def draw_bars(r, s, j, p, room):
     for places, look in (r.there, dict(size=13, fill="page", stroke="fg", width=1.5)), (r.here, dict(size=9)):
         if places is None or np.isnan(places[j]): continue
         s.marks(p.px([[places[j], 0]]) + [0, 9], shape="up", key=f"{p.name}/{len(look)}", **look)
-    own, taken = [(here, a.at(here))] * bool(np.isfinite(here)), []
+    own, taken = [(here, a.at(here))] if np.isfinite(here) else [], []
     for i, (at, word) in enumerate(own + [t for t in a.ticks if t[1:] not in [o[1:] for o in own]]):
         look = dict(weight="bold" if i < len(own) else "normal", ink="fg" if i < len(own) else "muted")
         word = fit(word, room[2] if i < len(own) or a.binned else max(2 * p.box[2] / n - 6, 30), 12, look["weight"])
