@@ -163,7 +163,7 @@ def draw_parameter(r, s, j, box):
     said, ink, weight = [], "muted", "normal"
     if held: said = [f"kept: {a.between(*r.ranges[j])}"]
     elif lean and (lean.told or lean.hinted):
-        said = [f"{'perhaps ' * lean.hinted}{lean.words}: {percent(lean.kept)}", f"of all: {percent(lean.all)}"]
+        said = [lean.words + "?" * lean.hinted, f"{percent(lean.kept)}; of all {percent(lean.all)}"]
     elif lean and r.ranges and lean.n >= 5: said = ["no clear difference"]
     if held or lean and lean.told: ink, weight = "focus", "bold"
     name = f"{a.name} (log)" if a.log and text_width(f"{a.name} (log)", 13, weight) <= w else a.name
