@@ -295,7 +295,7 @@ def free_parameter(r: SearchRecord) -> str:
     "Which parameters are mixed among the kept settings much as among all, and which are not, in words."
     if r.n_kept < 5: return f"Nobody can say: {r.n_kept} settings are too few."
     told, hinted, free = sides(r)
-    if not (told or free): return f"{r.n_kept} settings are too few to say for sure. Perhaps none: {hinted}."
+    if not (told or free): return f"{r.n_kept} are too few to say for sure. Perhaps none: {hinted} may all matter."
     out = [f"No clear difference from the whole table: {free}." if free else "None: each of them leans."]
     if told: out.append(f"Not free: {told}.")
     if hinted: out.append(f"Perhaps not free, but {r.n_kept} are too few to be sure: {hinted}.")
@@ -304,7 +304,7 @@ def free_parameter(r: SearchRecord) -> str:
 
 def shared(r: SearchRecord) -> str:
     "What most of the kept settings have in common and all settings have not, in words."
-    if r.n_kept < 5: return "Too few to say what they share."
+    if r.n_kept < 5: return "They are too few to say what they share."
     told, hinted, _ = sides(r)
     if told: return f"They share {told}."
     return "They are too few to be sure what they share." if hinted else "No parameter shows a clear difference."
@@ -314,7 +314,7 @@ def sentence(r: SearchRecord) -> str:
     "What is kept and what that shares; the chosen setting, its cell, and what the mouse points at."
     pointing = r.there is not None
     at_first = not (pointing or r.ranges or r.rank > 1 or r.error)
-    away = any(not low <= r.here[j] <= high for j, (low, high) in r.ranges.items())
+    away = any(not low - 1e-9 <= r.here[j] <= high + 1e-9 for j, (low, high) in r.ranges.items())
     rank, score, out = f"Rank {r.rank} of {r.n:,}{', tied' * r.tied}", scored(r.own[0]), []
     if r.ranges: rank, out = f"Chosen: rank {r.rank}", [r.kept_told, shared(r) * (r.n_kept > 1 and not pointing)]
     if r.error: out.append(f"{rank}: the fit failed with “{r.error[:160]}”.")
