@@ -345,7 +345,6 @@ def save_encoder(
 def load_encoder(
     path: str | Path,  # as given to `save_encoder`
 ) -> tuple[AWDLSTM, Vocab]:  # in eval mode, on the CPU
-    """What `save_encoder` wrote. Nothing in the files is run. Raises FileNotFoundError, and ValueError for a damaged or
-    foreign file, or where the vocabulary is not the one that the encoder was saved with."""
+    "What `save_encoder` wrote; runs none of it. FileNotFoundError; ValueError for a damaged file, another vocabulary."
     config, state, vocab = load_worded(path, "AWDLSTM")
     return fill(AWDLSTM(**config), state), vocab

@@ -43,9 +43,8 @@ def busiest_sheet(
     movies: pd.DataFrame | None = None,  # of movieId, title; None: the ids are the titles
     n: int = 15,  # movies, and people; 15 fit on a screen
 ) -> Sheet:
-    """The `n` most rated movies and the `n` people with most ratings.
-
-    Raises ValueError where a column is missing, or where there are fewer than `n` of either."""
+    """The `n` most rated movies and the `n` people with most ratings. Raises ValueError where a column is missing, or
+    where there are fewer than `n` of either."""
     n = whole("n", n, 2)
     needs(table, "userId", "movieId", "rating"), star_numbers(table)
     if movies is not None: needs(movies, "movieId", "title", name="movies")

@@ -180,9 +180,8 @@ def procrustes(
 def align_frames(
     frames: Sequence,  # of (n, d): the same rows at several times, the last one last
 ) -> tuple[np.ndarray, np.ndarray]:  # (n_frames, n, d), and (n_frames,): the residual to the next frame, 0 at the end
-    """Turns each frame onto the next, and so all of them onto the last one's axes, in the full space.
-
-    What still moves is learning, not a turn of the axes."""
+    """Turns each frame onto the next, and so all of them onto the last one's axes, in the full space. What still moves
+    is learning, not a turn of the axes."""
     frames = [as_matrix(f"frames[{i}]", frame) for i, frame in enumerate(frames)]
     if not frames: raise ValueError("frames is empty: give one table or more")
     shapes = {frame.shape for frame in frames}

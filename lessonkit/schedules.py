@@ -27,7 +27,6 @@ from .engines.checks import number, whole
 def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:  # x, y, held-out x, y
     "scikit-learn's digits, always the same 1,000 to train on and 797 held out; x is (n, 64)."
     from sklearn.datasets import load_digits  # seconds to load: not for all who import this
-
     x, y = load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(x))
     x, y = torch.tensor(x[order] / 16 - 0.3, dtype=torch.float32), torch.tensor(y[order])

@@ -32,9 +32,8 @@ def elapsed(
     dates,  # (n,) days
     groups=None,  # (n,) whose day it is: a shop; None: all are one
 ) -> pd.DataFrame:  # (n, 2) float: since, until; NaN where there is no such event
-    """Days since the last event of the same group, and until its next one; 0 and 0 on the day itself.
-
-    `until` looks ahead: use it only for what is known beforehand, such as holidays. Raises ValueError for gaps."""
+    """Days since the last event of the same group, and until its next one; 0 and 0 on the day itself. `until` looks
+    ahead: use it only for what is known beforehand, such as holidays. Raises ValueError for gaps."""
     n, at = len(one_column(event, name="event")), date_column("dates", dates)
     groups = np.zeros(n, int) if groups is None else np.asarray(groups)
     for name, given in (("dates", at), ("groups", groups)):

@@ -112,8 +112,7 @@ def align(
     x = indices("x", x)
     if x.ndim != 2 or not x.numel(): raise ValueError(f"x has shape {tuple(x.shape)}: give (n, t), one or more")
     own = x != pad
-    n = own.sum(1)
-    order = (~own).byte().argsort(dim=1, stable=True)
+    n, order = own.sum(1), (~own).byte().argsort(dim=1, stable=True)
     return x.gather(1, order)[:, : max(int(n.max()), 1)], n
 
 # %% ../nbs/35_ulmfit.ipynb #ulm-pool
