@@ -162,13 +162,14 @@ class WaterfallExplorer(Explorer):
     def record(self):
         f, k, name, x = self.rows, self.output, self.feature, self.edited()
         bias, ladder, n = float(f.bias[k]), f.answers[self.order, k], len(f.x)
-        ticks = tuple((at, f.words(name, v)) for at, v in sorted(zip(self._places(), self.tried)))
+        apart = f.apart(name)
+        ticks = not apart or tuple((at, f.words(name, v)) for at, v in sorted(zip(self._places(), self.tried)))
         return WaterfallRecord(
             f.name_of(self.row), "" if self.classes is None else f"{f.scale} of “{self.classes[k]}”", f.digits,
             tuple(self.names), tuple(f.meaning.get(name, "") for name in self.names),
             tuple(f.told(x, self.edits)), self.was, self.now, self.groups, bias,
             tuple((c, f.words(c, self.own(c)), f.words(c, v)) for c, v in self.edits.items()),
-            self.names.index(name), self.value, f.grid(name)[2], f.apart(name), ticks if f.apart(name) else True,
+            self.names.index(name), self.value, f.grid(name)[2], apart, ticks,
             self.tried, self._told(), f.middle(name),
             self.reach,
             ladder[np.linspace(0, n - 1, min(n, 430)).round().astype(int)], n, self.ranks[self.row], self._guess,
