@@ -28,20 +28,21 @@ def worth(r: SearchRecord) -> str:
     own, other = (number(v[1]) for v in (r.own, r.other))  # seconds
     if r.error: return "No: its fit failed."
     if r.rank == 1: return f"Yes: none of {r.n} is better. It took {own} s, the second best {other} s."
-    if r.own[0] == r.other[0]: return f"Another setting scores the same. It took {own} s, the other {other} s."
-    than = f"It took {own} s; the best, {apart(r.other[0], r.own[0])} higher, {other} s."
-    return f"Its score does not say so: rank {r.rank} of {r.n:,}. {than}"
+    if r.own[0] == r.other[0]: return f"It took {own} s; another setting scores the same in {other} s."
+    what = f"scores {apart(r.other[0], r.own[0])} more"
+    return f"No: it took {own} s and is only rank {r.rank} of {r.n:,}; the best took {other} s and {what}."
 
 
 def same_top(r: SearchRecord) -> str:
     "Whether the cell of the best mean is that of the best score, in words."
     mean, best = r.tops["mean"], r.tops["best"]
     if mean is None: return "Nobody can say: no setting has a score."
-    words = lambda at: f"{r.x.name} {r.x.labels[at[1]]}, {r.y.name} {r.y.labels[at[0]]}"
+    around = "around " * (r.x.binned or r.y.binned)  # a label is then the middle of a bin, not a setting's value
+    words = lambda at: f"in the cell {around}{r.x.name} {r.x.labels[at[1]]}, {r.y.name} {r.y.labels[at[0]]}"
     n = int(r.map.count[mean] - r.map.failed[mean])
     few = f" That mean is of {n} setting{'s' * (n != 1)}: too few to rely on." if n < 5 else ""
     if mean == best: return f"Yes: {words(best)}, both ways.{few}"
-    return f"No: the highest mean is at {words(mean)}; the best single score, at {words(best)}.{few}"
+    return f"No: the highest mean is {words(mean)}; the best single score, {words(best)}.{few}"
 
 
 def rounded_down(v: float, above: float) -> float:
@@ -151,8 +152,9 @@ class SearchExplorer(Explorer):
         self.on_map = self.kept.copy()
         for name, code in self._holding(): self.on_map &= self.axes[name].code == code
         self.map = self._map(self.reduce)
-        r, c = int(self.axes[self.y].code[self.row]), int(self.axes[self.x].code[self.row])
-        self.cell = (r, c) if self.on_map[self.row] else None
+        self.cell = self._cell_of(self.row) if self.on_map[self.row] else None
+
+    def _cell_of(self, row): return int(self.axes[self.y].code[row]), int(self.axes[self.x].code[row])
 
     def _holding(self): return [(k, v) for k, v in self.held.items() if k not in (self.x, self.y)]
 
@@ -184,6 +186,7 @@ class SearchExplorer(Explorer):
             self.axes[self.x], self.axes[self.y], self.map, self.cell, self.span, self.reduce,
             ", ".join(f"{k} {self.axes[k].labels[v]}" for k, v in self._holding()), self.rank,
             bool((self.score == own).sum() > 1), len(self.table), result(self.row), result(other),
+            self._cell_of(pointed) if pointed >= 0 and self.on_map[pointed] else None,
             self.table["error"][self.row], axes, tuple(map(self._bars, axes)),
             int(self.kept.sum()), self.places[self.row], None if pointed < 0 else self.places[pointed],
             f"rank {self._rank_of[pointed]}, score {scored(self.score[pointed])}",
@@ -194,8 +197,6 @@ class SearchExplorer(Explorer):
     def _bars(self, axis):
         every, kept = (axis.counts(rows) for rows in (slice(None), self.kept))
         return (every, kept) if axis.name == "score" else (every / every.sum(), kept / max(kept.sum(), 1))
-
-
 
     # ── wire ──
 
@@ -268,10 +269,10 @@ class SearchExplorer(Explorer):
         self._anchor = None
 
     def _go(self, dx, dy):
-        (ny, nx), way = self.map.count.shape, (dy, dx)
         if not self.map.count.any(): return
         if self.cell is None: return self.choose(self.first(self.on_map))
-        r, c = np.add(self.cell, way)
-        while 0 <= r < ny and 0 <= c < nx:
-            if self.map.count[r, c]: return self.choose(self.first_in(r, c))
-            r, c = np.add((r, c), way)
+        cells = np.argwhere(self.map.count)
+        along, aside = (cells - self.cell) @ (dy, dx), np.abs((cells - self.cell) @ (dx, dy))
+        if not (along > 0).any(): return
+        far = np.where(along > 0, np.where(aside > 0, 100 + along + 2 * aside, along), np.inf)  # straight on, if it can
+        self.choose(self.first_in(*cells[far.argmin()]))

@@ -78,7 +78,10 @@ class Axis:
         low, high = different[0], different[-1]
         self.log = bool(low > 0 and high / low >= 30)
         self.binned = len(different) > most
-        self.say = scored if self.name == "score" else lambda u: number(u, 2 if self.log else 3)
+        d = 6 if low == high else int(np.clip(1 - np.floor(np.log10(high - low)), 0, 6))  # the same digits for all
+        alike = self.binned and not self.log and high - low > 1e-6 and high < 1e6
+        plain = lambda u: f"{u:,.{d}f}".replace("-", "−") if alike else number(u, 2 if self.log else 3)
+        self.say = scored if self.name == "score" else plain
         if self.binned:
             self._at, self._knots = np.array([0.0, 1.0]), self._scaled(np.array([low, high]))
             middles = (np.arange(bins) + 0.5) / bins
@@ -252,6 +255,7 @@ class SearchRecord:
     n: int  # settings
     own: tuple[float, float]  # score and seconds of the chosen one
     other: tuple[float, float]  # of the best; beside the best, of the second
+    there_cell: tuple | None  # (row, column) of the one under the mouse; None: it is not on the map
     error: str  # why it failed
     axes: tuple[Axis, ...]
     bars: tuple  # for each axis, of all and of the kept settings: the number with a score, the shares with a value
@@ -312,22 +316,21 @@ def shared(r: SearchRecord) -> str:
 
 def sentence(r: SearchRecord) -> str:
     "What is kept and what that shares; the chosen setting, its cell, and what the mouse points at."
-    pointing = r.there is not None
-    at_first = not (pointing or r.ranges or r.rank > 1 or r.error)
+    at_first = not (r.ranges or r.rank > 1 or r.error)
     away = any(not low - 1e-9 <= r.here[j] <= high + 1e-9 for j, (low, high) in r.ranges.items())
+    if r.there is not None: return f"The best there: {r.pointed}.{' ' + r.kept_told if r.ranges else ''}"
     rank, score, out = f"Rank {r.rank} of {r.n:,}{', tied' * r.tied}", scored(r.own[0]), []
-    if r.ranges: rank, out = f"Chosen: rank {r.rank}", [r.kept_told, shared(r) * (r.n_kept > 1 and not pointing)]
+    if r.ranges: rank, out = f"Chosen: rank {r.rank}", [r.kept_told, shared(r) * (r.n_kept > 1)]
     if r.error: out.append(f"{rank}: the fit failed with “{r.error[:160]}”.")
     elif at_first: out.append(f"The best of {r.n:,} settings{', tied,' * r.tied} scores {score}.")
-    elif r.ranges: out.append(f"{rank}, score {score}{', not kept' * away}." * (r.rank > 1 or away) * (not pointing))
+    elif r.ranges: out.append(f"{rank}, score {score}{', not kept' * away}." * (r.rank > 1 or away))
     else:
         below = f", {apart(r.other[0], r.own[0])} below the best" * (r.rank > 1 and r.other[0] > r.own[0])
         out.append(f"{rank}: score {score}{below}.")
     if r.cell is None: out.append(f"It is not on the map, which is held to {r.held}." * (not away))
-    elif not (r.ranges or pointing):
+    elif not r.ranges:
         n, bad, mean = (v[r.cell].item() for v in (r.map.count, r.map.failed, r.map.score))
         if r.reduce == "mean" and n > bad: out.append(f"The mean of its cell is {scored(mean)}.")
         if bad: out.append(f"{bad} of the {n} setting{'s' * (n > 1)} in its cell failed.")
     if at_first: out.append(OFFER)
-    if pointing: out.append(f"The best there: {r.pointed}.")
     return " ".join(filter(None, out))

@@ -77,6 +77,8 @@ def draw_map(r, s, box):
             [col], [row], [col + 1], [row + 1], stroke="focus", width=2.5)
         if high and wide > text_width(way, 11, "bold") + 6: word(row, col, way)
         else: p.label((col + 1, row + 0.5), way, size=11, weight="bold")
+    if (at := r.there_cell) not in (None, r.cell, *named) and np.isfinite(v := r.map.score[at]) and high:
+        if text_width(scored(v), 11, "bold") + 2 < wide: word(ny - 1 - at[0], at[1], scored(v))
     if r.cell is None: return p
     v, words = r.map.score[r.cell], scored(r.own[0])
     fits = high and text_width(words, 11, "bold") + 6 < wide
@@ -108,7 +110,7 @@ def draw_bars(r, s, j, p, room):
     p.boxes(a.middles - half, 0, a.middles + half, kept, fill="spread:0.80" if r.ranges else "none", key="kept")
     if not r.still: p.zone(f"bars{j}", drag=True, click=True, hover=True, cells=(n, 1), cursor="pointer")
     foot, here = p.box[1] + p.box[3], r.here[j]
-    for places, look in (r.there, dict(size=13, fill="page", stroke="fg", width=1.5)), (r.here, dict(size=9)):
+    for places, look in (r.there, dict(size=11, fill="page", stroke="fg", width=1.5)), (r.here, dict(size=9)):
         if places is None or np.isnan(places[j]): continue
         s.marks(p.px([[places[j], 0]]) + [0, 9], shape="up", key=f"{p.name}/{len(look)}", **look)
     own, taken = [(here, a.at(here))] if np.isfinite(here) else [], []
@@ -150,6 +152,7 @@ def draw_scores(r, s, box):
 def draw_heading(r, s, box):
     "What the small histograms ask, and what their bars are."
     title, note = "What do the good ones share?", "bars: share of all settings"
+    if any(r.axes[j].name != "score" for j in r.ranges): title = "What do the kept ones share?"
     if r.ranges: note = "gray: all settings · purple: the kept ones"
     elif not r.still: note += " · click or drag bars to keep them"
     s.text([[box[0], box[1] + 10]], title, size=14, weight="bold", align="left")
@@ -168,8 +171,11 @@ def draw_parameter(r, s, j, box):
     if held or lean and lean.told: ink, weight = "focus", "bold"
     name = f"{a.name} (log)" if a.log and text_width(f"{a.name} (log)", 13, weight) <= w else a.name
     s.text([[x, y + 9]], fit(name, w, 13, weight), 13, ink if weight == "bold" else "fg", "left", weight=weight)
-    for i, line in enumerate(said): s.text([[x, y + 26 + 14 * i]], fit(line, w, 11), 11, ink, "left")
+    lines = [fit(line, w - 8, 11) for line in said]
     every, kept = r.bars[j]
     top = min(max(2 * every.max(), 1.05 * kept.max()), 1.05)  # the gray bars stay as they are while there is room
-    p = Panel(s, f"bars{j}", (x, y + 50, w, h - 94), y=(0, top), xticks=False, yticks=False, left=5, right=5)
+    box = (x, y + 20, w, h - 64)  # its top is for the words
+    top *= (h - 64) / (h - 94)
+    p = Panel(s, f"bars{j}", box, y=(0, top), xticks=False, yticks=False, left=5, right=5)
+    for i, line in enumerate(lines): s.text([[x + 4, y + 29 + 14 * i]], line, 11, ink, "left")
     draw_bars(r, s, j, p, box)

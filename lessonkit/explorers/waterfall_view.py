@@ -8,7 +8,7 @@ __all__ = ['LINE', 'TALL', 'FOOT', 'PICK', 'ALONG', 'view', 'draw_bars', 'draw_r
 # %% ../../nbs/explorers/waterfall_view.ipynb #xvv-imports
 import numpy as np
 
-from .waterfall_data import WaterfallRecord, bar_ends
+from .waterfall_data import MANY, WaterfallRecord, bar_ends, ordinal
 from ..widgets.layout import NARROW, columns, rows, touch
 from ..widgets.panel import Panel, ticks
 from ..widgets.scene import Scene
@@ -36,10 +36,10 @@ def view(
     asked = f"Row {r.row}: why is the {r.what} {r.say(r.prediction)}?", f"Row {r.row}: why {r.say(r.prediction)}?"
     title = asked[short := text_width(asked[0], 14, "bold") > room]
     s.text([[0, 11]], title, size=14, weight="bold", align="left", max_width=room)
-    was = "; thin: the row as it was" * wide
+    was = "; thin: the row as it was" if r.edits else f"; thin: row {r.beside[0]}" if r.beside else ""
     ways, told = "orange bars raise it, blue bars lower it", f"{r.what}: orange up, blue down"
-    note = ways + (was if r.edits else PICK)
-    if short and not r.edits and text_width(told) <= width: note = told
+    note = next((v for v in (ways + (was or PICK), told + was) if text_width(v) <= width), ways)
+    if short and not was and text_width(told) <= width: note = told
     s.text([[0, 31]], whole(note, width), ink="muted", align="left")
     s.text([[width - 4, 11]], back, ink="focus", align="right", weight="bold")
     if back: s.handle("reset", (room, 0, width - room, 24), click=True, label=back)
@@ -52,7 +52,7 @@ def draw_bars(r, s, left, right, wide):
     left, right = ((*box[:3], box[3] - FOOT) for box in (left, right))
     names = Panel(s, "names", left, (0, 1), (n + 3, 0), xticks=False, yticks=False, frame=False)
     names.zone("names", click=True, cells=(1, n + 3))
-    now, was = bar_ends(r.groups, r.now, r.bias), bar_ends(r.groups, r.was, r.bias)
+    now = bar_ends(r.groups, r.now, r.bias)
     steps = [r.say(v, True) for v in np.diff(now)]
     room = 8 * np.ceil(max(text_width(w, 12, "bold") for w in (*steps, *map(r.say, r.reach))) / 8) + 20
     pad = 0.03 * ((r.reach[1] - r.reach[0]) or 1.0)
@@ -83,14 +83,17 @@ def draw_bars(r, s, left, right, wide):
     at, how = (0.96, dict(align="right")) if wide else (0, dict(align="left", dx=8))
     lo, hi = map(r.say, (r.answers.min(), r.answers.max()))
     ends = " varies: " + (f"{lo} to {hi}" if lo != hi else lo), " varies"
+    if r.guess: ends = [" were …: ?"] * 2
     got, free = next((w, v) for w in ends if (v := left[2] - 16 - text_width(w)) > 60 or w == ends[1])
-    other = "" if r.guess else fit(f"if {r.names[r.chosen]}", free) + got
+    other = fit(f"if {r.names[r.chosen]}", free) + got
     names.text([[at, 0.5 + up], [at, n + 2.5 + up]], ["start: the average", other], ink="muted", **how)
     names.text([[at, n + 1.5 + up]], "prediction", weight="bold", **how)
     words = [b for _, b in s.boxes()]
     ids = ["+".join(map(str, g)) if len(g) == 1 else "others" for g in r.groups]
-    if r.edits and wide:  # thin, below the bar
-        p.bars(lines + low + thick / 2 + 0.1, was[1:], was[:-1], thick=0.08, ink="muted", flat=True, key="was", ids=ids)
+    old = np.diff(bar_ends(r.groups, r.was if r.edits else r.beside[1], r.bias)) if r.edits or r.beside else None
+    if old is not None:  # thin, below the bar and from its own start, so that their lengths can be compared
+        y, tall = lines + low + thick / 2 + (0.1 if wide else 0.07), 0.08 if wide else 0.06
+        p.bars(y, now[:-1] + old, now[:-1], thick=tall, ink="muted", flat=True, key="was", ids=ids)
     inks = ["up" if v >= 0 else "down" for v in np.diff(now)]
     p.bars(lines + low, now[1:], now[:-1], thick=thick, ink=inks, flat=True, key="now", ids=ids)
     for i, v in enumerate(now):  # from bar to bar, where no word stands between them
@@ -98,6 +101,12 @@ def draw_bars(r, s, left, right, wide):
         (x, top), (_, foot) = p.px(rod)
         if not any(touch((x - 3, top, 6, foot - top), b) for b in words): p.line(rod, ink="muted", width=1)
     p.text(np.stack([np.maximum(now[:-1], now[1:]), lines + low], 1), steps, dx=10, align="left")
+    for i, word in enumerate(r.say(v, True) for v in old) if r.edits else ():
+        if word == steps[i]: continue  # what has changed: beside the number, or on the other side of the bar
+        (a, y), (b, _) = p.px([[min(now[i : i + 2]), lines[i] + low], [max(now[i : i + 2]), lines[i] + low]])
+        more, after = text_width(word := f"was {word}"), b + 18 + text_width(steps[i])
+        x = after if after + more <= right[0] + right[2] else a - 10 - more
+        if x >= p.box[0]: s.text([[x, y]], word, ink="muted", align="left")
     ends = [[r.bias, 0.5 + low], [r.prediction, n + 1.5 + low]]
     p.points(ends, size=9, ink="fg", shape="diamond")
     for v, y in ends: p.text([[v, y]], r.say(v), dx=10, align="left", weight="bold")
@@ -116,10 +125,9 @@ def draw_reach(r, s, p, y, under):
     said = f"was {r.say(r.before)}"
     (a, top), (b, _) = p.px([[r.before, y], [r.prediction, y]])
     to, room, taken = np.sign(b - a), text_width(said), [box for _, box in s.boxes()]
-    beside = a - 10 - room if to > 0 else a + 10  # off the arrow's way; without room, above the diamond or below
-    over = np.clip(a - room / 2, p.box[0] + 4, s.width - room - 2)
-    for x, y_ in ((beside, top), (over, top - 16), (over, top + 15)):
-        plate = (x - 2, y_ - 8, room + 4, 16)
+    places = [(a - room * part, top + dy) for dy in (-13, 10) for part in (0.5, 0, 1)]
+    for x, y_ in places:  # off the arrow and the band: above them, or below
+        plate = (x - 2, y_ - 6.6, room + 4, 13.2)
         if x < p.box[0] or x + room > s.width or any(touch(plate, box) for box in taken): continue
         s.rects([plate], fill=under)
         s.text([[x, y_]], said, ink="muted", align="left")
@@ -136,7 +144,8 @@ def draw_tried(r, s, box):
     least, lo, hi = 0.3 * float(r.ladder[-1] - r.ladder[0]), float(min(here)), float(max(here))
     if hi - lo < least: lo = max((lo + hi - least) / 2, min(lo, float(r.ladder[0])))
     hi = max(hi, lo + least)
-    pad, ends = 0.1 * ((hi - lo) or 1.0), [v for v in (*r.tried[[0, -1]], r.value) if np.isfinite(v)]
+    at = r.places
+    pad, ends = 0.1 * ((hi - lo) or 1.0), (min(at), max(at))
     side = 0.5 if r.apart else 0.02 * ((max(ends) - min(ends)) or 1.0)
     foot, was = 4.2 * pad if r.middle else pad, "was " * bool(r.edits) + r.say(r.before)
     room = min(8 * np.ceil(text_width(f"was {r.say(r.before)}") / 8) + 8, 0.3 * box[2])
@@ -149,24 +158,26 @@ def draw_tried(r, s, box):
     strip = fit(strip * bool(r.middle), p.box[2] - 8, 11)
     p.text([[p.x[0], lo - foot + 0.6 * pad]], strip, dx=4, dy=-9, align="left", ink="muted", size=11)
     p.across(r.before).ends([(r.before, was, "muted")]).zone("tried", drag=True)
-    line = np.stack([r.tried, r.answers], 1)
+    line, own = np.stack([at, r.answers], 1), at[np.flatnonzero(r.tried == r.value)[:1]]
     if not r.apart:  # trees ask at thresholds: it goes in steps
         edges = np.concatenate([line[:1, 0], (line[1:, 0] + line[:-1, 0]) / 2, line[-1:, 0]])
         steps = np.stack([np.stack([edges[:-1], edges[1:]], 1).ravel(), line[:, 1].repeat(2)], 1)
         p.line(steps, ink="focus", width=2.5, key=f"tried{r.chosen}")
     elif r.guess and not r.still:  # a place for each answer that is not known yet
-        asked = line[line[:, 0] != r.value] * [1, 0] + [0, sum(p.y) / 2]
+        asked = line[r.tried != r.value] * [1, 0] + [0, sum(p.y) / 2]
         for x, _ in asked: p.upright(x, ink="line", dash=(2, 4))
-        p.points(asked, size=20, ink="panel", stroke="muted")
-        p.text(asked, ["?"] * len(asked), ink="muted", weight="bold")
+        if len(asked) <= MANY:
+            p.points(asked, size=20, ink="panel", stroke="muted")
+            p.text(asked, ["?"] * len(asked), ink="muted", weight="bold")
     else:
-        p.points(line, size=9, ink="focus")
+        p.points(line, size=9 if len(line) <= MANY else 4, ink="focus")
         for x, v in line if len(line) < 4 else ():  # but where the line of the row itself says it
-            if x != r.value and r.say(v) != r.say(r.before): p.label((x, v), r.say(v), "muted")
+            if x not in own and r.say(v) != r.say(r.before): p.label((x, v), r.say(v), "muted")
     if not np.isfinite(r.value): return p.label((p.x[0], r.prediction), "missing in this row", ink="muted")
     look = dict(size=11, ink="focus") if r.still else dict(size=14, ink="panel", stroke="focus", width=3)
-    p.points([[r.value, r.prediction]], key="value", **look)
-    p.handle("value", (r.value, r.prediction), label="value", step=(r.step, 0),
+    if r.pulled: p.points([[own[0], r.prediction]], size=28, ink="focus-tint", stroke="focus")  # it moves along
+    p.points([[own[0], r.prediction]], key="value", **look)
+    p.handle("value", (own[0], r.prediction), label="value", step=(r.step, 0),
              value=f"{name} {r.words[r.chosen]}")
 
 
@@ -184,7 +195,8 @@ def draw_rows(r, s, box):
         p.line([[at, was], [at, now]], ink="alarm").points([[at, was]], size=10, ink="panel", stroke="alarm", width=2)
     p.points([[at, now]], size=11, ink="alarm", stroke="panel", width=2, key="here")
     rod = np.stack([np.full(60, at), np.linspace(*p.y, 60)], 1)  # their own line must not strike words through
-    for v, words, ink in ((was, f"row {r.row}", "alarm"), (now, "as edited" * bool(r.edits), "muted")):
+    own = f"row {r.row}: {ordinal(r.rank + 1)}"
+    for v, words, ink in ((was, own, "alarm"), (now, "as edited" * bool(r.edits), "muted")):
         weight = "bold" if ink == "alarm" else "normal"
         if words: p.label((at, v), words, ink, gap=10, weight=weight, clear=np.concatenate([rod, ladder]))
     said = f"row {r.row}, {r.rank + 1} of {r.n}"

@@ -208,6 +208,8 @@ function controls(model, host, act, life, seen) {
     for (const [name, control] of built) {
       if (values[name]) control.show(values[name]);
       if (off.has(name) === control.box.classList.contains("lk-off")) continue;
+      const held = off.has(name) && control.box.contains(host.getRootNode().activeElement);
+      if (held) (host.parentNode.querySelector(".lk-stage") ?? host).focus({ preventScroll: true }); // never lost
       for (const e of control.box.querySelectorAll("input, select, button")) e.disabled = off.has(name);
       control.box.classList.toggle("lk-off", off.has(name));
     }

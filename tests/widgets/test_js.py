@@ -299,6 +299,17 @@ def test_what_does_nothing_is_out_of_sight_under_more(page):
     assert not page.locator("summary").is_visible(), "there is nothing more"
 
 
+def test_a_control_that_goes_off_in_hand_gives_the_focus_to_the_picture(page):
+    spec = [dict(kind="button", name=n, label=n) for n in "abcd"]
+    page.evaluate("text => stub.put(text)", json.dumps({"_controls": spec, "_values": {}, "_off": []}))
+    page.locator("summary").click()
+    page.get_by_role("button", name="d", exact=True).focus()
+    page.evaluate("stub.put(JSON.stringify({ _off: ['a'] }))")
+    assert page.evaluate("document.activeElement.textContent") == "d"
+    page.evaluate("stub.put(JSON.stringify({ _off: ['a', 'd'] }))")
+    assert page.evaluate("document.activeElement.classList.contains('lk-stage')")
+
+
 def test_the_control_in_hand_keeps_the_focus_where_others_come_or_go(page):
     spec = [dict(kind="slider", name=n, label=n, n=9, lo=0, step=1, log=False, digits=3) for n in "abcde"]
     put = lambda names: page.evaluate("text => stub.put(text)", json.dumps(
