@@ -55,7 +55,7 @@ def draw_map(r, s, box, i=0):
     "The answer all over the plane, the points, the cross; of one tree also its rectangles and its draw."
     (title, note, codes), three = r.maps[i], bool(r.three)
     note, _, rough = note.partition(" · ")
-    fits = f"changes by {rough} from pixel to pixel", f"changes by {rough}"
+    fits = f"changes by {rough} from pixel to pixel", f"changes by {rough}", f"by {rough}"
     if text_width(title, 14, "bold") + text_width(note) + 12 > box[2]: note = note.split(",")[0]
     if text_width(title, 14, "bold") + text_width(note) + 12 > box[2] and not three: note = ""
     ends, names, held = (r.data.bounds[:2], r.data.bounds[2:]), r.data.names, held_words(r)
@@ -63,7 +63,8 @@ def draw_map(r, s, box, i=0):
     up = next((names[1] + v for v in tails if text_width(names[1] + v) <= box[2]), names[1])
     p = Panel(s, f"map{i}", box, *ends, title=title, note="" if three else note, ylabel=note if three else up,
               xlabel="" if three else names[0], xticks=not three, yticks=not three, left=0 if three else 40)
-    if three: s.text([[box[0] + box[2] / 2, box[1] + box[3] + 10]], fits[text_width(fits[0]) > box[2]], ink="muted")
+    told = next((v for v in fits if text_width(v) <= box[2]), "")
+    if three: s.text([[box[0] + box[2] / 2, box[1] + box[3] + 10]], told, ink="muted")
     p.field(codes, r.colors).zone(f"map{i}", drag=True, click=True, hover=True)
     if r.boxes is not None: p.boxes(*r.boxes[:, [0, 2, 1, 3]].T, stroke="line", width=0.5)
     (low, high), xy = r.data.span, r.data.plane[r.rows]
