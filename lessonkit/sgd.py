@@ -121,7 +121,7 @@ def mse_hessian(
 def largest_stable_lr(
     x,  # (n,)
     momentum: float = 0.0,  # with momentum the edge lies farther out (Polyak 1964)
-) -> float:  # beyond it, every step leads farther away
+) -> float:  # beyond it, the steps fly off in the end
     "Where gradient descent on a line stops converging: 2 (1 + momentum) / λ_max."
     if not 0 <= momentum < 1: raise ValueError(f"momentum={momentum}: take 0 or more, below 1")
     return 2 * (1 + momentum) / float(np.linalg.eigvalsh(mse_hessian(x))[-1])

@@ -151,7 +151,8 @@ class BaggingExplorer(Explorer):
         maps, times, boxes, three = [(average, about, seen.codes(0, self.k))], None, None, ()
         if self.compare:
             fitted = [(kind, self.fitted(kind)) for kind in KINDS]
-            maps = [(kind.capitalize(), f.error(self.k), f.codes(0, self.k)) for kind, f in fitted]
+            maps = [(kind.capitalize(), f"{f.error(self.k)} · {number(f.roughness(self.k))}", f.codes(0, self.k))
+                    for kind, f in fitted]
             three, about = tuple((kind, f.curve) for kind, f in fitted), about.partition(", ")[2]
         elif tree:
             times, boxes = seen.times(asked), seen.boxes(asked)
@@ -173,17 +174,17 @@ class BaggingExplorer(Explorer):
 
     def controls(self):
         data, n = self.data, self.n_trees
-        if data.n_classes: new = Choice("answer", dict(zip(data.classes.tolist(), data.labels)), "its class")
-        else: new = Field("answer", float(data.y.min()), float(data.y.max()), 0.01, "its number", False)
+        if data.n_classes: new = Choice("answer", dict(zip(data.classes.tolist(), data.labels)), "class of the new row")
+        else: new = Field("answer", float(data.y.min()), float(data.y.max()), 0.01, "value of the new row", False)
         kinds, trees = KINDS if self.given is None else (*KINDS, "your own"), {i: f"tree {i}" for i in range(1, n + 1)}
         return [Player("k", n, "trees", interval=200), Choice("kind", kinds),
                 Choice("beside", {"error": "the error", "trees": "where trees differ"}, "also show"),
+                new, Button("add_point", "add a row at the cross"),
                 Slider("leaf", 1, 50, 1, "leaf size", whole=True), Choice("tree", {0: "the average"} | trees, "map of"),
                 Slider("depth", 0, 20, 1, "depth (0: any)", whole=True),
                 Slider("max_features", 1, max(2, data.X.shape[1]), 1, whole=True), Toggle("bootstrap"),
                 Toggle("show_points", "points"), Toggle("compare", "three side by side"),
-                Button("redraw", "draw a tree's rows again"), Button("add_point", "add a row at the cross"), new,
-                Button("put_back", "rows as at first")]
+                Button("redraw", "draw a tree's rows again"), Button("put_back", "rows as at first")]
 
     def off(self):
         out = ("max_features",) * (self.kind in ("bagging", "your own")) + ("put_back",) * (self.data is self.origin)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['STRIP', 'ADD', 'DRAG', 'DASHES', 'NO_BAG', 'view', 'draw_map', 'held_words', 'upper', 'error_of', 'error_words',
-           'error_ticks', 'draw_error', 'draw_ring', 'draw_words', 'draw_trees', 'draw_three', 'draw_key', 'draw_strip',
-           'brief', 'sentence']
+           'error_ticks', 'draw_error', 'draw_ring', 'draw_words', 'draw_trees', 'maps_of', 'draw_three', 'draw_key',
+           'draw_strip', 'brief', 'sentence']
 
 # %% ../../nbs/explorers/bagging_view.ipynb #xgv-imports
 import numpy as np
@@ -31,8 +31,9 @@ def view(
     strip = 26 + 1.25 * width / across * (STRIP // across)
     side = 0.46 * (width - gap) if wide else width
     plane = side - 40 + 73  # px: with its title and its ticks the map is square
-    more = 0.4 * width + 165  # px: what a narrow page has below it
-    s = Scene(width, plane + 10 + key + 14 + strip + (0 if wide else more))
+    high = plane + 10 + key + (0 if wide else 0.4 * width + 165)
+    if r.three: high = maps_of(width)[2] + (160 if wide else key + 0.4 * width + 62)
+    s = Scene(width, high + 14 + strip)
     above, below = rows((0, 0, width, s.height), 1, strip, gap=14)
     if r.three: draw_three(r, s, above, wide)
     elif wide:
@@ -53,6 +54,8 @@ def view(
 def draw_map(r, s, box, i=0):
     "The answer all over the plane, the points, the cross; of one tree also its rectangles and its draw."
     (title, note, codes), three = r.maps[i], bool(r.three)
+    note, _, rough = note.partition(" · ")
+    fits = f"changes by {rough} from pixel to pixel", f"changes by {rough}", f"by {rough}"
     if text_width(title, 14, "bold") + text_width(note) + 12 > box[2]: note = note.split(",")[0]
     if text_width(title, 14, "bold") + text_width(note) + 12 > box[2] and not three: note = ""
     ends, names, held = (r.data.bounds[:2], r.data.bounds[2:]), r.data.names, held_words(r)
@@ -60,16 +63,17 @@ def draw_map(r, s, box, i=0):
     up = next((names[1] + v for v in tails if text_width(names[1] + v) <= box[2]), names[1])
     p = Panel(s, f"map{i}", box, *ends, title=title, note="" if three else note, ylabel=note if three else up,
               xlabel="" if three else names[0], xticks=not three, yticks=not three, left=0 if three else 40)
+    told = next((v for v in fits if text_width(v) <= box[2]), "")
+    if three: s.text([[box[0] + box[2] / 2, box[1] + box[3] + 10]], told, ink="muted")
     p.field(codes, r.colors).zone(f"map{i}", drag=True, click=True, hover=True)
     if r.boxes is not None: p.boxes(*r.boxes[:, [0, 2, 1, 3]].T, stroke="line", width=0.5)
     (low, high), xy = r.data.span, r.data.plane[r.rows]
     value = np.clip((r.data.y[r.rows] - low) / (high - low), 0, 1) if not r.n_classes else r.data.codes[r.rows]
     inks = [f"class{c}" if r.n_classes else f"cividis:{c:.2f}" for c in value]
     times = np.ones(len(xy)) if r.times is None else r.times[r.rows]
-    size = [5 - three if r.times is None else 4 + 1.5 * min(t, 5) for t in times]
-    p.points(xy, size=size, ink=[c if t else "none" for c, t in zip(inks, times)], width=0.8, stroke="fg")
-    for color, width in (("page", 3.5), ("alarm", 1.8)):  # out of the bag: what the error is measured on
-        if r.times is not None: p.points(xy[times == 0], size=8, ink="none", stroke=color, width=width)
+    size = [6 - three if r.times is None else 4 + 1.5 * min(t, 5) for t in times]
+    p.points(xy, size=size, ink="none", width=2.6, stroke="page")  # a row has its map's colors: rings tell it apart
+    p.points(xy, size=size, ink=[c if t else "page" for c, t in zip(inks, times)], width=0.8, stroke="fg")
     if r.near >= 0: p.points(r.data.plane[[r.near]], size=18, ink="none", stroke="focus", width=3)
     for color, more in (("page", 5), ("fg", 0)):
         p.points([r.point], size=24 + more / 2, ink="none", stroke=color, width=2 + more)
@@ -129,13 +133,15 @@ def draw_error(r, s, box):
         for i, ink, size in ((r.n, "muted", 7), (k, "focus", 12)):
             if i > len(line) or not np.isfinite(line[i - 1, 1]): continue
             p.points(line[i - 1 : i], size, ink)
-            if (i == k) == (ink == "focus") and (i == k or r.n - k > 0.25 * r.n):
+            if (i == k) == (ink == "focus") and (i == k or not r.tree and r.n - k > 0.25 * r.n):
                 trees = f"{error_words(r, line[i - 1, 1])} with {i} tree{'s' * (i > 1)}"
                 if i == k and (k == 1 or 30 * k <= r.n) and 3 * line[k - 1, 1] > top:  # steep: room on the right
                     s.rects([(*(p.px(line[[k - 1]])[0] + [11, -28]), text_width(ADD) + 8, 38)], "panel", radius=4)
                     p.text(line[[k - 1]], ADD, ink=ink, dx=15, dy=-18, align="left")
                     p.text(line[[k - 1]], trees, ink=ink, dx=15, size=13, weight="bold", align="left")
-                else: p.label(line[i - 1], trees, ink, 13, 14, "bold", clear=np.concatenate([line, dots]))
+                else:
+                    now = np.stack([np.full(40, k), np.linspace(*y, 40)], 1)  # the line through the ring
+                    p.label(line[i - 1], trees, ink, 13, 14, "bold", clear=np.concatenate([line, dots, now]))
     draw_ring(r, p, top / 2 if r.curve is None else r.curve[r.k - 1])
 
 
@@ -156,7 +162,7 @@ def draw_words(r, s, box):
 
 def draw_trees(r, s, box):
     "Where the trees differ, what one of them asks, every tree's answer at the cross."
-    side = min(0.4 * box[2], box[3] - 39 - 138)
+    side = min(0.56 * box[2], box[3] - 39 - 138)
     above, answers = rows(box, side + 39, 1, gap=20)
     spread, words = columns(above, side, 1, gap=18)
     s.text([[box[0], box[1] + 8]], "Where trees differ", size=14, weight="bold", align="left")
@@ -183,19 +189,20 @@ def draw_trees(r, s, box):
     p.points(np.stack([np.arange(len(v)) + 0.5, np.clip(v, low, high)], 1), size=4, ink=inks)
 
 
+def maps_of(width: float) -> tuple[int, float, float]:
+    "Of three maps: how many stand in a row, the height of one, and of all with what keeps them apart."
+    across = 3 if width >= 380 else 1
+    each = (width - 16 * (across - 1)) / across + 57
+    return across, each, (each + 12) * (3 // across)
+
+
 def draw_three(r, s, box, wide):
     "Three kinds of forest side by side, and their errors in one chart."
-    if wide:
-        side = (box[2] - 32) / 3
-        maps, below = rows(box, side + 39, 1, gap=18)
-        boxes = columns(maps, 1, 1, 1, gap=16)
-        key, chart = columns(below, 0.3, 0.7, gap=16)
-    else:
-        side = (box[2] - 16) / 2
-        *pairs, chart = rows(box, side + 39, side + 39, 1, gap=12)
-        (a, b), (c, key) = (columns(pair, 1, 1, gap=16) for pair in pairs)
-        boxes = a, b, c
-    draw_key(r, s, (key[0], key[1] + (0 if wide else 39), key[2], 17 * r.key_rows))
+    across, each, maps = maps_of(box[2])
+    maps, below = rows(box, maps, 1, gap=0)
+    boxes = columns(maps, 1, 1, 1, gap=16) if across == 3 else rows(maps, 1, 1, 1, gap=12)
+    key, chart = columns(below, 0.3, 0.7, gap=16) if wide else rows(below, 17 * r.key_rows, 1, gap=12)
+    draw_key(r, s, (*key[:3], 17 * r.key_rows))
     known = [(name, v) for name, v in r.three if v is not None and np.isfinite(v).any()]
     top = max((np.nanmax(v) for _, v in known), default=0) or 1.0
     note = "by trees in the average" * bool(chart[2] > 340)
@@ -209,26 +216,29 @@ def draw_three(r, s, box, wide):
     p.ends([(float(v[np.isfinite(v)][-1]), f"{dash} {name}", "focus" if name == r.kind else "muted")
             for (name, v), dash in zip(known, DASHES)], gap=14)
     draw_ring(r, p, r.ended.get(r.kind, r.lowest))
-    for i, b in enumerate(boxes): draw_map(r, s, b, i)
+    for i, b in enumerate(boxes): draw_map(r, s, (*b[:3], each - 18), i)
 
 
 def draw_key(r, s, box):
     "What the colors mean."
     p = Panel(s, "key", box, (0, 2), (r.key_rows, 0), xticks=False, yticks=False, frame=False)
-    dots = " · dots: the rows" if len(r.rows) else ""
+    dots, drawn = " · dots: the rows" if len(r.rows) else "", r.times is not None and bool((r.times != 1).any())
+    draws = "size: times drawn, hollow: never"
     if not r.n_classes:
         low, high = (number(v, 2) for v in r.data.span)
         p.field(np.arange(255, dtype=np.uint8)[None], r.colors, extent=(0, 2, 0.9, 0.2))
         p.text([[0, 1.5]], low, ink="muted", align="left")
         p.text([[2, 1.5]], high, ink="muted", align="right")
-        for words in (f"predicted{dots and dots + DRAG}", f"predicted{dots}", "predicted"):
+        few = [f"predicted{dots and dots + DRAG}", f"predicted{dots}"]
+        for words in [f"predicted · {draws}", draws, "hollow: never drawn"] * drawn + few + ["predicted"]:
             if text_width(low + words + high) < box[2] - 30: return p.text([[1, 1.5]], words, ink="muted")
         return
     at = np.stack([np.arange(r.n_classes) % 2, np.arange(r.n_classes) // 2 + 0.5], 1)
     p.points(at + [0.05, 0], size=11, ink=[f"class{c}" for c in range(r.n_classes)], shape="square")
     p.text(at + [0.12, 0], r.data.labels, align="left", max_width=0.44 * box[2])
     words = "the paler, the less sure"
-    words += next((v for v in (dots and dots + DRAG, dots) if text_width(words + v) <= box[2]), "")
+    if drawn: words = f"{words} · {draws}" if text_width(words + draws) + 20 <= box[2] else draws
+    else: words += next((v for v in (dots and dots + DRAG, dots) if text_width(words + v) <= box[2]), "")
     p.text([[0, r.key_rows - 0.5]], words, ink="muted", align="left", max_width=box[2])
 
 

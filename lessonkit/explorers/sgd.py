@@ -26,7 +26,7 @@ from ..widgets.text import whole
 # %% ../../nbs/explorers/sgd.ipynb #xs-view
 INKS = ("focus", "class5", "class2", "class6")  # of the optimizers, in their order
 TEXT = ("focus", "class5-text", "class2-text", "class6-text")
-OTHERS = ("focus", "class1", "class2")  # of other momenta: without any it is SGD
+OTHERS = ("focus", "class2")  # of other momenta: without any it is SGD
 
 
 def view(
@@ -50,8 +50,9 @@ def draw_points(r, s, box):
     p = Panel(s, "points", box, *r.view, title="The line" + "s" * r.compare, note="dashed: the best one", xlabel="x",
               ylabel="y", left=48, right=92 * r.compare)
     ends = np.array(p.x)
-    if not r.compare:
-        fitted = line(r.paths[0].params[r.paths[0].at(r.step)], r.x)
+    now = r.paths[0].params[r.paths[0].at(r.step)]
+    if not r.compare and not outside(p, line(now, ends)):
+        fitted = line(now, r.x)
         rods = np.stack([np.stack([r.x, r.y], 1), np.stack([r.x, fitted], 1), np.full((len(r.x), 2), np.nan)], 1)
         p.line(rods.reshape(-1, 2), ink="line", width=1, key="rods")
     p.points(np.stack([r.x, r.y], 1), size=5, ink="muted")
@@ -62,11 +63,14 @@ def draw_points(r, s, box):
         names.append((float(np.clip(fitted[1], *p.y)), path.name, TEXT[INKS.index(path.ink)]))
         p.line(np.stack([ends, fitted], 1), ink=path.ink, width=2.5, key=f"line-{path.name}")
         if outside(p, fitted):
-            way, last = "above" if fitted[0] > p.y[1] else "below", path.at(r.step)
+            way, last = "above" if fitted[0] > p.y[1] else "below", 0 if r.compare else path.at(r.step)
             seen = [k for k in range(last) if p.y[0] < line(path.params[k], ends).mean() < p.y[1]]
-            told = f"{path.name}: " * r.compare + f"{way} the picture" + (f"; thin: step {seen[-1]}" if seen else "")
-            if seen: p.line(np.stack([ends, line(path.params[seen[-1]], ends)], 1), ink=path.ink, width=1)
-            p.text([[p.x[0], p.y[1]]], whole(told, p.box[2] - 16), ink="alarm", align="left", dx=8, dy=12 + 16 * i)
+            told = [f"{path.name if r.compare else 'the line'} is {way} the picture"]
+            if seen:
+                p.line(np.stack([ends, line(path.params[seen[-1]], ends)], 1), ink=path.ink, width=1)
+                told += [f"thin: where it was at step {seen[-1]}"]
+            for j, words in enumerate(told, i):
+                p.text([[p.x[0], p.y[1]]], whole(words, p.box[2] - 16), ink="alarm", align="left", dx=8, dy=12 + 16 * j)
     if r.compare: p.ends(names)
     if r.pointed: p.line(np.stack([ends, line(r.pointed, ends)], 1), ink="fg", width=1.5, dash=[2, 3])
 
@@ -84,7 +88,7 @@ def draw_map(r, s, box):
     p.field(r.bands, ramp("spread", int(r.bands.max()) + 1, 0.75), smooth=True)
     p.zone("map", click=True, hover=True, zoom=True)
     for i, path in enumerate(r.paths):
-        walked = path.params[: r.step + 1]
+        walked, later = path.params[: r.step + 1], len(r.paths) - 1 - i  # what lies under another is seen around it
         inside = p.has(walked)
         # other steps would only cross the picture
         near = inside | np.append(inside[1:], False) | np.append(False, inside[:-1])
@@ -95,10 +99,11 @@ def draw_map(r, s, box):
             p.line(shown[: recent + 1], ink="muted", width=0.5, key=f"old-{path.name}")
             p.line(shown[recent : last + 1], ink=f"{path.ink}-tint", width=1, key=f"late-{path.name}")
             p.line(shown[last:], ink=path.ink, width=1.5, key=f"path-{path.name}")
-        else: p.line(shown, ink=path.ink, width=2.5, under="panel", key=f"path-{path.name}")
+        else:
+            thick, under = (2 + later, "") if r.compare else (2.5, "panel")
+            p.line(shown, path.ink, thick, under=under, key=f"path-{path.name}")
         p.points(walked[recent:], size=4, ink=path.ink)
-        size = 13 + 2 * (len(r.paths) - 1 - i)  # one that lies under another is seen around it
-        p.points(walked[-1:], size=size, ink=path.ink, stroke="panel", width=2, key=f"here-{path.name}")
+        p.points(walked[-1:], 13 + 4 * later, path.ink, "panel", 2, key=f"here-{path.name}")
     p.points([r.best], size=14, ink="fg", shape="plus")
     if p.has([r.start])[0]:
         (a0, a1), (b0, b1) = r.window
@@ -277,7 +282,7 @@ class SGDExplorer(Explorer):
         if self.compare or self.optimizers[self.optimizer] is not Momentum: return ()
         self._rivals = self._rivals or tuple([
             (m, descend(self.x, self.y, Momentum, lr=self.rate, start=self.start, n=self.n_steps, momentum=m).losses)
-            for m in (0.0, 0.3, 0.5)])
+            for m in (0.0, 0.5)])
         return self._rivals
 
     # ── wire ──
@@ -306,11 +311,11 @@ class SGDExplorer(Explorer):
             Chip("just over the edge", "Take a rate 2 % over the edge, the largest stable one. What will the loss do?",
                  lambda e: dict(compare=False, optimizer="SGD", rate=tidy(1.02 * e.edge), start=e.first,
                                 step=min(20, e.n_steps)),
-                 lambda r: f"It grows: after {r.paths[0].at(r.step)} steps it is "
-                           f"{say(r.paths[0].losses[r.paths[0].at(r.step)])}, from {say(r.paths[0].losses[0])}: each "
-                           "step overshoots by more than the last."),
-            Chip("a quick way down", "Take eight tenths of SGD's largest stable rate, and momentum 0.9. Is the loss "
-                                     "within 1 % of the best line's from step 12 on?",
+                 lambda r: f"In the end it grows: {say(r.paths[0].losses[0])} at the start, "
+                           f"{say(r.paths[0].losses[r.paths[0].at(r.step)])} after {r.paths[0].at(r.step)} steps. "
+                           "Along the steepest direction each step overshoots by more than the last."),
+            Chip("a quick way down", "Take eight tenths of SGD's largest stable rate, and momentum 0.9. Is it at the "
+                                     "best line by step 12?",
                  lambda e: dict(compare=False, optimizer="momentum", momentum=0.9, rate=tidy(0.8 * e.edge),
                                 start=e.first, step=12), quickest),
             Chip("four at one rate", "Let four optimizers take 20 steps at one rate. Which has the lowest loss then?",

@@ -80,9 +80,10 @@ def sentence(r: SGDRecord) -> str:
 
 
 def brief(r: SGDRecord) -> str:
-    "What stands beside a question's answer, without its numbers."
-    who = "all" if r.compare else r.paths[0].name
-    return f"Step {r.step} of {r.n_steps}, {who} at rate {say(r.rate)}; the best line has a loss of {say(r.least)}."
+    "What stands beside a question's answer: the state, and one path's loss."
+    p, who = r.paths[0], "all" if r.compare else r.paths[0].name
+    now = "" if r.compare else f"loss now {say(p.losses[p.at(r.step)])}, "
+    return f"Step {r.step} of {r.n_steps}, {who} at rate {say(r.rate)}: {now}the best line's loss {say(r.least)}."
 
 
 def _one(r, p: Path) -> str:
@@ -97,8 +98,9 @@ def _one(r, p: Path) -> str:
     if p.edge is None: about = f"{say(r.rate)}" + (f", and {p.name} scales each step itself" if p.adapts else "")
     else:
         over = r.rate > p.edge
+        end = "so in the end it flies off" if over else "beyond which it flies off in the end"
         share = f"{say(r.rate / p.edge)} times" if over else f"{say(100 * r.rate / p.edge, 2)} % of"
-        about = f"{share} the edge ({say(p.edge)}), {'so' if over else 'beyond which'} each step leads farther away"
+        about = f"{share} the edge ({say(p.edge)}), {end}"
     return f"{text}. The rate is {about}.{_left(r)}"
 
 
@@ -121,8 +123,9 @@ def quickest(r: SGDRecord) -> str:
     m, best = min(others, key=lambda v: v[1])
     told = lambda k: f"{k}" if k < np.inf else f"more than {r.n_steps}"
     over, only = "overshoots, and " * (best < own), "only " * (best < min(own, others[0][1]))
-    return (f"{'Yes' if own <= 12 else 'No'}: it {over}needs {told(own)} steps. Below: without momentum it takes "
-            f"{told(others[0][1])}" + f", with {m:g} {only}{told(best)}" * (m > 0) + " (dots).")
+    return (f"{'Yes' if own <= 12 else 'No'}: it {over}needs {told(own)} steps to stay within 1 % of the best line's "
+            f"loss. Without momentum it takes {told(others[0][1])}" + f", with {m:g} {only}{told(best)}" * (m > 0)
+            + " (dots below).")
 
 
 def arrival(losses: np.ndarray, least: float) -> float:  # infinite: never

@@ -10,6 +10,7 @@ from lessonkit.explorers.schedule import ScheduleExplorer
 from lessonkit.explorers.sgd import SGDExplorer
 from lessonkit.explorers.softmax import SoftmaxExplorer
 from lessonkit.lr_finder import LRFind
+from lessonkit.widgets.palette import ink
 
 
 def test_each_tree_has_a_dot_beside_the_average():
@@ -58,7 +59,7 @@ def test_lines_side_by_side_are_named_at_their_ends():
 
 def test_a_line_that_has_left_is_keyed_on_a_phone_and_momentum_is_in_sight_where_it_is_shown():
     e = SGDExplorer(rate=0.461, step=20)
-    assert any(s.startswith("below the picture; thin: step ") for s in e.scene(272).strings())
+    assert {"the line is below the picture", "thin: where it was at step 8"} <= set(e.scene(272).strings())
     assert [c.name for c in SGDExplorer(optimizer="momentum").controls()][:3] == ["step", "rate", "momentum"]
     for rate in np.geomspace(0.01, 1.4, 40):
         e.rate = rate
@@ -66,6 +67,36 @@ def test_a_line_that_has_left_is_keyed_on_a_phone_and_momentum_is_in_sight_where
         words = {s: y for s, (_, y, _, _) in e.scene(390).boxes()}
         ticks = [words[w] for w in ("10", "100", "1,000", "10,000") if w in words]
         assert all(y >= p.box[1] - 1 for y in ticks if y > p.box[1] - 20), rate
+
+
+def test_over_the_edge_the_loss_may_fall_at_first_and_the_words_allow_for_it():
+    e = SGDExplorer(rate=0.461, start=(0.57, 2.47), step=8)
+    losses = e.descent.losses
+    assert (np.diff(losses[:10]) < 0).all() and losses[-1] > 10 * losses[0]  # nine steps lead closer, then it leaves
+    assert "loss 0.449, down from 0.958" in e.narration and "so in the end it flies off" in e.narration
+    assert "beyond which it flies off in the end" in SGDExplorer().narration
+    for state in (e, SGDExplorer()):
+        assert "each step leads farther" not in state.narration
+
+
+def test_rows_and_map_have_one_scale_and_the_rows_of_no_draw_are_hollow():
+    e = BaggingExplorer(n_trees=12, k=12, tree=3)
+    r = e.record()
+    for shade in (0, 0.5, 1):
+        assert tuple(ink(f"cividis:{shade}")[:2]) == r.colors[int(254 * shade)]
+    assert any("size: times drawn, hollow: never" in s for s in e.scene(960).strings())
+    assert not any("hollow" in s for s in BaggingExplorer(n_trees=12, bootstrap=False, tree=3).scene(960).strings())
+
+
+@pytest.mark.parametrize("width", [300, 390, 600, 960])
+def test_three_maps_stand_in_one_row_or_one_column_with_what_the_answer_names(width):
+    e = BaggingExplorer(n_trees=12, k=12, compare=True)
+    scene = e.scene(width)
+    boxes = [p.box for p in scene.panels if p.name.startswith("map")]
+    assert len({b[1] for b in boxes}) == (1 if width >= 380 else 3) and len({b[0] for b in boxes}) == 4 - len(
+        {b[1] for b in boxes})
+    answer, rough = e._smoothest(e.record()), [s.split()[2] for s in scene.strings() if s.startswith("changes by")]
+    assert len(rough) == 3 and sum(v in answer for v in rough) == 2 and not scene.faults()
 
 
 def test_what_is_true_stays_when_the_mode_changes():
