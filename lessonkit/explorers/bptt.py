@@ -69,8 +69,9 @@ def draw_stream(r, s, box):  # px: where the chosen row's window ends at the bot
 def draw_cuts(r, s, box, above):  # px: where the window ends at the bottom
     "Windows of the chosen row around the present one, whole: this epoch's cuts and, where they move, the next one's."
     b, (start, stop), ink = r.batches, r.span, f"class{r.place[0] % 8}"
-    short, epochs, margin = "text order; numbers: steps" if r.shuffled else "numbers are steps", 1 + b.random_bptt, 60 * b.random_bptt  # for their names
-    how = heading(s, box, "2 · Cut into windows", PICK * (r.tip == 1 and not r.shuffled), f"row {r.place[0]}; {short}", short)
+    short = ("numbers are", "text order; numbers:")[r.shuffled] + " steps"
+    epochs, margin = 1 + b.random_bptt, 60 * b.random_bptt  # for their names
+    how = heading(s, box, "2 · Cut into windows", PICK * (r.tip == 1 > r.shuffled), f"row {r.place[0]}; {short}", short)
     room = box[2] - gutter(s.width) - margin
     n = int(np.clip(room / (text_width(f"{len(b):,}", 11) + 18), 3, len(b)))
     first = int(np.clip(r.window - n // 2, 0, len(b) - n))
@@ -84,8 +85,7 @@ def draw_cuts(r, s, box, above):  # px: where the window ends at the bottom
     s.area([*above, *p.px([[hi, 0], [lo, 0]])], fill=f"{ink}-pale")
     inks = [ink if w == r.window else f"{ink}-tint" if w % 2 else f"{ink}-pale" for w in which]
     p.boxes(a, 0, z, 1, fill=inks, inset=.7)
-    wide = (z - a) * p.box[2] / (hi - lo)
-    told = [i for i, word in enumerate(words) if wide[i] > text_width(word, 11) + 4]
+    told = [i for i, word in enumerate(words) if (z - a)[i] * p.box[2] / (hi - lo) > text_width(word, 11) + 4]
     p.text(np.stack([(a + z)[told] / 2, np.full(len(told), .5)], 1), [words[i] for i in told], size=11,
            ink=[f"on:{ink}" if inks[i] == ink else "fg" for i in told])
     if tight: p.text([[z[-1], .5]], words[-1], size=11, align="left", dx=4)

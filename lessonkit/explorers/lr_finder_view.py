@@ -15,7 +15,7 @@ from ..widgets.text import whole
 
 # %% ../../nbs/explorers/lr_finder_view.ipynb #xlv-view
 NAMES = 152.0, 84.0  # px right of the curve, where several have names: on a wide page, on a narrow one
-RULE, LANES, HEAD = 88, (22, 38), 28  # px: a rule's name, on a wide page; a lane, with its words beside its bars, or above them; over the rules
+RULE, LANES, HEAD = 88, (22, 38), 28  # px: a name; a lane, its words beside its bars or above; over the rules
 
 
 def view(
@@ -86,8 +86,8 @@ def draw_curves(r, s, box, x, room):
     "The curve looked at; the others; a rule's construction; the chosen rate; if asked for, each batch and the seeds."
     title = "Loss of a batch"
     if not len(r.lrs):
-        p = Panel(s, "curve", box, x, (0, 1), log="x", title=title, left=48 + RULE * (s.width >= NARROW), right=room, xlabel="learning rate",
-                  yticks=False)
+        p = Panel(s, "curve", box, x, (0, 1), log="x", title=title, left=48 + RULE * (s.width >= NARROW), right=room,
+                  xlabel="learning rate", yticks=False)
         p.text([[np.sqrt(x[0] * x[1]), 0.5]], "no curve yet: press “run the finder”", ink="muted")
         return
     curves = [r.smooth, *(v for _, _, v in r.others)]

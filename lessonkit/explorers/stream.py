@@ -151,7 +151,8 @@ def in_matrix(r: BPTTRecord, width: float):  # `width` in px
 
 def share(r: BPTTRecord, width: float) -> float:  # of the page's width
     "How much of it there is for each of x and y: less, where the losses stand beside them."
-    return .46 if width < NARROW else .22 if r.losses is not None and width >= BESIDE else (width - gutter(width) - 42) / 2 / width
+    if width < NARROW: return .46
+    return .22 if r.losses is not None and width >= BESIDE else (width - gutter(width) - 42) / 2 / width
 
 
 def in_pair(r: BPTTRecord, width: float) -> tuple[int, int]:  # first column of the window, how many
@@ -253,13 +254,12 @@ def draw_edges(r, p, t, v, n_rows):
     here = int(np.flatnonzero(v == r.step)[0])
     torn_here = here in joints and t[here] != t[here - 1] + 1
     stop = draw_stop(p, here, "torn: gradients stop here", "bold") if torn_here else (0, 0)
-    thin, told = r.batches.bptt < 4, torn_here  # so many cuts: each a plain line, and one word for all
+    named = joints[: not torn_here] if (thin := r.batches.bptt < 4) else joints  # many cuts: plain lines, one word
     for j in joints:
         if t[j] != t[j - 1] + 1:
             zig, (x, _) = np.linspace(0, n_rows, 30), p.px([[j, 0]])[0]
             p.line(np.stack([j + (np.arange(30) % 2 - .5) * .2 * (not thin), zig], 1), ink="alarm", width=2 - thin)
-            if abs(x - stop[0]) > stop[1] + 22 and not (thin and told):
-                told = True
+            if j in named and abs(x - stop[0]) > stop[1] + 22:
                 p.text([[j, 0]], "torn", size=12, ink="alarm", weight="bold", dy=-9, over=len(joints) > 3)
         elif j == here: p.line([[j, 0], [j, n_rows]], ink="alarm", width=2, dash=[5, 3])
         else: p.line([[j, 0], [j, n_rows]], ink="line", width=1)
@@ -321,7 +321,7 @@ def draw_pair(r, s, name, box, n_rows, lo, n) -> Panel:
     notes = f"{what}, {tuple(a.shape)}", what
     if n < a.shape[1]: notes = f"{what}, columns {some}", f"{what}, {some}", some
     how = dict(title=title, note=fitting(box[2] - 12 - text_width(title, 14, "bold"), *notes))
-    p = Panel(s, name, box, (0, n), (max(n_rows, 4), 0), frame=False, yticks=False, **how,  # below x: how many tokens a gradient goes back
+    p = Panel(s, name, box, (0, n), (max(n_rows, 4), 0), frame=False, yticks=False, **how,  # below x: tokens back
               xticks=[(i + .5, f"{lo + i}") for i in range(n)] if name == "x" else [(0, "")])
     shown = range(r.top, r.top + n_rows)
     names = [r.stream.show(a[k, lo : lo + n]) for k in shown]
