@@ -196,7 +196,7 @@ for module in sys.argv[2:]: importlib.import_module(module)
 def test_what_a_lesson_does_not_need_is_not_loaded(library, modules):
     """Each takes seconds and 100 MB or more, in a learner's kernel and in every process of a search.
 
-    The lessons on trees and on searching load no torch; those on nets no scikit-learn, until data of its are asked for."""
+    The lessons on trees and on searching load no torch; those on nets no scikit-learn, until its data are asked for."""
     done = subprocess.run([sys.executable, "-c", ABSENT, library, *sorted(modules)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
 

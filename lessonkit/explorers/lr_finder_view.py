@@ -134,7 +134,7 @@ def draw_curves(r, s, box, x, room):
     at, *lines = p.px([[v, y[0]] for v in (shown, *(dot[0] for dot, *_ in dots if r.rule != "all"))])[:, 0]
     if r.boom and p.x[0] < r.boom < p.x[1]:
         p.upright(r.boom, ink="alarm", width=1.5, key="boom")
-        lines += (end := p.px([[r.boom, y[0]]])[0, 0]),
+        lines.append(p.px([[r.boom, y[0]]])[0, 0])
         words = f"{'smoothed: ' * (r.raw and r.beta > 0)}explodes after {number(r.boom, 2)}"
         below = r.lrs[(r.smooth < y[1] - 0.08 * (y[1] - y[0])) & (r.lrs < r.boom)]  # left of where the curve leaves
         last = p.px([[max(below, default=p.x[0]), y[1]]])[0, 0] - 6
