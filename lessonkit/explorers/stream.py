@@ -228,8 +228,8 @@ def draw_matrix(r, s, box, n_rows, above):  # px: where the window ends at the b
         fits = [w for w in choices if text_width(w) < room]
         if fits: marks.append(((lo + hi) / 2, fits[0]))
     order = "in the order they are read" if r.shuffled else "all rows at once" * (b.bs > 1)
-    if b.bs > n_rows and not r.shuffled: order = f"rows {r.top}–{r.top + n_rows - 1} of {b.bs}"
-    how = heading(s, box, "3 · Read one window", POINT * (not r.tip and order != "in the order they are read"), order)
+    if b.bs > n_rows: order = "in reading order" if r.shuffled else f"rows {r.top}–{r.top + n_rows - 1} of {b.bs}"
+    how = heading(s, box, "3 · Read one window", POINT * (not r.tip and b.bs == n_rows and not r.shuffled), order)
     if not how: box = (box[0], box[1] + 17, box[2], box[3] - 17)  # words stand above the grid
     p = Panel(s, "matrix", box, (0, n), (max(n_rows, 4), 0), ylabel=" " * bool(how), xticks=marks, frame=False,
               yticks=[(i + .5, f"row {k}") for i, k in enumerate(shown)], left=gutter(s.width), **how)
