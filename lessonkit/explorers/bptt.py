@@ -12,8 +12,8 @@ import numpy as np
 import traitlets as T
 
 from ..bptt import LMBatches, order_losses, random_edges, torn
-from .stream import (BEGUN, CLICK, DRAG, PICK, POINT, ROWS, TAP, UNTRAINED, BPTTRecord, Stream,
-                                        brief, cost, draw_batch, draw_matrix, fitting, gutter,
+from .stream import (BEGUN, BESIDE, CLICK, DRAG, PICK, POINT, ROWS, TAP, UNTRAINED, BPTTRecord,
+                                        Stream, brief, cost, draw_batch, draw_matrix, fitting, gutter,
                                         heading, in_matrix, in_pair, sentence)
 from ..widgets.controls import Button, Field, Player, Slider, Toggle
 from ..widgets.explorer import Chip, Explorer
@@ -25,10 +25,11 @@ from ..widgets.scene import Scene, text_width
 def view(r: BPTTRecord, width: float) -> Scene:  # width in px
     "The stream; the windows of a row; rows × time; the pair (x, y): each out of the last. The losses, if they matter."
     narrow, n_rows, some = width < NARROW, min(r.batches.bs, ROWS), r.losses is not None
-    s, over = Scene(width, (716 if some else 562) if narrow else 524), 22 * narrow
+    under = some and width < BESIDE  # the losses have a row of their own
+    s, over = Scene(width, (582 if narrow else 544) + 154 * under), 22 * narrow
     cut = 44 if r.batches.random_bptt else 26
     stream, cuts, matrix, below, *losses = rows((0, 2, width, s.height - 8), 46 + over, cut + over, 252 - cut, 1,
-                                                *[1] * (narrow and some), gap=16 if narrow else 26)
+                                                *[1] * under, gap=16 if narrow else 26)
     joint = draw_stream(r, s, stream)
     joint = draw_cuts(r, s, cuts, joint)
     joint = draw_matrix(r, s, matrix, n_rows, joint)
@@ -68,8 +69,9 @@ def draw_stream(r, s, box):  # px: where the chosen row's window ends at the bot
 def draw_cuts(r, s, box, above):  # px: where the window ends at the bottom
     "Windows of the chosen row around the present one, whole: this epoch's cuts and, where they move, the next one's."
     b, (start, stop), ink = r.batches, r.span, f"class{r.place[0] % 8}"
-    short, epochs, margin = "numbers are steps", 1 + b.random_bptt, 60 * b.random_bptt  # for their names
-    how = heading(s, box, "2 · Cut into windows", PICK * (r.tip == 1), f"row {r.place[0]}; {short}", short)
+    short = ("numbers are", "text order; numbers:")[r.shuffled] + " steps"
+    epochs, margin = 1 + b.random_bptt, 60 * b.random_bptt  # for their names
+    how = heading(s, box, "2 · Cut into windows", PICK * (r.tip == 1 > r.shuffled), f"row {r.place[0]}; {short}", short)
     room = box[2] - gutter(s.width) - margin
     n = int(np.clip(room / (text_width(f"{len(b):,}", 11) + 18), 3, len(b)))
     first = int(np.clip(r.window - n // 2, 0, len(b) - n))
@@ -83,8 +85,7 @@ def draw_cuts(r, s, box, above):  # px: where the window ends at the bottom
     s.area([*above, *p.px([[hi, 0], [lo, 0]])], fill=f"{ink}-pale")
     inks = [ink if w == r.window else f"{ink}-tint" if w % 2 else f"{ink}-pale" for w in which]
     p.boxes(a, 0, z, 1, fill=inks, inset=.7)
-    wide = (z - a) * p.box[2] / (hi - lo)
-    told = [i for i, word in enumerate(words) if wide[i] > text_width(word, 11) + 4]
+    told = [i for i, word in enumerate(words) if (z - a)[i] * p.box[2] / (hi - lo) > text_width(word, 11) + 4]
     p.text(np.stack([(a + z)[told] / 2, np.full(len(told), .5)], 1), [words[i] for i in told], size=11,
            ink=[f"on:{ink}" if inks[i] == ink else "fg" for i in told])
     if tight: p.text([[z[-1], .5]], words[-1], size=11, align="left", dx=4)
@@ -92,9 +93,10 @@ def draw_cuts(r, s, box, above):  # px: where the window ends at the bottom
         later = r.next_edges[(r.next_edges > lo) & (r.next_edges < z[-1])]
         inks = [f"{ink}-tint" if i % 2 else f"{ink}-pale" for i in range(len(later) + 1)]
         p.boxes(np.append(lo, later), 1, np.append(later, z[-1]), 2, fill=inks, inset=.7)
+        if lo <= r.place[1] < z[-1]: p.upright(r.place[1] + .5, ink="fg", width=2, key="chosen")  # in both epochs
         for i in range(2): p.text([[hi, i + .5]], f"epoch {r.epoch + i}", ink="muted", align="left", dx=6)
     p.zone("cuts", click=True)
-    return p.px([[start, 1], [stop, 1]])
+    return p.px([[start, epochs], [stop, epochs]])
 
 
 def draw_losses(r, s, box):
@@ -285,9 +287,9 @@ class BPTTExplorer(Explorer):
                  "Take all tokens of a window. How far back do their gradients reach on average, and how many learn "
                  "from nothing before them?",
                  lambda e: among(e, 0, False),
-                 lambda r: f"{(width(r) - 1) / 2:g} steps: the last token's reaches {width(r) - 1} back, the first's "
-                           f"none. So 1 token of {width(r)}, the chosen one, learns from nothing before it: the state "
-                           "holds what came before, but gets no gradient."),
+                 lambda r: f"{(width(r) - 1) / 2:g} tokens, the mean of the numbers below x: {width(r) - 1} from the "
+                           f"last token, 0 from the first. So 1 token of {width(r)}, the chosen one, learns from "
+                           "nothing before it: the state holds what came before, but gets no gradient."),
             Chip("shuffled windows",
                  "Take the windows in random order. Where does the state come from that each starts with?",
                  lambda e: among(e, 2, True),
@@ -320,8 +322,7 @@ class BPTTExplorer(Explorer):
             t = in_matrix(r, self.width)[0]
             t = t[col] if 0 <= col < len(t) else -1
         else: t = r.span[0] + in_pair(r, self.width)[0] + col
-        row = self.top + int(y)
-        if not (0 <= t < self.batches.row_len and 0 <= row < self.bs): return
+        if not (0 <= t < self.batches.row_len and 0 <= (row := self.top + int(y)) < self.bs): return
         self.tip = max(self.tip, 1)
         self.selected = row * self.batches.row_len + int(t)
 

@@ -212,8 +212,14 @@ class LRFinderExplorer(Explorer):
         return ("start_run",) * none + ("start_try",) * (none or self.running or not self.lr)
 
     def key_map(self):
-        keys = stepping(self, "step", lambda: len(self.find.lrs) - 1 if self.find else 0)
-        return keys | {"ArrowUp": keys["ArrowRight"], "ArrowDown": keys["ArrowLeft"], "Enter": self.start_try}
+        keys = stepping(self, "step", lambda: len(self.find.lrs) - 1 if self.find else 0, self._first())
+        up, down = keys["Shift+ArrowRight"], keys["Shift+ArrowLeft"]  # as on a slider
+        return keys | {"ArrowUp": keys["ArrowRight"], "ArrowDown": keys["ArrowLeft"], "PageUp": up, "PageDown": down,
+                       "Enter": self.start_try}
+
+    def _first(self) -> int:
+        "The first step that the picture shows."
+        return int((self.find.lrs < min(self.record().start, self.lr) * (1 - 1e-9)).sum()) if self.find else 0
 
     def chips(self):
         def at(**state):
@@ -258,6 +264,5 @@ class LRFinderExplorer(Explorer):
     def recorded_values(self):
         "Some 40 of the steps that the picture shows, and the chosen one in its place among them: the axis stays."
         if self.find is None: return []
-        lrs, start = self.find.lrs, min(self.record().start, self.lr)
-        first = int((lrs < start * (1 - 1e-9)).sum())
-        return sorted({*range(first, len(lrs), max(1, (len(lrs) - first) // 40)), self.step})
+        first, n = self._first(), len(self.find.lrs)
+        return sorted({*range(first, n, max(1, (n - first) // 40)), self.step})

@@ -121,6 +121,11 @@ class LRRecord:
     raw: bool = False  # each batch's loss is drawn, and the band
 
     by_name = property(lambda self: {m.name: m for m in self.marks}, doc="The rules by name.")
+    loss = property(lambda self: self.at(self.lr), doc="The smoothed loss at the chosen rate.")
+
+    def at(self, lr: float) -> float:
+        "The smoothed loss at a rate; between two of the curve, that of the line that joins them."
+        return float(np.interp(np.log(lr), np.log(self.lrs), self.smooth))
 
 # %% ../../nbs/explorers/lr_finder_data.ipynb #xr-construct
 def construct(p, m, lrs, s, taken=0.0):  # `taken`: px at the left that hold other words
@@ -174,18 +179,19 @@ def sentence(r: LRRecord) -> str:
         return "No curve yet. “run the finder” draws one, and leaves the learner as it is."
     here = r.tries is not None and np.isclose(r.tries[0][1], r.lr)
     smoothed, of = f", {how_smooth(r)}," * (r.beta != 0.9), f" of “{r.name}”" * bool(r.others)
-    text = f"Your rate is {number(r.lr, 2)}: the loss{of} there{smoothed} is {r.smooth[r.step]:.2f}"
+    text = f"Your rate is {number(r.lr, 2)}: the loss{of} there{smoothed} is {r.loss:.2f}"
+    verdict, advice = where(r)
     if r.rule != "all":
         m = r.by_name[r.rule]
-        text += f"; {m.shown} suggests {number(m.said.lr, 2)}"
+        text += f"{verdict}; {m.shown} suggests {number(m.said.lr, 2)}"
         if np.isfinite(m.low):
             seeds = f"{r.n_seeds} seeds lie" if r.n_seeds < MANY else f"9 in 10 of {r.n_seeds} seeds,"
             out = ", this run outside them" * m.outside
             text += f" ({seeds} within a factor of {number(m.high / m.low, 2)}{out})"
+        text += f".{advice}"
+    elif r.tries is None or r.running: text += f"{verdict}.{advice}"
+    else:  # they tell more than the curve
         text += "."
-    elif r.tries is None or r.running: text += where(r)
-    else: text += "."
-    if r.tries is not None and not r.running:  # they tell more than the curve
         rates, losses = r.tries
         k = last_few(losses)
         ends = losses[-k:].mean(0)  # NaN where one was not finite
@@ -198,16 +204,16 @@ def sentence(r: LRRecord) -> str:
     return text
 
 
-def where(r: LRRecord) -> str:
+def where(r: LRRecord) -> tuple[str, str]:  # the verdict, and the advice
     "What the loss does at the chosen rate, and what to do next."
-    if not r.falls: return ". It hardly falls anywhere, so the rules read noise."
+    if not r.falls: return "", " It hardly falls anywhere, so the rules read noise."
     s, left = r.smooth, " Go left, to where it falls." * (not r.still)
-    if r.boom and r.lr > r.boom: return f", past the explosion at {number(r.boom, 2)}.{left}"
-    if r.step > s.argmin(): return f", past its lowest point.{left}"
-    if s[0] - s[r.step] < 0.05 * (s[0] - s.min()):
-        return ", still level." + " Go right, to where it falls." * (not r.still)
+    if r.boom and r.lr > r.boom: return f", past the explosion at {number(r.boom, 2)}", left
+    if r.step > s.argmin(): return ", past its lowest point", left
+    if s[0] - r.loss < 0.05 * (s[0] - s.min()):
+        return ", still level", " Go right, to where it falls." * (not r.still)
     far = f", well before it explodes ({number(r.boom, 2)})" * bool(r.boom and 3 * r.lr < r.boom)
-    return f" and falling{far}." + " Now press “try your rate”." * (r.learner and not r.still)
+    return f" and falling{far}", " Now press “try your rate”." * (r.learner and not r.still and r.tries is None)
 
 
 def wanders(

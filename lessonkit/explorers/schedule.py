@@ -49,6 +49,9 @@ def view(r: ScheduleRecord, width: float) -> Scene:  # width in px
     note = "" if wide else next((k.words for k in r.knots if k.told), "")  # no room beside a knot
     rate = draw_time(r, s, "Learning rate", above, r.limits, log, note)
     own, others = ([k for k in r.knots if k.id.startswith("momentum") == is_it] for is_it in (True, False))
+    for run in r.runs[:-1] if r.fresh else r.runs:  # the rates of the runs before
+        rates = run.history.lr.to_numpy(float)
+        rate.line(np.stack([np.arange(len(rates)) / r.n_step, rates], 1), ink="muted", width=1)
     draw_curve(r, rate, r.curves[0], r.rate(r.position), "focus", others)
     upright = np.stack([np.full(40, r.position), np.linspace(*r.limits, 40)], 1)
     path = [np.concatenate([np.stack(r.curves[0], 1), upright]), np.stack(r.curves[1], 1)]  # words stay off them
@@ -86,9 +89,10 @@ def draw_curve(r, p, curve, now, ink, knots):
     word = next((k.words for k in knots if k.pos == r.position and not k.told), number(now))
     (x, y), (l, t, w, h), wide = p.px([[r.position, now]])[0], p.box, text_width(word, 13, "bold") + 8
     taken = [(kx - 9, ky - 9, 18, 18) for kx, ky in p.px([(k.pos, k.value) for k in knots])]
+    along = [(cx, cy, 1, 1) for cx, cy in p.px(np.stack(curve, 1))]
     places = [(left, float(np.clip(top, t + 1, t + h - 19)), wide, 18) for left in (x + 10, x - 10 - wide)
-              if l < left < l + w - wide for top in (y - 27, y + 9)]
-    plate = min(places, key=lambda b: (sum(touch(b, k) for k in taken), abs(b[1] + 9 - y) < 14))
+              if l < left < l + w - wide for top in (y - 27, y + 9, y - 45, y + 27)]
+    plate = min(places, key=lambda b: (sum(touch(b, k) for k in taken), sum(touch(b, c) for c in along)))
     p.scene.rects([plate], fill="plate", radius=4)
     p.scene.text([(plate[0] + 4, plate[1] + 9)], word, size=13, weight="bold", align="left")
 
@@ -270,7 +274,8 @@ class ScheduleExplorer(Explorer):
                 Slider("momentum_low", 0, .99, .01, "momentum at the peak")]
 
     def off(self):
-        used = {"kind", "step", "log_axis", "momentum", *KINDS[self.kind][1]} | ({"run"} if not self._busy else set())
+        used = {"kind", "step", "log_axis", "momentum", *KINDS[self.kind][1]}
+        if not (self._busy or self.fresh): used = used | {"run"}
         return tuple(c.name for c in self.controls() if c.name not in used)
 
     def key_map(self):
@@ -314,7 +319,7 @@ class ScheduleExplorer(Explorer):
             self.step = int(np.clip(round(x * self.n_step), 0, self.n_step))
             return
         lo, hi = self._held = self._held or limits(self.curves[0][1], self.log_axis)
-        if y > hi: self._held = None  # beyond the top: the axis grows
+        if y > hi and id in ("lr", "peak"): self._held = None  # the axis grows; else it stays, dropped too
         y = short(y if self.log_axis else round(y, int(np.ceil(np.log10(200 / (hi - lo))))))
         share, least = float(np.clip(round(x, 2), .01, .99)), short((hi - lo) / 1000)
         self._dragged = True
@@ -337,11 +342,6 @@ class ScheduleExplorer(Explorer):
             self.cycle_mult = round(float(ms[np.abs(1 - parts.max(1) / parts.sum(1) - share).argmin()]), 2)
         if id == "momentum": self.momentum = float(np.clip(round(y, 2), .01, .99))
         if id == "momentum_low": self.momentum_low = float(np.clip(round(y, 2), 0, self.momentum))
-
-    def on_drop(self, id, x, y):
-        self.on_drag(id, x, y)
-        self._held = None
-        self.refresh()
 
     def computes(self): return self.own is None
 

@@ -131,7 +131,7 @@ def limits(
     log: bool,
 ) -> tuple[float, float]:
     "Ends of an axis that shows all values, a round number at the top."
-    top = max(float(values.max()), 1e-12) * 1.1
+    top = max(float(values.max()), 1e-12) * 1.25  # room to drag the highest knot up
     unit = 10.0 ** np.floor(np.log10(top))
     hi = unit * next(m for m in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if m * unit >= top * .999)
     above = values[values > 0]

@@ -165,7 +165,7 @@ def sentence(r: SoftmaxRecord) -> str:
     now = signed("{:.3g}", r.activations[r.selected])
     name, slope = f"{r.classes[r.selected]} a little from {now}", float(r.grad[r.selected])
     way, up = ("Lower", slope < 0) if r.activations[r.selected] >= LIMIT else ("Raise", slope > 0)
-    change = f"the loss {'rises' if up else 'falls'}, by {abs(slope):.2f} a unit"
+    change = f"the loss {'rises' if up else 'falls'}, at first by {abs(slope):.2f} a unit"
     if abs(slope) < 0.005: change = "the loss hardly changes"
     return f"{heat}{listed}.{alone} True: {there or 'none of them'}, {total}. {way} {name}: {change}."
 

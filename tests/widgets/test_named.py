@@ -112,7 +112,7 @@ def test_what_is_true_stays_when_the_mode_changes():
 
 def test_at_the_end_of_the_scale_you_can_only_lower():
     e = SoftmaxExplorer(activations=(0, 5, 0, 0, 0))
-    assert e.narration.endswith("Lower dog a little from 5: the loss falls, by 0.97 a unit.")
+    assert e.narration.endswith("Lower dog a little from 5: the loss falls, at first by 0.97 a unit.")
 
 
 @pytest.mark.parametrize("width", [600, 720, 960])

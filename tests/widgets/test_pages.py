@@ -158,8 +158,8 @@ def test_a_run_in_the_page_is_the_lessons(offline):
     e.refresh()
     page = offline(e)
     page.get_by_role("button", name="run it").click()
-    page.wait_for_function("document.querySelector('.lk-narration').innerText.includes('at the end')")
-    page.wait_for_function("!document.querySelector('.lk-press button').disabled")
+    page.wait_for_function("document.querySelector('.lk-narration').innerText.includes(' here.')")
+    assert page.get_by_role("button", name="run it").is_disabled(), "the same run again tells nothing"
     e.run()
     assert sentence(page) == e.narration and first.equals(e.history)
     e.close()

@@ -122,7 +122,7 @@ const logSum = (z) => {
 export function* train({ pixels, y, pixels_out, y_out, weights, batches }, rate, momenta) {
   const [x, x_out] = [pixels, pixels_out].map((a) => py.sub(py.div(a, 16), 0.3));
   const net = weights.map((w) => w.data.slice()), speed = net.map((w) => new Float64Array(w.length)), loss = [],
-    accuracy = [], n = batches.shape[0], bs = batches.shape[1];
+    accuracy = [], rates = [], n = batches.shape[0], bs = batches.shape[1];
   for (let i = 0; i < n; i++) {
     const grads = net.map((w) => new Float64Array(w.length)), [g1, c1, g2, c2] = grads;
     for (const at of batches.data.subarray(i * bs, i * bs + bs)) {
@@ -139,6 +139,7 @@ export function* train({ pixels, y, pixels_out, y_out, weights, batches }, rate,
         }
     }
     const lr = rate(i / n), m = momenta(i / n);
+    rates.push(lr);
     net.forEach((w, l) => {
       for (let k = 0; k < w.length; k++) w[k] -= lr * (speed[l][k] = m * speed[l][k] + grads[l][k]);
     });
@@ -156,7 +157,7 @@ export function* train({ pixels, y, pixels_out, y_out, weights, batches }, rate,
         right += z.indexOf(Math.max(...z)) === y_out.data[at];
       }
       accuracy[i] = right / y_out.size;
-      yield { loss: np.array(loss), accuracy: np.array(accuracy), length: loss.length };
+      yield { lr: np.array(rates), loss: np.array(loss), accuracy: np.array(accuracy), length: loss.length };
     }
   }
 }
