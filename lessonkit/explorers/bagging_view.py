@@ -11,7 +11,7 @@ __all__ = ['STRIP', 'ADD', 'DRAG', 'DASHES', 'NO_BAG', 'view', 'draw_map', 'held
 import numpy as np
 
 from .bagging_data import BaggingRecord
-from ..widgets.palette import ramp
+from ..widgets.palette import PAGES_NOTHING, ramp
 from ..widgets.panel import NARROW, Panel, columns, rows, ticks
 from ..widgets.scene import Scene, number, text_width
 
@@ -72,7 +72,6 @@ def draw_map(r, s, box, i=0):
     inks = [f"class{c}" if r.n_classes else f"cividis:{c:.2f}" for c in value]
     times = np.ones(len(xy)) if r.times is None else r.times[r.rows]
     size = [6 - three if r.times is None else 4 + 1.5 * min(t, 5) for t in times]
-    p.points(xy, size=size, ink="none", width=2.6, stroke="page")  # a row has its map's colors: rings tell it apart
     p.points(xy, size=size, ink=[c if t else "page" for c, t in zip(inks, times)], width=0.8, stroke="fg")
     if r.near >= 0: p.points(r.data.plane[[r.near]], size=18, ink="none", stroke="focus", width=3)
     for color, more in (("page", 5), ("fg", 0)):
@@ -226,10 +225,12 @@ def draw_key(r, s, box):
     draws = "size: times drawn, hollow: never"
     if not r.n_classes:
         low, high = (number(v, 2) for v in r.data.span)
-        p.field(np.arange(255, dtype=np.uint8)[None], r.colors, extent=(0, 2, 0.9, 0.2))
+        shades, half = np.arange(255, dtype=np.uint8)[None], 0.5 if dots else 0.9  # the rows' own below the map's
+        p.field(shades, r.colors, extent=(0, 2, half, 0.15))
+        if dots: p.field(shades, (*ramp("cividis", 255), PAGES_NOTHING), extent=(0, 2, 0.9, half))
         p.text([[0, 1.5]], low, ink="muted", align="left")
         p.text([[2, 1.5]], high, ink="muted", align="right")
-        few = [f"predicted{dots and dots + DRAG}", f"predicted{dots}"]
+        few = [f"above: predicted · below: the rows{v}" for v in (DRAG, "") if dots] + ["map · rows"] * bool(dots)
         for words in [f"predicted · {draws}", draws, "hollow: never drawn"] * drawn + few + ["predicted"]:
             if text_width(low + words + high) < box[2] - 30: return p.text([[1, 1.5]], words, ink="muted")
         return

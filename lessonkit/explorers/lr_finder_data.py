@@ -212,7 +212,7 @@ def where(r: LRRecord) -> tuple[str, str]:  # the verdict, and the advice
     if r.step > s.argmin(): return ", past its lowest point", left
     if s[0] - r.loss < 0.05 * (s[0] - s.min()):
         return ", still level", " Go right, to where it falls." * (not r.still)
-    far = f", well before it explodes ({number(r.boom, 2)})" * bool(r.boom and 3 * r.lr < r.boom)
+    far = f", well before it explodes ({number(r.boom, 2)})" if r.boom and 3 * r.lr < r.boom else ""
     return f" and falling{far}", " Now press “try your rate”." * (r.learner and not r.still and r.tries is None)
 
 

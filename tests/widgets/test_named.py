@@ -79,11 +79,12 @@ def test_over_the_edge_the_loss_may_fall_at_first_and_the_words_allow_for_it():
         assert "each step leads farther" not in state.narration
 
 
-def test_rows_and_map_have_one_scale_and_the_rows_of_no_draw_are_hollow():
+def test_the_key_holds_the_colors_of_map_and_rows_and_the_rows_of_no_draw_are_hollow():
     e = BaggingExplorer(n_trees=12, k=12, tree=3)
-    r = e.record()
-    for shade in (0, 0.5, 1):
-        assert tuple(ink(f"cividis:{shade}")[:2]) == r.colors[int(254 * shade)]
+    strips = [it for it in e.scene(960).items if it["kind"] == "image" and it["codes"].shape == (1, 255)]
+    own, paler = strips[1]["colors"], strips[0]["colors"]
+    assert tuple(paler) == tuple(e.record().colors)
+    for shade in (0, 0.5, 1): assert tuple(ink(f"cividis:{shade}")[:2]) == tuple(own[int(254 * shade)])
     assert any("size: times drawn, hollow: never" in s for s in e.scene(960).strings())
     assert not any("hollow" in s for s in BaggingExplorer(n_trees=12, bootstrap=False, tree=3).scene(960).strings())
 
