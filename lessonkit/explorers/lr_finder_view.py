@@ -135,11 +135,14 @@ def draw_curves(r, s, box, x, room):
     if r.boom and p.x[0] < r.boom < p.x[1]:
         p.upright(r.boom, ink="alarm", width=1.5, key="boom")
         lines.append(p.px([[r.boom, y[0]]])[0, 0])
-        words = f"{'smoothed: ' * (r.raw and r.beta > 0)}explodes after {number(r.boom, 2)}"
-        below = r.lrs[(r.smooth < y[1] - 0.08 * (y[1] - y[0])) & (r.lrs < r.boom)]  # left of where the curve leaves
-        last = p.px([[max(below, default=p.x[0]), y[1]]])[0, 0] - 6
-        if last - (size := text_width(words)) - 6 < at < last + 6: last = at - 9
-        s.text([[max(last, p.box[0] + size), p.box[1] + 11]], words, ink="alarm", align="right")
+        words = [f"{'smoothed: ' * (r.raw and r.beta > 0)}explodes", f"after {number(r.boom, 2)}"]
+        if not narrow: words = [" ".join(words)]
+        high = 6 + 14 * len(words)  # px; it stands left of where the curve leaves
+        below = r.lrs[(r.smooth < y[1] - high / p.box[3] * (y[1] - y[0])) & (r.lrs < r.boom)]
+        last, size = p.px([[max(below, default=p.x[0]), y[1]]])[0, 0] - 6, max(map(text_width, words))
+        if last - size - 6 < at < last + 6: last = at - 9
+        for i, word in enumerate(words):
+            s.text([[max(last, p.box[0] + size), p.box[1] + 11 + 14 * i]], word, ink="alarm", align="right")
     named = ("rate", 13) if narrow else ("your rate", 15)
     tag(s, p.box, at, foot - 14, named[0], number(r.lr, 2), lines, named[1], "bold", "focus")
     look = dict(size=9, ink="focus") if r.still else dict(size=16, ink="panel", stroke="focus", width=3)

@@ -123,6 +123,7 @@ function shell(model, el) {
     const now = asked(), chip = [...tries.querySelectorAll("button")];
     const focused = () => asking.contains(el.getRootNode().activeElement), inside = focused();
     chip.forEach((b, i) => b.setAttribute("aria-pressed", String(now.i === i)));
+    pending &&= now.i === before.i && now.answer === undefined; // an answer that changes no picture ends it, too
     asking.replaceChildren();
     asking.classList.toggle("lk-past", left && now.answer !== undefined);
     asking.hidden = !now.question;
@@ -189,8 +190,13 @@ function shell(model, el) {
       return Array.from({ length: at.length / 4 }, (_, i) => [...at.subarray(4 * i, 4 * i + 4)]);
     });
     const curves = scene.items.filter((o) => o.kind === "line" && o.width >= 2).flatMap(({ xy }) => {
-      const at = f32(xy);
-      return Array.from({ length: at.length / 2 }, (_, i) => [at[2 * i], at[2 * i + 1], 0, 0]);
+      const at = f32(xy), found = [];
+      for (let i = 2; i + 1 < at.length; i += 2) { // a long piece counts all along
+        const [x, y, w, b] = [at[i - 2], at[i - 1], at[i] - at[i - 2], at[i + 1] - at[i - 1]];
+        const n = Math.min(Math.ceil(Math.hypot(w, b) / 12), 99) || 0;
+        for (let k = 0; k < n; k++) found.push([x + (w * k) / n, y + (b * k) / n, 0, 0]);
+      }
+      return found;
     });
     const covered = (boxes, x, y) =>
       boxes.filter(

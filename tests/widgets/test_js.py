@@ -357,6 +357,18 @@ def test_an_answer_brings_what_it_changed_in_sight(page):
         assert page.locator(".lk-more").get_attribute("open") is None, "the answer went, what it had opened stayed"
 
 
+def test_an_answer_that_changes_no_picture_ends_the_waiting(page):
+    put = lambda **state: page.evaluate("text => stub.put(text)", json.dumps(state))
+    put(_asked=dict(i=0, question="Far?"), _controls=[], _values={})
+    page.locator(".lk-ask button").click()
+    page.locator(".lk-ask button", has_text="working").wait_for()  # it takes a while
+    put(_asked=dict(i=0, question="Far?", answer="No.", code=""))
+    put(_asked=dict(i=0, question="Far?"))
+    page.wait_for_timeout(300)
+    assert page.locator(".lk-ask button").inner_text() == "Show the answer"
+    page.locator(".lk-ask button").click()
+
+
 def test_more_stays_open_for_who_uses_it(page):
     "What an answer has opened closes with it only if nobody has been there since; what the reader opened, never."
     put = lambda **state: page.evaluate("text => stub.put(text)", json.dumps(state))

@@ -126,7 +126,7 @@ def test_no_words_around_the_bars_are_cut(width, mode):
 def test_the_loss_axis_grows_with_a_run_that_explodes_and_an_old_run_is_pale():
     e = ScheduleExplorer("lin", lr=3.16, momentum=.99)
     losses = np.array([2.3, 24.6, np.nan, 9.0])
-    e.runs = [e.runs[-1]._replace(history=pd.DataFrame(dict(loss=losses, accuracy=.1)), of=e.both)]
+    e.runs = [e.runs[-1]._replace(history=pd.DataFrame(dict(loss=losses, accuracy=.1, lr=3.16)), of=e.both)]
     loss = next(p for p in e.scene(860).panels if p.name.startswith("loss"))
     assert loss.y[1] > 24.6
     dashed = lambda: sum(it["kind"] == "line" and it["dash"] == [3, 3] for it in e.scene(860).items)
