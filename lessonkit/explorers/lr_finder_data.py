@@ -209,10 +209,10 @@ def where(r: LRRecord) -> tuple[str, str]:  # the verdict, and the advice
     if not r.falls: return "", " It hardly falls anywhere, so the rules read noise."
     s, left = r.smooth, " Go left, to where it falls." * (not r.still)
     if r.boom and r.lr > r.boom: return f", past the explosion at {number(r.boom, 2)}", left
-    if r.step > s.argmin(): return ", past its lowest point", left
+    if r.step >= s.argmin(): return f", {'past' if r.step > s.argmin() else 'at'} its lowest point", left
     if s[0] - r.loss < 0.05 * (s[0] - s.min()):
         return ", still level", " Go right, to where it falls." * (not r.still)
-    far = f", well before it explodes ({number(r.boom, 2)})" if r.boom and 3 * r.lr < r.boom else ""
+    far = f", well before it explodes ({number(r.boom, 2)})" if r.boom and 10 * r.lr <= r.boom else ""
     return f" and falling{far}", " Now press “try your rate”." * (r.learner and not r.still and r.tries is None)
 
 
