@@ -167,7 +167,7 @@ def draw_parameter(r, s, j, box):
     if held: said = [f"kept: {a.between(*r.ranges[j])}"]
     elif lean and (lean.told or lean.hinted):
         said = [lean.words + "?" * lean.hinted, f"{percent(lean.kept)}; of all {percent(lean.all)}"]
-    elif lean and r.ranges and lean.n >= 5: said = ["no clear difference"]
+    elif lean and r.ranges and lean.n >= 5: said = [f"{'little' if lean.gain < 0.2 else 'no clear'} difference"]
     if held or lean and lean.told: ink, weight = "focus", "bold"
     name = f"{a.name} (log)" if a.log and text_width(f"{a.name} (log)", 13, weight) <= w else a.name
     s.text([[x, y + 9]], fit(name, w, 13, weight), 13, ink if weight == "bold" else "fg", "left", weight=weight)

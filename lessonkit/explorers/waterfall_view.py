@@ -196,7 +196,10 @@ def draw_rows(r, s, box):
     p.points([[at, now]], size=11, ink="alarm", stroke="panel", width=2, key="here")
     rod = np.stack([np.full(60, at), np.linspace(*p.y, 60)], 1)  # their own line must not strike words through
     own = f"row {r.row}: {ordinal(r.rank + 1)}"
-    for v, words, ink in ((was, own, "alarm"), (now, "as edited" * bool(r.edits), "muted")):
+    told = [(was, own, "alarm"), (now, "as edited" * bool(r.edits), "muted")]
+    if r.edits and abs(np.subtract(*p.px([[at, was], [at, now]])[:, 1])) < 24:  # px: two names would find no own place
+        told = [(now, f"row {r.row}, as edited", "alarm")]
+    for v, words, ink in told:
         weight = "bold" if ink == "alarm" else "normal"
         if words: p.label((at, v), words, ink, gap=10, weight=weight, clear=np.concatenate([rod, ladder]))
     said = f"row {r.row}, {r.rank + 1} of {r.n}"
