@@ -7,6 +7,8 @@ NB     ?= nbs/[0-9]*.ipynb nbs/*/*.ipynb
 LESSON ?= 32_bptt
 THREE  := -n 3 --dist worksteal
 FOUR   := -n 4
+# a process that may not keep compiled modules compiles PyTorch anew: 2.4 s each, and the tests start hundreds
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help lab gallery edit test export clean readme outputs unit browser bench gpu
 help:            ## this list
