@@ -245,11 +245,12 @@ class Scene:
                 break
         return self
 
-    def _colored(self):
-        names = [*self._inks]
+    def _colored(self) -> list[Box]:
+        names, found = [*self._inks], []
         for it in self.items:  # what has the colors of a scale: an image, the cells of a heat map
-            if it["kind"] == "image": yield it["xywh"]
-            if it["kind"] == "rects" and len(it["fill"]) and ":" in names[it["fill"][0]]: yield from it["xywh"]
+            if it["kind"] == "image": found.append(it["xywh"])
+            if it["kind"] == "rects" and len(it["fill"]) and ":" in names[it["fill"][0]]: found += it["xywh"].tolist()
+        return found
 
     def _large_marks(self) -> list[Box]:
         found = []
