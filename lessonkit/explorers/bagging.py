@@ -233,10 +233,10 @@ class BaggingExplorer(Explorer):
         if np.isnan([last, *errors]).any(): return "Nobody can say: some tree drew every row. Give more rows."
         n, best, alone = int((errors < last).sum()), int(errors.argmin()), errors.mean()
         text = (f"{n or 'None'} of {r.n}: count the dots below the end of the blue line. A tree alone has an error of "
-                f"{error_words(r, alone)} on average, all together have {error_words(r, last)}. ")
-        if last < alone: text += "Trees are wrong in different places, and averaging cancels that. "
-        out = f"{(self.shown.times(best) == 0).sum()} of {len(r.data.y):,} rows only"
-        return text + f"(The best, tree {best + 1}, has {error_words(r, errors[best])}, on {out}.)" * bool(n)
+                f"{error_words(r, alone)} on average, all together {error_words(r, last)}")
+        text += ": trees err in different places, and averaging cancels that." if last < alone else "."
+        out = f"{(self.shown.times(best) == 0).sum()} of {len(r.data.y):,} rows"
+        return text + f" (The best, tree {best + 1}, is judged on {out} only.)" * bool(n)
 
     def _differ(self, r):
         mean, most = r.spread.mean(), r.spread.max()

@@ -70,7 +70,7 @@ class SearchExplorer(Explorer):
     title, lesson = "Which settings win, and what do they share?", "12_search"
     hint = "pull the edge of the scores"
     about = ("Each cell of the map is a pair of values, and its color their score. The bars show how many settings "
-             "have each score and each value; black triangles: the chosen setting.")
+             "have each score and each value; ▲: the chosen setting.")
     watch = ("rank", "x", "y", "reduce", "held", "ranges", "hold", "axis", "low", "high", "pointed")
     along, view, sentence, brief = "rank", staticmethod(view), staticmethod(sentence), staticmethod(brief)
     rank = T.Int(1, help="which setting is chosen: 1 is the best, failed ones come last")

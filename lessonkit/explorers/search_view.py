@@ -41,7 +41,7 @@ def view(
 def brief(r: SearchRecord) -> str:
     "What is on screen while an answer stands, which says the rest."
     if r.ranges: return r.kept_told
-    if r.reduce == "best": return "The black triangles are this setting."
+    if r.reduce == "best": return "▲ marks this setting's values."
     if r.tops["mean"] == r.tops["best"]: return "The frame marks the cell of both."
     return "The frames mark the cell of the highest mean and that of the best score."
 
