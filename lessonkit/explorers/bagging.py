@@ -73,7 +73,7 @@ class BaggingExplorer(Explorer):
         self._row, self._let_go = -1, ()  # the row that is held; where the last drag ended
         self.n_trees = n_trees if forest is None else len(forest.estimators_)
         at = tuple(float(v) for v in data.bounds[::2] * 0.4 + data.bounds[1::2] * 0.6)
-        last = data.classes.tolist()[-1] if data.n_classes else float(f"{data.y.max():.2g}")
+        last = data.classes.tolist()[-1] if data.n_classes else self._ends[1]
         first = dict(k=1, max_features=1 if data.X.shape[1] == 2 else int(data.X.shape[1] ** 0.5),
                      kind=kind, point=at, answer=last)
         if forest is not None: first |= dict(kind="your own", bootstrap=bool(forest.bootstrap))
@@ -100,6 +100,13 @@ class BaggingExplorer(Explorer):
         if changed & set(SETTINGS) and self._forests:
             if self.kind == "your own" and "kind" not in changed: self.kind = KINDS[1]  # another forest than yours
             self._forests = {}
+
+    @property
+    def _ends(self):  # low, high, step
+        "Of the number that a new row may be given: the rows' own, rounded outward."
+        low, high = float(self.origin.y.min()), float(self.origin.y.max())
+        d = 2 - int(np.floor(np.log10(high - low or 1)))  # decimals
+        return *(round(float(f(v * 10.0**d)) / 10.0**d, d) for f, v in ((np.floor, low), (np.ceil, high))), 10.0**-d
 
     # ── the forest ──
 
@@ -175,7 +182,7 @@ class BaggingExplorer(Explorer):
     def controls(self):
         data, n = self.data, self.n_trees
         if data.n_classes: new = Choice("answer", dict(zip(data.classes.tolist(), data.labels)), "class of the new row")
-        else: new = Field("answer", float(data.y.min()), float(data.y.max()), 0.01, "value of the new row", False)
+        else: new = Field("answer", *self._ends, "value of the new row", False)
         kinds, trees = KINDS if self.given is None else (*KINDS, "your own"), {i: f"tree {i}" for i in range(1, n + 1)}
         return [Player("k", n, "trees", interval=200), Choice("kind", kinds),
                 Choice("beside", {"error": "the error", "trees": "where trees differ"}, "also show"),
@@ -226,10 +233,10 @@ class BaggingExplorer(Explorer):
         if np.isnan([last, *errors]).any(): return "Nobody can say: some tree drew every row. Give more rows."
         n, best, alone = int((errors < last).sum()), int(errors.argmin()), errors.mean()
         text = (f"{n or 'None'} of {r.n}: count the dots below the end of the blue line. A tree alone has an error of "
-                f"{error_words(r, alone)} on average, all together have {error_words(r, last)}. ")
-        if last < alone: text += "Trees are wrong in different places, and averaging cancels that. "
-        out = f"{(self.shown.times(best) == 0).sum()} of {len(r.data.y):,} rows only"
-        return text + f"(The best, tree {best + 1}, has {error_words(r, errors[best])}, on {out}.)" * bool(n)
+                f"{error_words(r, alone)} on average, all together {error_words(r, last)}")
+        text += ": trees err in different places, and averaging cancels that." if last < alone else "."
+        out = f"{(self.shown.times(best) == 0).sum()} of {len(r.data.y):,} rows"
+        return text + f" (The best, tree {best + 1}, is judged on {out} only.)" * bool(n)
 
     def _differ(self, r):
         mean, most = r.spread.mean(), r.spread.max()

@@ -67,7 +67,8 @@ class TwoColumns:
 
     def place(self, point) -> str:
         "A point of the plane, in words."
-        return ", ".join(f"{n} {number(v)}" for n, v in zip(self.names, point))
+        digits = [2 - int(np.floor(np.log10(side))) for side in np.diff(self.bounds)[::2]]
+        return ", ".join(f"{n} {number(round(v, d), 4)}" for n, v, d in zip(self.names, point, digits))
 
     def say(self, answer: np.ndarray) -> str:  # (n_out,)
         "An answer, in words."
@@ -162,7 +163,6 @@ class FittedForest:
     forest: object  # a random forest, extra-trees or bagging of trees
     data: TwoColumns
     drawn: list  # for each tree the rows it was grown on, one number each time
-
     kept: dict = field(default_factory=dict, compare=False)  # averages that were asked for
 
     @cached_property
@@ -340,8 +340,8 @@ class BaggingRecord:
     top_class = property(lambda self: int(self.answers[: self.k].mean(0).argmax()))
     colors = property(lambda r: class_shades(r.n_classes, most=0.6) if r.n_classes
                       else (*ramp("cividis", 255, 0.6), PAGES_NOTHING), doc="Of the maps: paler than the rows.")
-    usual = property(lambda r: float(np.mean(r.alone)) if len(r.alone) else np.nan,
-                     doc="The error of a tree alone, on average; NaN where some tree has none.")
+    usual = property(lambda r: float(np.mean(r.alone[: r.k])) if len(r.alone) else np.nan,
+                     doc="The error of a tree in the average alone, on average; NaN where some tree has none.")
     ended = property(lambda r: {name: float(v[r.k - 1]) for name, v in r.three if v is not None},
                      doc="The error out of the bag of each kind, with as many trees as are averaged.")
     lowest = property(lambda r: np.nanmin([*r.ended.values(), np.inf]) * (1 + 1e-9), doc="The lowest of these.")

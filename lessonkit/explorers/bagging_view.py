@@ -74,9 +74,8 @@ def draw_map(r, s, box, i=0):
     size = [6 - three if r.times is None else 4 + 1.5 * min(t, 5) for t in times]
     p.points(xy, size=size, ink=[c if t else "page" for c, t in zip(inks, times)], width=0.8, stroke="fg")
     if r.near >= 0: p.points(r.data.plane[[r.near]], size=18, ink="none", stroke="focus", width=3)
-    for color, more in (("page", 5), ("fg", 0)):
-        p.points([r.point], size=24 + more / 2, ink="none", stroke=color, width=2 + more)
-        p.points([r.point], size=12 + more, ink=color, shape="plus", width=2 + more)
+    for color, more in (("page", 4), ("fg", 0)):
+        p.points([r.point], size=16 + more, ink=color, shape="plus", width=1 + more / 2)
     p.handle(f"cross{i}", r.point, label="cross", step=[(b - a) / 60 for a, b in ends], value=r.data.place(r.point),
              size=30)
 
@@ -171,7 +170,8 @@ def draw_trees(r, s, box):
     if r.k == 1: p.text([[sum(p.x) / 2, sum(p.y) / 2]], "only one tree", ink="muted")
     s.image((p.box[0] + 34, p.box[1] - 15, 50, 10), np.arange(255, dtype=np.uint8)[None], ramp("spread", 255))
     s.text([[p.box[0] + 90, p.box[1] - 10]], f"±{number(r.data.widest, 2)}", ink="muted", align="left")
-    for color, width in (("page", 4), ("fg", 1.5)): p.points([r.point], size=14, ink="none", stroke=color, width=width)
+    for color, more in (("page", 4), ("fg", 0)):
+        p.points([r.point], size=12 + more, ink=color, shape="plus", width=2 + more)
     draw_words(r, s, (words[0], words[1] + 39, words[2], 98))
     (low, high), v = r.data.span, r.answers[:, r.top_class]
     what = f"share of {r.data.labels[r.top_class]} at the cross" if r.n_classes else "at the cross"
@@ -289,7 +289,7 @@ def sentence(r: BaggingRecord) -> str:
     if np.isfinite(error):
         words, last = lambda v: error_words(r, v), error_of(r, r.n)
         text += f" has an out-of-bag error of {words(error)}"
-        if r.k > 1 and np.isfinite(r.usual): text += f"; a tree alone has {words(r.usual)}"
+        if r.k > 1 and np.isfinite(r.usual): text += f"; its trees alone have {words(r.usual)}"
         if r.k == 1 and np.isfinite(last): text += f"; all {r.n} averaged have {words(last)}"
     else: text += ": no row is out of the bag"
     text += f". {at} it says {average}"

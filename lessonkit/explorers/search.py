@@ -68,8 +68,9 @@ class SearchExplorer(Explorer):
 
     offers = (f" {OFFER}",)
     title, lesson = "Which settings win, and what do they share?", "12_search"
+    hint = "pull the edge of the scores"
     about = ("Each cell of the map is a pair of values, and its color their score. The bars show how many settings "
-             "have each score and each value; black triangles: the chosen setting.")
+             "have each score and each value; ▲: the chosen setting.")
     watch = ("rank", "x", "y", "reduce", "held", "ranges", "hold", "axis", "low", "high", "pointed")
     along, view, sentence, brief = "rank", staticmethod(view), staticmethod(sentence), staticmethod(brief)
     rank = T.Int(1, help="which setting is chosen: 1 is the best, failed ones come last")
@@ -79,7 +80,7 @@ class SearchExplorer(Explorer):
     held = T.Dict(help="{parameter: number of its value or bin}: what the map is held to")
     hold = T.Tuple(help="one of `held`: (parameter, number); empty: none, or several")
     ranges = T.Dict(help="{axis: (low, high)}, places from 0 to 1: only settings inside are kept")
-    axis = T.Unicode("score", help="the axis whose range `low` and `high` set")
+    axis = T.Unicode(help="the axis whose range `low` and `high` set: not the score, whose edge is pulled")
     low, high = T.Float(0.0, help="its lower end, 0 to 1"), T.Float(1.0, help="its upper end")
     pointed = T.Int(-1, help="the row under the mouse; -1: none")
 
@@ -103,7 +104,7 @@ class SearchExplorer(Explorer):
         bars = dict(most=1, bins=int(np.clip(2 * np.sqrt(len(fine)), 8, 24)), floor=low if low < top else -np.inf)
         self.axes = {c: Axis(c, self.table[c], **(bars if c == "score" else {}))
                      for c in [*self.parameters, "score", "seconds"]}
-        self.names = list(self.axes)
+        self.names, self.others = list(self.axes), [*self.parameters, "seconds"]
         self.places = np.column_stack([a.place for a in self.axes.values()])
         many = sorted(self.parameters, key=lambda c: -len(self.axes[c].labels))
         x = x or next(c for c in many if c != y)
@@ -114,7 +115,7 @@ class SearchExplorer(Explorer):
             if name not in self.axes: raise ValueError(f"keep: {name!r} does not exist; take one of {self.names}")
             places = (self.axes[name].where(v) if v is not None else i for i, v in enumerate(ends))
             state["ranges"] = state.get("ranges", {}) | {name: tuple(map(float, places))}
-        super().__init__(x=x, y=y, **state)
+        super().__init__(**dict(x=x, y=y, axis=self.parameters[0]) | state)
 
     # ── state ──
 
@@ -128,7 +129,7 @@ class SearchExplorer(Explorer):
         name, v = proposal["trait"].name, proposal["value"]
         if name == "rank" and not 1 <= v <= len(self.table):
             raise ValueError(f"rank={v} does not exist; take 1 to {len(self.table)}")
-        there = {"axis": self.names, "ranges": self.names, "reduce": ["best", "mean"]}.get(name, self.parameters)
+        there = {"axis": self.others, "ranges": self.names, "reduce": ["best", "mean"]}.get(name, self.parameters)
         for key in [] if name in ("rank", "low", "high") else v if isinstance(v, dict) else [v]:
             if key not in there: raise ValueError(f"{name}={key!r} does not exist; take one of {', '.join(there)}")
         if name in ("low", "high") and not 0 <= v <= 1: raise ValueError(f"{name}={v}: take 0 to 1")
@@ -173,7 +174,8 @@ class SearchExplorer(Explorer):
         if ends is None: return  # the bars are empty
         others = {k: v for k, v in self.ranges.items() if k != name}
         with self.at_once():
-            self.axis, self.ranges = name, others if ends == (0, 1) else others | {name: ends}
+            if name != "score": self.axis = name
+            self.ranges = others if ends == (0, 1) else others | {name: ends}
 
     def record(self):
         result = lambda row: (float(self.score[row]), float(self.table["seconds"][row]))
@@ -204,11 +206,11 @@ class SearchExplorer(Explorer):
         words = {c: enumerate(self.axes[c].labels) for c in self.parameters}
         levels = {(): "nothing"} | {(c, i): f"{c} {w}" for c in words for i, w in words[c]}
         ends = ("low", "from"), ("high", "to")
-        return [Player("rank", len(self.table), "rank", 700, first=1), Choice("x", self.parameters, "across"),
-                Choice("y", self.parameters, "up"), Choice("reduce", ["best", "mean"], "cells show the"),
-                Choice("hold", levels, "hold"), Choice("axis", self.names, "keep a range of"),
-                *(End(n, 0, 1, 0.02, w, axis=lambda: self.axes[self.axis]) for n, w in ends),
-                Button("keep_all", "keep all")]
+        return [Player("rank", len(self.table), "rank", 700, first=1),
+                Choice("reduce", ["best", "mean"], "cells show the"), Button("keep_all", "keep all"),
+                Choice("x", self.parameters, "across"), Choice("y", self.parameters, "up"),
+                Choice("hold", levels, "hold"), Choice("axis", self.others, "keep a range of"),
+                *(End(n, 0, 1, 0.02, w, axis=lambda: self.axes[self.axis]) for n, w in ends)]
 
     def off(self): return () if self.ranges else ("keep_all",)
 
@@ -216,7 +218,7 @@ class SearchExplorer(Explorer):
 
     def chips(self):
         slow = int(self._rank_of[np.nan_to_num(self.table["seconds"], nan=-1).argmax()])
-        none, axis = dict(ranges={}, held={}, reduce="best", axis="score"), self.axes["score"]
+        none, axis = dict(ranges={}, held={}, reduce="best"), self.axes["score"]
         fine = np.sort(self.score[np.isfinite(self.score)])
         n = np.searchsorted(fine, np.quantile(fine, 0.9))
         low = axis.where(rounded_down(fine[n], fine[n - 1] if n else fine[n]))

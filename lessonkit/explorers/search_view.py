@@ -8,7 +8,7 @@ __all__ = ['view', 'brief', 'draw_map', 'draw_scale', 'draw_bars', 'draw_scores'
 # %% ../../nbs/explorers/search_view.ipynb #xsv-imports
 import numpy as np
 
-from .search_data import PULL, SearchRecord, percent, scored
+from .search_data import SearchRecord, percent, scored
 from ..widgets.layout import touch
 from ..widgets.panel import NARROW, Panel, columns, rows, ticks
 from ..widgets.scene import Scene
@@ -41,7 +41,7 @@ def view(
 def brief(r: SearchRecord) -> str:
     "What is on screen while an answer stands, which says the rest."
     if r.ranges: return r.kept_told
-    if r.reduce == "best": return "The black triangles are this setting."
+    if r.reduce == "best": return "▲ marks this setting's values."
     if r.tops["mean"] == r.tops["best"]: return "The frame marks the cell of both."
     return "The frames mark the cell of the highest mean and that of the best score."
 
@@ -81,9 +81,10 @@ def draw_map(r, s, box):
         if text_width(scored(v), 11, "bold") + 2 < wide: word(ny - 1 - at[0], at[1], scored(v))
     if r.cell is None: return p
     v, words = r.map.score[r.cell], scored(r.own[0])
-    fits = high and text_width(words, 11, "bold") + 6 < wide
-    if fits and r.cell not in named and np.isfinite(v) and scored(v) == words:
-        word(ny - 1 - r.cell[0], r.cell[1], words)
+    if r.cell not in named and np.isfinite(v) and scored(v) == words:
+        row, col = ny - 1 - r.cell[0], r.cell[1]
+        if high and text_width(words, 11, "bold") + 6 < wide: word(row, col, words)
+        else: p.label((col + 1, row + 0.5), words, size=11, weight="bold")
     at = (r.cell[1], ny - 1 - r.cell[0], r.cell[1] + 1, ny - r.cell[0])
     for ink, w in ("page", 7), ("fg", 3): p.boxes(*([v] for v in at), stroke=ink, width=w, key=f"cell-{ink}")
     return p
@@ -131,8 +132,7 @@ def draw_scores(r, s, box):
     "The histogram of the scores: its left edge is pulled to keep the best."
     j = next(j for j, a in enumerate(r.axes) if a.name == "score")
     a, low, failed = r.axes[j], r.ranges.get(j, (0.0, 1.0))[0], r.n - int(r.bars[j][0].sum())
-    title = f"Score · {r.n_kept:,} of {r.n:,} kept" if r.ranges else "Score" if r.still else f"Score · {PULL}"
-    if text_width(title, 13, "bold") > box[2]: title = title.removeprefix("Score · ").capitalize()
+    title = f"Score · {r.n_kept:,} of {r.n:,} kept" if r.ranges else "Score"
     p = Panel(s, "score", (*box[:3], box[3] - 34), y=(0, 1.12 * r.bars[j][0].max()), xticks=False, yticks=False,
               title=title, ylabel="number of settings" + f" · {failed} failed" * bool(failed), left=14, right=6)
     draw_bars(r, s, j, p, box)
@@ -151,10 +151,10 @@ def draw_scores(r, s, box):
 
 def draw_heading(r, s, box):
     "What the small histograms ask, and what their bars are."
-    title, note = "What do the good ones share?", "bars: share of all settings"
+    title, note = "What do the good ones share?", "▲ the chosen setting"
     if any(r.axes[j].name != "score" for j in r.ranges): title = "What do the kept ones share?"
-    if r.ranges: note = "gray: all settings · purple: the kept ones"
-    elif not r.still: note += " · click or drag bars to keep them"
+    if r.ranges: note = f"gray: all settings · purple: the kept ones · {note}"
+    elif not r.still: note += " · drag across bars to keep them"
     s.text([[box[0], box[1] + 10]], title, size=14, weight="bold", align="left")
     x, y = (text_width(title, 14, "bold") + 14, 11) if box[3] < 40 else (0, 30)
     s.text([[box[0] + x, box[1] + y]], whole(note, box[2] - x), ink="muted", align="left")
@@ -173,7 +173,7 @@ def draw_parameter(r, s, j, box):
     s.text([[x, y + 9]], fit(name, w, 13, weight), 13, ink if weight == "bold" else "fg", "left", weight=weight)
     lines = [fit(line, w - 8, 11) for line in said]
     every, kept = r.bars[j]
-    top = min(max(2 * every.max(), 1.05 * kept.max()), 1.05)  # the gray bars stay as they are while there is room
+    top = min(max(1.3 * every.max(), 1.05 * kept.max()), 1.05)  # the gray bars stay as they are while there is room
     box = (x, y + 20, w, h - 64)  # its top is for the words
     top *= (h - 64) / (h - 94)
     p = Panel(s, f"bars{j}", box, y=(0, top), xticks=False, yticks=False, left=5, right=5)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import traitlets as T
 
-from .sgd_record import Path, SGDRecord, arrival, brief, quickest, ranked, say, sentence
+from .sgd_record import Path, SGDRecord, arrival, brief, overshot, quickest, ranked, say, sentence
 from ..sgd import (OPTIMIZERS, SGD, Descent, Momentum, as_points, descend, largest_stable_lr, line,
                            loss_surface, make_points, mse)
 from ..widgets.controls import Choice, Player, Slider, Toggle
@@ -87,8 +87,8 @@ def draw_map(r, s, box):
     p = Panel(s, "map", box, *r.window, title="The loss of every line", note=note, xlabel="slope", ylabel=up, left=48)
     p.field(r.bands, ramp("spread", int(r.bands.max()) + 1, 0.75), smooth=True)
     p.zone("map", click=True, hover=True, zoom=True)
-    for i, path in enumerate(r.paths):
-        walked, later = path.params[: r.step + 1], len(r.paths) - 1 - i  # what lies under another is seen around it
+    for i, path in reversed(list(enumerate(r.paths))):
+        walked = path.params[: r.step + 1]
         inside = p.has(walked)
         # other steps would only cross the picture
         near = inside | np.append(inside[1:], False) | np.append(False, inside[:-1])
@@ -100,10 +100,10 @@ def draw_map(r, s, box):
             p.line(shown[recent : last + 1], ink=f"{path.ink}-tint", width=1, key=f"late-{path.name}")
             p.line(shown[last:], ink=path.ink, width=1.5, key=f"path-{path.name}")
         else:
-            thick, under = (2 + later, "") if r.compare else (2.5, "panel")
+            thick, under = (1.5 + 1.5 * i, "") if r.compare else (2.5, "panel")  # seen around what lies over it
             p.line(shown, path.ink, thick, under=under, key=f"path-{path.name}")
         p.points(walked[recent:], size=4, ink=path.ink)
-        p.points(walked[-1:], 13 + 4 * later, path.ink, "panel", 2, key=f"here-{path.name}")
+        p.points(walked[-1:], 13 + 2 * i * r.compare, path.ink, "panel", 2, key=f"here-{path.name}")
     p.points([r.best], size=14, ink="fg", shape="plus")
     if p.has([r.start])[0]:
         (a0, a1), (b0, b1) = r.window
@@ -138,6 +138,9 @@ def draw_losses(r, s, box):
     for path, text in zip(r.paths, [TEXT[INKS.index(path.ink)] for path in r.paths]):
         curve = np.stack([np.arange(len(path.losses)), np.maximum(path.losses, 1e-12)], 1)
         p.line(curve, ink="line", width=1.5).line(curve[: r.step + 1], ink=path.ink, width=2.5, key=f"loss-{path.name}")
+        if r.step == 0 and len(curve) > 8 and not (r.compare or r.rivals):
+            floor = np.stack([curve[:, 0], np.full(len(curve), max(r.least, 1e-12))], 1)
+            p.label(curve[len(curve) // 8], "what follows", "muted", clear=np.concatenate([curve, floor]))
         now = curve[-1 if r.rivals else path.at(r.step), 1]
         gone, name = now > p.y[1], f"{path.name} {r.momentum:g}" if r.rivals else path.name
         labels.append((float(np.clip(now, *p.y)), f"▲ {name}" if gone else name, "alarm" if gone else text))
@@ -308,14 +311,11 @@ class SGDExplorer(Explorer):
         if not {"SGD", "momentum"} <= set(self.optimizers): return ()
         tidy = lambda v: float(f"{v:.3g}")
         return [
-            Chip("just over the edge", "Take a rate 2 % over the edge, the largest stable one. What will the loss do?",
+            Chip("just over the edge", "Take a rate 2 % over the edge, the orange mark. Will the loss fall?",
                  lambda e: dict(compare=False, optimizer="SGD", rate=tidy(1.02 * e.edge), start=e.first,
-                                step=min(20, e.n_steps)),
-                 lambda r: f"In the end it grows: {say(r.paths[0].losses[0])} at the start, "
-                           f"{say(r.paths[0].losses[r.paths[0].at(r.step)])} after {r.paths[0].at(r.step)} steps. "
-                           "Along the steepest direction each step overshoots by more than the last."),
-            Chip("a quick way down", "Take eight tenths of SGD's largest stable rate, and momentum 0.9. Is it at the "
-                                     "best line by step 12?",
+                                step=min(20, e.n_steps)), overshot),
+            Chip("more momentum", "Take a high rate, and momentum 0.9. Is it at the best line sooner than without "
+                                  "momentum?",
                  lambda e: dict(compare=False, optimizer="momentum", momentum=0.9, rate=tidy(0.8 * e.edge),
                                 start=e.first, step=12), quickest),
             Chip("four at one rate", "Let four optimizers take 20 steps at one rate. Which has the lowest loss then?",

@@ -118,7 +118,10 @@ const builders = {
       type: "number", min: spec.lo, max: spec.hi, step: spec.step, "aria-label": spec.label,
     });
     life.listen(input, "change", () => {
-      if (input.value !== "" && input.checkValidity()) act.send({ kind: "set", name: spec.name, value: +input.value });
+      if (input.value === "") return;
+      const near = Math.min(Math.max(+input.value, spec.lo), spec.hi); // what is beyond an end is brought back to it
+      input.value = Number.isInteger(spec.step) ? Math.round(near) : near;
+      act.send({ kind: "set", name: spec.name, value: +input.value });
     });
     return { show([v]) { if (document.activeElement !== input || +input.value !== v) input.value = v; } };
   },

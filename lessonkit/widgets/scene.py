@@ -239,11 +239,18 @@ class Scene:
                 if (place := free_place(*how, [*taken, *more])) is None: continue
                 x, y, w, h = text_box(*place[:2], string, size, weight, "sans", SHIFT[place[2]])
                 plate = (x - 3, y - 1, w + 6, h + 2)
-                if any(touch(plate, it["xywh"]) for it in self.items if it["kind"] == "image"):
+                if any(touch(plate, box) for box in self._colored()):
                     self.rects([plate], fill="plate", radius=4)  # no color of a field is one that words read on
                 self.text([place[:2]], string, size=size, ink=color, weight=weight, align=place[2])
                 break
         return self
+
+    def _colored(self) -> list[Box]:
+        names, found = [*self._inks], []
+        for it in self.items:  # what has the colors of a scale: an image, the cells of a heat map
+            if it["kind"] == "image": found.append(it["xywh"])
+            if it["kind"] == "rects" and len(it["fill"]) and ":" in names[it["fill"][0]]: found += it["xywh"].tolist()
+        return found
 
     def _large_marks(self) -> list[Box]:
         found = []

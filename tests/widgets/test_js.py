@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lessonkit.explorers.bagging import BaggingExplorer
 from lessonkit.explorers.search import SearchExplorer
 from lessonkit.explorers.sgd import SGDExplorer
 from lessonkit.widgets.canvas import CanvasView
@@ -493,6 +494,20 @@ def test_keys_take_a_handle_from_stop_to_stop(browser):
     assert kept("End") == 1 and kept("ArrowDown") == 2 and kept("PageDown") == 12 and kept("PageUp") == 2
     assert kept("Home") == 30 and not page.explorer.error and page.explorer.rank == 1
     assert not page.said, page.said
+    page.close()
+    page.explorer.close()
+
+
+def test_a_number_beyond_an_end_is_brought_back_to_it(browser):
+    page = opened(browser, BaggingExplorer(n_trees=3))
+    page.locator("summary").click()
+    field = page.locator("input[type=number]")
+    for typed, kept in (("7", "1.05"), ("-3", "-0.06"), ("0.123", "0.123")):
+        acts(page)
+        field.fill(typed)
+        field.press("Tab")
+        assert field.input_value() == kept and acts(page)[-1] | {"n": 0} == dict(
+            kind="set", name="answer", value=float(kept), n=0)
     page.close()
     page.explorer.close()
 

@@ -7,6 +7,7 @@ from lessonkit.explorers.bagging import BaggingExplorer
 from lessonkit.explorers.bptt import BPTTExplorer
 from lessonkit.explorers.lr_finder import LRFinderExplorer
 from lessonkit.explorers.schedule import ScheduleExplorer
+from lessonkit.explorers.search import SearchExplorer
 from lessonkit.explorers.sgd import SGDExplorer
 from lessonkit.explorers.softmax import SoftmaxExplorer
 from lessonkit.lr_finder import LRFind
@@ -18,9 +19,50 @@ def test_each_tree_has_a_dot_beside_the_average():
     r, scene = e.record(), e.view(e.record(), 960)
     assert len(r.alone) == 12 and r.usual == pytest.approx(e.shown.alone.mean()) and r.usual > r.curve[-1]
     assert any(it["kind"] == "marks" and len(it["xy"]) == 12 for it in scene.items)
+    e.k = 5  # as many dots, and the same trees in the words
+    assert e.record().usual == pytest.approx(e.shown.alone[:5].mean())
+    assert f"its trees alone have {e.record().usual:.3g}." in e.narration, e.narration
     assert any(s.startswith("dots: each tree alone") for s in scene.strings())
     e.bootstrap = False
     assert not len(e.record().alone) and "no row is out of the bag" in e.narration
+
+
+def test_what_is_typed_for_a_new_row_is_a_number_that_its_field_takes():
+    wide = BaggingExplorer(np.random.default_rng(0).random((40, 2)), np.linspace(-2.34567, 811.2345, 40), n_trees=3)
+    for e in (BaggingExplorer(n_trees=3), wide):
+        field = next(c for c in e.controls() if c.name == "answer")
+        assert field.lo <= e.origin.y.min() and e.origin.y.max() <= field.hi == e.answer
+        steps = np.array([field.lo, field.hi]) / field.step
+        assert np.allclose(steps, steps.round()) and field.hi - field.lo < np.ptp(e.origin.y) + 2.1 * field.step
+        e.open()
+        for typed, kept in ((field.hi + 9, field.hi), (field.lo - 9, field.lo), (0.5, 0.5)):
+            e._act(dict(kind="set", name="answer", value=typed))
+            assert e.answer == kept and not e.error
+
+
+def test_a_cell_says_its_number_at_any_width_on_a_plate_of_its_own_where_it_has_no_room():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(dict(a=rng.random(90), b=rng.random(90), score=0.7 + 0.2 * rng.random(90)))
+    e = SearchExplorer(table)
+    for width in (272, 390, 620, 960):
+        scene = e.scene(width).finish()
+        box, words = next(p for p in scene.panels if p.name == "map").box, f"{table.score.max():.3f}"
+        inside = [b for s, b in scene.boxes() if s == words and b[0] < box[0] + box[2] and b[1] < box[1] + box[3]]
+        assert len(inside) == 1, width
+        plates = [it for it in scene.items if it["kind"] == "rects" and it["radius"] == 4]
+        assert len(plates) == (width < 900), width
+
+
+def test_no_answer_of_the_search_moves_a_control_that_is_folded_away():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(dict(a=rng.random(90), b=rng.random(90), score=rng.random(90), seconds=rng.random(90)))
+    for i in range(3):
+        e = SearchExplorer(table)
+        e.open()
+        folded = [c.name for c in e.controls()][3:]
+        before = [e._values[name] for name in folded], [name for name in folded if name in e._off]
+        e.ask(i)
+        assert before == ([e._values[name] for name in folded], [name for name in folded if name in e._off]), i
 
 
 def test_a_click_on_a_dot_chooses_its_tree_and_beside_the_dots_a_number_of_trees():
