@@ -118,13 +118,16 @@ def draw_end(r, s, p, y):
     if b < a: places = (first - wide, last), (last + more + 8, last), (first - wide, first - wide - more - 8)
     else: places = (last, first - more), (last, last + wide + 8), (first - more - wide - 8, first - more)
     fits = lambda at: min(at) >= max(0, p.box[0] - 8) and max(at[0] + wide, at[1] + more) <= p.outer[0] + p.outer[2]
-    x, old = next((at for at in places if was and fits(at)), (min(last, p.outer[0] + p.outer[2] - wide), None))
+    to, x, old = np.sign(b - a), min(last, p.outer[0] + p.outer[2] - wide), None
+    own = was and next(filter(fits, places), None)
+    broken = (wide + 14) * (was != "" and not own and abs(b - a) > wide + 40)  # the number stands in the arrow
+    if broken: x = b - 17 * to - wide * (to > 0)
+    if own: x, old = own
     s.text([[x, top]], here, weight="bold", align="left")
-    if old: s.text([[old, top]], was, ink="muted", align="left")
+    if own: s.text([[old, top]], was, ink="muted", align="left")
     if not was: return
-    to = np.sign(b - a)
     head = [[b - 12 * to, top - 4], [b - 6 * to, top], [b - 12 * to, top + 4]]
-    if abs(b - a) > 20: s.line([[a, top], [b - 6 * to, top], [np.nan] * 2, *head], ink="fg", width=2)
+    if abs(b - a) > 20: s.line([[a, top], [b - (6 + broken) * to, top], [np.nan] * 2, *head], ink="fg", width=2)
     p.points([[r.before, y]], size=9, ink="panel", stroke="fg", width=1.5, shape="diamond")
 
 
