@@ -144,6 +144,13 @@ class LRFinderExplorer(Explorer):
             yield Mark(name, getattr(rule, "ink", "class0"), getattr(rule, "mark", "points"), said, float(low),
                        float(high), getattr(rule, "says", ""), getattr(usual.get(name), "lr", np.nan))
 
+    def ask(self, i: int):
+        "A question's answer shows what it is about: earlier short runs leave the picture."
+        if i >= 0:
+            self.tries, self._tried = None, False
+            self.earlier = ()
+        super().ask(i)
+
     # ── what it runs ──
 
     def run(
@@ -241,7 +248,7 @@ class LRFinderExplorer(Explorer):
         near = f"The loss explodes after {number(r.boom, 2)}, only {times} times that rate. "
         said = near * bool(r.boom) + "The curve saw each rate for one step only"
         if self.learn is None: return f"{said}: many steps at it may go wrong."
-        if self.tries is None or not np.isclose(self.tries.columns[1], r.lr): self.try_it()
+        self.try_it()
         tenth, own, _ = ends = self.tries.to_numpy(float)[-last_few(self.tries) :].mean(0)
         below, here = ("it explodes" if np.isnan(v) else f"the loss is {v:.2f}" for v in ends[:2])
         well = " Here it goes well, by luck or by a wide valley." * bool(own < tenth)

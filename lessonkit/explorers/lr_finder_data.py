@@ -120,6 +120,21 @@ class LRRecord:
     earlier: tuple = ()  # (rate, losses) of the runs at the rates that were tried before
     raw: bool = False  # each batch's loss is drawn, and the band
 
+    @property
+    def zones(self) -> tuple:  # (where it ends, word, fill, ink) of each stretch
+        "What the loss does, from the lowest rate to the highest; none where it hardly falls."
+        if not self.falls: return ()
+        lowest, boom = float(self.lrs[self.smooth.argmin()]), self.boom or np.inf
+        return ((self.level, "level", "none", "muted"), (lowest, "falls", "focus-tint", "fg"), (boom, "", "none", "fg"),
+                (np.inf, "explodes", "class5-pale", "fg"))
+
+    @property
+    def level(self) -> float:
+        "Up to which rate the loss is level; chance alone is no fall, so that it is read from a smooth curve."
+        s = LRFind(self.lrs, self.losses).smooth(max(self.beta, 0.9))
+        k = int(s.argmin())
+        return float(self.lrs[: k + 1][s[0] - s[: k + 1] < 0.05 * (s[0] - s[k])][-1])
+
     by_name = property(lambda self: {m.name: m for m in self.marks}, doc="The rules by name.")
     loss = property(lambda self: self.at(self.lr), doc="The smoothed loss at the chosen rate.")
 
@@ -210,7 +225,7 @@ def where(r: LRRecord) -> tuple[str, str]:  # the verdict, and the advice
     s, left = r.smooth, " Go left, to where it falls." * (not r.still)
     if r.boom and r.lr > r.boom: return f", past the explosion at {number(r.boom, 2)}", left
     if r.step >= s.argmin(): return f", {'past' if r.step > s.argmin() else 'at'} its lowest point", left
-    if s[0] - r.loss < 0.05 * (s[0] - s.min()):
+    if r.lr <= r.level:
         return ", still level", " Go right, to where it falls." * (not r.still)
     far = f", well before it explodes ({number(r.boom, 2)})" if r.boom and 10 * r.lr <= r.boom else ""
     return f" and falling{far}", " Now press “try your rate”." * (r.learner and not r.still and r.tries is None)
@@ -246,8 +261,11 @@ def lagged(r: LRRecord) -> str:
     "What too much smoothing moves, in words."
     find = LRFind(r.lrs, r.losses)
     a, b = (find.lrs[find.smooth(beta).argmin()] for beta in (0.9, r.beta))
+    told = "An average over many steps still holds losses of far lower rates."
+    if r.rule == "valley" and r.by_name["valley"].said.lr <= r.level:
+        told = "So smooth a curve falls a little where it is level, too: there lies the middle of its longest fall."
     lag = f" The lowest point comes later, too: at {number(b, 2)} instead of {number(a, 2)}." if b > a else ""
-    return f"{moves(r)} An average over many steps still holds losses of far lower rates.{lag}"
+    return f"{moves(r)} {told}{lag}"
 
 
 def shuffle(

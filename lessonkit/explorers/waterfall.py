@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import traitlets as T
 
-from .waterfall_data import (TRY, ForestRows, WaterfallRecord, arrange, bar_ends, largest,
+from .waterfall_data import (ForestRows, WaterfallRecord, arrange, bar_ends, largest,
                                                 most, places, brief, compared, own_and_others, rounded,
                                                 sentence)
-from .waterfall_view import ALONG, PICK, view
+from .waterfall_view import ALONG, view
 from ..forest_insight import TableEncoder, class_index
+from ..widgets.axis import ticks
 from ..widgets.controls import Button, Choice, Player, Slider
 from ..widgets.explorer import Chip, Explorer
 
@@ -48,7 +49,7 @@ class WaterfallExplorer(Explorer):
 
     `prediction` is the answer to the row as edited."""
 
-    offers = TRY, PICK, ALONG
+    offers = (ALONG,)
     title, lesson, hint = "Why this answer?", "11_forest_insight", "drag the ring to another value"
     about = "The forest starts at its average answer. Each bar says how far a column moved the answer."
     watch, along = ("row", "feature", "value", "edits", "output"), "row"
@@ -59,6 +60,7 @@ class WaterfallExplorer(Explorer):
     edits = T.Dict(help="{column: number}: what differs from the row in X")
     output = T.Int(0, help="for a classifier: which of its classes, counted from 0")
     prediction = T.Float(help="what the forest says of the row, as edited")
+    _far = (None,)  # the row and class, and its contributions with other values
     _held, _seen, _from, _ready, _guess = None, None, None, False, True  # `_held`: bars and axis while one is pulled
 
     def __init__(
@@ -147,13 +149,19 @@ class WaterfallExplorer(Explorer):
         self._ready = True
 
     def _reach(self, k):
-        """The ends of the bars' axis: those of all predictions, so that it is the same for all rows and columns, and of
-        what lies beyond. While a bar is pulled, it gives way only to the bars themselves."""
-        pulled, bias = self._held, float(self.rows.bias[k])
-        some = (self.was, self.now) if pulled else (self.was, self.now, self.parts)
-        ends = np.concatenate([bar_ends(self.groups, v, bias).ravel() for v in some])
-        far = pulled[1] if pulled else (self.rows.answers[:, k].min(), self.rows.answers[:, k].max())
-        return float(min(ends.min(), far[0])), float(max(ends.max(), far[1]))
+        """The ends of the bars' axis: as far as another value of any one column takes the row's bars, in round numbers.
+        So neither a column nor a value moves it. While a bar is pulled, it gives way only to the bars themselves."""
+        if self._far[0] != (self.row, k):
+            _, x = self.rows.edits(self.row)
+            self._far = (self.row, k), self.rows.parts(x[:: 1 + len(x) // 800], k)
+        some = (self.was, self.now) if self._held else (self.was, self.now, self.parts, self._far[1])
+        ends = [bar_ends(self.groups, v, self.rows.bias[k]) for v in some]
+        if self._from: ends.append(ends[0][:-1] + np.diff(bar_ends(self.groups, self._from[1], 0)))  # the thin bars
+        ends = np.concatenate([v.ravel() for v in ends])
+        if self._held: return float(min(ends.min(), self._held[1][0])), float(max(ends.max(), self._held[1][1]))
+        lo, hi = ends.min(), max(ends.max(), ends.min() + 0.2 * np.ptp(self.rows.answers[:, k]))
+        step = float(np.diff(ticks(lo, hi, 8))[0]) if hi > lo else 1.0
+        return float(min(lo, step * np.floor(lo / step + 0.1))), float(max(hi, step * np.ceil(hi / step - 0.1)))
 
     def reset(self):
         "Takes all edits back."

@@ -211,6 +211,6 @@ def test_an_answer_not_known_yet_has_a_place_with_a_question_mark():
     e = last_value(WATERFALL)
     e.feature = "Sex"
     marks = lambda: e.scene().strings().count("?")
-    assert marks() == 1 and e.narration.endswith("What if Sex were not male? Drag the ring.")
+    assert marks() == 1 and "If Sex were …" in e.scene().strings()
     e.value = 1.0
     assert marks() == 0 and e.edits
