@@ -111,6 +111,25 @@ def test_what_is_true_stays_when_the_mode_changes():
     assert (e.selected, e.target) == (1, 1)
 
 
+@pytest.mark.parametrize("width", [390, 620, 960])
+def test_what_is_true_pays_on_the_curve(width):
+    "The dot stands at its probability and its loss; above the axis it is a triangle at the edge, with its number."
+    e = SoftmaxExplorer(activations=(-.5, 4, 0, -1, -2))
+    found = lambda s: next((p, it) for p in s.panels for it in s.items
+                           if p.name == "loss" and it["key"] == "loss/points/cost-0")
+    p, dot = found(e.scene(width))
+    assert np.allclose(p.data(dot["xy"])[0], [e.answer.p[0], e.answer.loss[0]], atol=.02) and p.y == (0, 5)
+    assert "4.54" in e.scene(width).strings() and dot["shape"] == "dot"
+    e.activations = (-5, 5, 0, 1, -2)
+    p, dot = found(e.scene(width))
+    assert p.y == (0, 5) and dot["shape"] == "up" and abs(p.data(dot["xy"])[0, 1] - 5) < .01
+    assert "10.03" in e.scene(width).strings()
+    e.mode = "sigmoid"  # a dot a class: what is false pays on the other curve
+    scene = e.scene(width)
+    assert {f"loss/points/cost-{i}" for i in range(5)} <= {it["key"] for it in scene.items}
+    assert f"sum {e.answer.loss.sum():.2f}" in scene.strings()
+
+
 def test_at_the_end_of_the_scale_you_can_only_lower():
     e = SoftmaxExplorer(activations=(0, 5, 0, 0, 0))
     assert e.narration.endswith("Lower dog a little from 5: the loss falls, at first by 0.97 a unit.")
