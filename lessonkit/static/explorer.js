@@ -144,7 +144,7 @@ function shell(model, el) {
     }
     if (inside && !focused()) chip[now.i ?? before.i]?.focus({ preventScroll: true });
     if (now.answer === undefined) panel.conceal();
-    if (now.answer !== undefined && now.answer !== before.answer) { say(now.answer); panel.reveal(); }
+    if (now.answer !== undefined && now.answer !== before.answer) { say(now.answer); if (!now.quiet) panel.reveal(); }
     else if (now.question && now.i !== before.i) say(`${now.question} Make a guess, then press again for the answer.`);
     before = now;
   }

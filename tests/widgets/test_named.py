@@ -165,6 +165,17 @@ def test_the_knot_of_cycle_mult_keeps_away_from_the_others(n_cycle):
         assert e.cycle_mult == pytest.approx(mult, abs=.06)
 
 
+@pytest.mark.parametrize("width", [390, 720, 960])
+def test_every_row_is_named_and_the_ring_is_whole(width):
+    e = BPTTExplorer("some text to read " * 500, bs=4, bptt=8)
+    for e.step in (0, len(e.batches) - 1):
+        scene = e.scene(width)
+        strip, ring = scene.panels[0].box, next(it for it in scene.items if it["key"] == "stream/points/place")["xy"][0]
+        assert strip[0] + 9 <= ring[0] <= strip[0] + strip[2] - 9
+        assert {"row 0", "row 1", "row 2", "row 3"} <= set(scene.strings())
+        assert any("3 dropped" in s for s in scene.strings()) and not scene.faults()
+
+
 def test_a_trained_loss_says_what_it_was_trained_at():
     e = BPTTExplorer("some text to read " * 50, shuffled=True, step=3)
     e.losses = (pd.DataFrame({"in order": [2.0] * 30, "shuffled": [3.0] * 30}), 8, 4)
