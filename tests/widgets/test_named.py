@@ -165,6 +165,14 @@ def test_the_knot_of_cycle_mult_keeps_away_from_the_others(n_cycle):
         assert e.cycle_mult == pytest.approx(mult, abs=.06)
 
 
+def test_a_phone_says_log_axis_and_momentum_and_the_sentence_one_thing_of_a_peak():
+    e = ScheduleExplorer("one_cycle", lr=.13, step=90)
+    for width in (272, 390):
+        said = e.scene(width).strings()
+        assert "Loss (log)" in said and any(s.startswith("0.95 to 0.85") for s in said)
+    assert "the rate is 0.13, at a peak, then down to" in e.narration and "on its way" not in e.narration
+
+
 @pytest.mark.parametrize("width", [390, 720, 960])
 def test_every_row_is_named_and_the_ring_is_whole(width):
     e = BPTTExplorer("some text to read " * 500, bs=4, bptt=8)
