@@ -12,7 +12,7 @@ import numpy as np
 import traitlets as T
 
 from ..bptt import LMBatches, order_losses, random_edges, torn
-from .stream import (BEGUN, BESIDE, CLICK, DRAG, PICK, POINT, ROWS, TAP, UNTRAINED, BPTTRecord,
+from .stream import (BEGUN, BESIDE, CLICK, DRAG, PICK, ROWS, UNTRAINED, BPTTRecord,
                                         Stream, brief, cost, draw_batch, draw_matrix, fitting, gutter,
                                         heading, in_matrix, in_pair, sentence)
 from ..widgets.controls import Button, Field, Player, Slider, Toggle
@@ -51,15 +51,16 @@ def draw_stream(r, s, box):  # px: where the chosen row's window ends at the bot
     wide = max(stop - start, .003 * used)
     p.boxes(row, 0, row + b.row_len, 1, fill=[f"class{i % 8}-tint" for i in range(b.bs)])
     every = int(np.ceil(48 * (used + tail) / b.row_len / p.box[2]))  # names that there is room for
-    for a in row[::every] + b.row_len / 2:
-        if p.px([[a, 0]])[0, 0] + 28 < s.width - text_width(over) * (not how):
-            p.text([[a, 0]], f"row {int(a) // b.row_len}", ink="muted", dy=11)
+    for a in row[::every]:
+        (lo, y), (mid, _) = p.px([[a, 0], [a + b.row_len / 2, 0]])
+        x = min(mid, s.width - text_width(over) * (not how) - 32)  # the last makes room for what is dropped
+        if x > lo + 16: s.text([[x, y + 11]], f"row {a // b.row_len}", ink="muted")
     p.text([[used + tail, 0]], over * (not how), ink="alarm", align="right", dy=11)
     if tail: p.boxes([used], [0], [used + tail], [1], fill="panel", stroke="alarm", width=1.5)
     p.boxes(row + start, -.1, row + start + wide, 1.1, fill="fg", key="now")
     left = r.place[0] * b.row_len + start
-    at = left + (stop - start) / 2
-    p.points([[at, .5]], size=16, ink="page", stroke="focus", width=3, key="place", cut=True)
+    at, edge = left + (stop - start) / 2, 10 * (used + tail) / p.box[2]  # the ring is whole at both ends
+    p.points([[np.clip(at, edge, used + tail - edge), .5]], size=16, ink="page", stroke="focus", width=3, key="place")
     p.zone("stream", drag=True)
     value = f"step {r.step:,}, 0 to {len(b) - 1:,}"
     p.handle("place", (at, .5), label="place in the stream", step=(stop - start, 0), value=value)
@@ -129,11 +130,11 @@ class BPTTExplorer(Explorer):
 
     Chosen state: `step`, `selected`, `bs`, `bptt`, `random_bptt`, `epoch`, `shuffled`."""
 
-    title, lesson = "How a text becomes batches", "32_bptt"  # the hint stands in the picture: `POINT`
+    title, lesson = "How a text becomes batches", "32_bptt"  # the hint stands in the picture
     about = ("A text is cut into rows, the rows into windows. A network reads window after window, keeps its state, "
              "and learns no farther back than the window's edge.")
     watch, along = ("bs", "bptt", "step", "epoch", "random_bptt", "shuffled", "selected"), "step"
-    offers, brief = (DRAG, PICK, POINT, TAP, CLICK, *UNTRAINED), staticmethod(brief)
+    offers, brief = (CLICK, *UNTRAINED), staticmethod(brief)
     view, sentence = staticmethod(view), staticmethod(sentence)
     bs = T.Int(help="rows of the batch")
     bptt = T.Int(help="columns of a window")
@@ -230,7 +231,7 @@ class BPTTExplorer(Explorer):
         return BPTTRecord(self.stream, self.batches, self.next_edges, self.order, self._visits, self.n_torn, self.step,
                           self.selected, self.focus, self.top, self.epoch, self.shuffled,
                           (self.losses or (None if self.recording else ())) if self.shuffled else None, self.running,
-                          self.tip)
+                          3 if self.recording else self.tip)
 
     # ── wire ──
 
@@ -282,24 +283,23 @@ class BPTTExplorer(Explorer):
             return dict(random_bptt=True, shuffled=False, step=k, selected=int(edges[k]))
 
         width = lambda r: r.span[1] - r.span[0]
+        later = lambda r: r.place[1] - int(r.next_edges[np.searchsorted(r.next_edges, r.place[1], "right") - 1])
         return [
             Chip("how far back",
-                 "Take all tokens of a window. How far back do their gradients reach on average, and how many learn "
-                 "from nothing before them?",
-                 lambda e: among(e, 0, False),
+                 "Take all tokens of a window. How far back do their gradients reach on average?",
+                 lambda e: among(e, e.bptt - 1, False),
                  lambda r: f"{(width(r) - 1) / 2:g} tokens, the mean of the numbers below x: {width(r) - 1} from the "
-                           f"last token, 0 from the first. So 1 token of {width(r)}, the chosen one, learns from "
-                           "nothing before it: the state holds what came before, but gets no gradient."),
+                           "chosen token, the last (red arrow), and 0 from the first."),
             Chip("shuffled windows",
                  "Take the windows in random order. Where does the state come from that each starts with?",
                  lambda e: among(e, 2, True),
                  lambda r: f"From elsewhere in the text: {r.n_torn:,} of the {len(r.batches) - 1:,} joints between "
-                           "windows are torn, so what the state remembers hardly helps." + (cost(r) or f" {CLICK}")),
+                           "windows are torn, so the state hardly helps." + (cost(r) or f" {CLICK}"), quiet=True),
             Chip("cuts that move",
                  "Let the cuts lie elsewhere in every epoch. What does that change for the first token of a window?",
                  first,
-                 lambda r: "See both lines of panel 2: in the next epoch it mostly stands inside a window, and its "
-                           "gradient reaches back."),
+                 lambda r: "See the upright line in panel 2: now the chosen token is the first of its window. Its "
+                           f"gradient reaches 0 tokens back; in epoch {r.epoch + 1}, {later(r)}."),
         ]
 
     def code_of(self, **state):

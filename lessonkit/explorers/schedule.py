@@ -58,7 +58,7 @@ def view(r: ScheduleRecord, width: float) -> Scene:  # width in px
     if moves:
         now, ends = r.momenta(r.position), (-.06, 1.12)
         if np.ptp(r.curves[1][1]): ends = max(-.06, np.floor(r.curves[1][1].min() * 10 - 1.5) / 10), 1.06
-        momentum = draw_time(r, s, "Momentum", middle[0], ends)
+        momentum = draw_time(r, s, "Momentum", middle[0], ends, note=" to ".join([k.words for k in own]) * (not wide))
         draw_curve(r, momentum, r.curves[1], now, "class2", own)
     for k in r.knots:
         p, ink, (lo, hi) = (momentum, "class2", (0, 1)) if k in own else (rate, "focus", r.limits)
@@ -102,15 +102,15 @@ def draw_loss(r, s, box):
     note, joints = "none yet: press “run it”", [(0, "0 %"), (1, "100 %"), *((j, percent(j)) for j in r.rate.joints)]
     if r.runs:
         ends = [number(run.history.loss.iloc[-1]) for run in r.runs]
-        note = f"{'so far' if r.goes_on else 'ends at' if r.fresh else 'another schedule ended at'} {ends[-1]}"
-        if len(ends) > 1: note += f" · {'pale' if r.past else 'thin'}: before, {ends[0]}"
+        note = f"{'so far' if r.goes_on else 'ends at' if r.fresh else 'another one ended at'} {ends[-1]}"
+        if len(ends) > 1: note += f" · {'pale' if r.past else 'thin'}: {'before, ' * (s.width >= NARROW)}{ends[0]}"
     kept = []
     for at, word in joints:  # the ends first
         if all(abs(at - k) * s.width > 62 for k, _ in kept): kept.append((at, word))
     losses = [run.history.loss.to_numpy(float) for run in r.runs]  # the axis grows with a run that explodes
     seen = [v for loss in losses for v in loss[np.isfinite(loss)].tolist()]
     ends = min(.05, max(min(seen, default=1) / 1.2, 1e-4)), max(3, 1.2 * max(seen, default=1))
-    p = draw_time(r, s, "Loss (log)" if s.width >= NARROW else "Loss", box, ends, "y", note, sorted(kept))
+    p = draw_time(r, s, "Loss (log)", box, ends, "y", note, sorted(kept))
     for i, loss in enumerate(losses):  # a loss that is no number lifts the pen
         last, x = i == len(losses) - 1, (np.arange(len(loss)) + 1) / r.n_step
         ink = "alarm" if last and r.fresh else "muted" if last or r.fresh else "line"
@@ -291,21 +291,21 @@ class ScheduleExplorer(Explorer):
             Chip("level or falling?", "Train twice: with the rate at 1 to the end, and with one that falls from 1 in a "
                                       "straight line. Which run ends with the lower loss?",
                  lambda e: ready(e, dict(kind="lin", **SUITED, step=e.n_step)),
-                 faster, busy="training twice …"),
+                 faster, busy="training twice …", quiet=True),
             Chip("longer and longer",
                  "Make each of three cycles twice as long as the one before. How much of the way does the last take?",
                  lambda e: ready(e, dict(kind="sgdr", **SUITED, n_cycle=3, cycle_mult=2.0, step=round(.7 * e.n_step))),
-                 lambda r: f"{percent(1 - r.rate.joints[-1])}: 4 of 1 + 2 + 4 = 7 parts. More cycles: nearer to half."),
+                 lambda r: f"{percent(1 - r.rate.joints[-1])}: 4 of 1 + 2 + 4 = 7 parts.", quiet=True),
             Chip("up and down", "Let momentum fall while the rate rises. At its lowest, how many steps still count?",
                  lambda e: ready(e, dict(kind="one_cycle", **SUITED_ONE_CYCLE, pct_start=.3, div=25.0, div_final=1e4,
                                          step=round(.3 * e.n_step))),
                  lambda r: f"About {number(1 / (1 - r.momenta(r.rate.joints[0])), 2)}, which is 1 / (1 − momentum); at "
-                           f"both ends {number(1 / (1 - r.momenta(0)), 2)}. Large steps carry fewer old ones along."),
+                           f"both ends {number(1 / (1 - r.momenta(0)), 2)}. Large steps carry fewer.", quiet=True),
             Chip("a straight line?",
                  "Let each step lower the rate by the same factor. Is it halfway down after half of the steps?",
                  lambda e: ready(e, dict(kind="exp", **SUITED, log_axis=True, step=e.n_step // 2)),
                  lambda r: f"No: it is {number(r.rate(.5))}, far below half of {number(r.rate(0))}. It only looks so "
-                           "on this logarithmic axis, where it is a straight line."),
+                           "on this logarithmic axis, where it is a straight line.", quiet=True),
         ]
 
     def code_of(self, **state):

@@ -160,13 +160,13 @@ def piece(
 def direction(
     f: Schedule,
     pos: float,
-) -> str:  # 'level', 'on its way down' or 'on its way up'; where it turns, that too
+) -> str:  # 'level', 'on its way down', 'on its way up'; where it turns: 'at a peak', 'at a low point'
     "Which way `f` goes from `pos`."
     _, stop = piece(f, pos)
     was, now, soon = f(max(pos - 1e-4, 0.0)), f(pos), f(pos + 0.01 * (stop - pos))
     if np.isclose(now, soon, rtol=1e-9, atol=0): return "level"
-    if soon < now: return "at a peak, on its way down" if was < now else "on its way down"
-    return "at a low point, on its way up" if was > now else "on its way up"
+    if soon < now: return "at a peak" if was < now else "on its way down"
+    return "at a low point" if was > now else "on its way up"
 
 
 def motion(
@@ -177,6 +177,7 @@ def motion(
     if pos >= 1 - SNAP: return "at its end"
     way, (_, stop) = direction(f, pos), piece(f, pos)
     end = f(stop - 1e-9)
+    if way in ("at a peak", "at a low point"): way += ", then down" if way == "at a peak" else ", then up"
     text = f"level until {percent(stop)}" if way == "level" else f"{way} to {number(end)} at {percent(stop)}"
     jumps = stop < 1 and not np.isclose(f(stop), end, rtol=1e-4)
     return f"{text}, where it jumps to {number(f(stop))}" if jumps else text

@@ -95,7 +95,7 @@ class BPTTRecord:
 
 
 ROWS, BESIDE = 8, 940  # rows of the batch on screen at once; px from which the losses stand beside x and y
-DRAG, PICK, POINT, TAP = "▼ drag the ring", "▼ click a window", "▼ point at a token", "▼ tap a token"
+DRAG, PICK, POINT, TAP = "drag the ring", "click a window", "point at a token", "tap a token"
 CLICK, BEGUN = "Click into “Loss” to see what this costs.", "Training two small networks:"
 UNTRAINED = "▶ Train two small networks:", "one reads the text in order,", "one in shuffled order."  # before they are
 
@@ -166,18 +166,15 @@ def sentence(r: BPTTRecord) -> str:
     "In words: what the chosen token must predict, how far back it learns, what is torn, what is dropped."
     b, (start, stop), q, (row, t) = r.batches, r.span, r.stream.quote, r.place
     x, y = (a[row].numpy(force=True) for a in b[r.window])
-    about = f"{brief(r)} Row {row}:"
-    token = q(r.stream.ids[r.selected : r.selected + 1])
     if start <= t < stop:
         back = t - start
         learned = f"after {q(x[: back + 1])} comes {q(y[back : back + 1])}; "
-        steps = f"{back} {'token' if back == 1 else 'tokens'}"
-        if back: learned += f"its gradient flows {steps} back, to {q(x[:1])}."
+        if back: learned += f"its gradient flows {back} token{'s' * (back > 1)} back, to {q(x[:1])}."
         else: learned += "the first of its window, so its gradient reaches nothing before it."
     else:
         visit = int(r.visits[int(np.searchsorted(b.edges, t, "right")) - 1])
         was = f"was read at step {visit:,}: the state may remember it, but no gradient of this step reaches it"
-        learned = f"{token} {was if visit < r.step else f'will be read at step {visit:,}'}."
+        learned = f"{q(r.stream.ids[[r.selected]])} {was if visit < r.step else f'will be read at step {visit:,}'}."
     order = ""
     if r.shuffled:
         order = f" Shuffled: {r.n_torn:,} of {len(b) - 1:,} joints are torn"
@@ -193,12 +190,12 @@ def sentence(r: BPTTRecord) -> str:
         order = f" This window is {stop - start} wide: its learning rate is {part}the usual one."
     n = b.n_dropped * (r.step == 0)
     over = f" At the end, {n:,} {'token is' if n == 1 else 'tokens are'} dropped." * bool(n)
-    return f"{about} {learned}{order}{over}"
+    return f"{brief(r)} Row {row}: {learned}{order}{over}"
 
 
 def brief(r: BPTTRecord) -> str:
     "Which step it is: all that stands beside a question's answer."
-    return f"Step {r.step:,}; the last is {len(r.batches) - 1:,}."
+    return f"Step {r.step:,} of {len(r.batches) - 1:,}."
 
 
 def last_losses(r) -> str:
@@ -297,29 +294,29 @@ def draw_reach(r, p, t, n_rows):
 def draw_batch(r, s, box, n_rows, above) -> float:  # px: where they end at the right
     "What the training loop gets, x and y, and the arrow from the chosen token to what it must predict."
     (x, y, w, h), (lo, n), wide = box, in_pair(r, s.width), s.width >= NARROW
-    if wide: heading(s, box, "4 · Predict the next", "", "y is x, one token on")
+    if wide: heading(s, box, "4 · Predict the next", "", "")
     left, gap, room = (gutter(w), 40, share(r, w) * w) if wide else (0, 30, (w - 34) / 2)
     cell = max(min(max(22 if share(r, w) == .22 else 36, r.stream.width()), room / n), 42 / n)  # a heading's room
     panels = [draw_pair(r, s, name, (x + left + i * (n * cell + gap), y, n * cell, h), n_rows, lo, n)
               for i, name in enumerate("xy")]
-    l, t, wide, _ = panels[0].outer
-    s.area([*above, (l + wide, t), (l, t)], fill=f"class{r.place[0] % 8}-pale")
+    (l, t, across, _), (edge, top, _, high) = panels[0].outer, panels[0].box
+    s.area([*above, (l + across, t), (l, t)], fill=f"class{r.place[0] % 8}-pale")
     row = r.place[0] - r.top
     if 0 <= r.place[1] - r.span[0] - lo < n and 0 <= row < n_rows:  # in the gap, so that it crosses no token
         (ax, ay), (bx, _) = panels[0].px([[n, row + .5]])[0] + [6, 0], panels[1].px([[0, row + .5]])[0] - [6, 0]
         tip = min(5, .2 * h / n_rows)
         s.line([[ax, ay], [bx, ay]], ink="focus", width=2.5, key="must")
         s.line([[bx - tip, ay - tip], [bx, ay], [bx - tip, ay + tip]], ink="focus", width=2.5, key="tip")
+    if wide: s.text([[edge - 8, top + high + 13]], "tokens back", ink="muted", align="right")
     return x + left + 2 * n * cell + gap
 
 
 def draw_pair(r, s, name, box, n_rows, lo, n) -> Panel:
     "One of the two, as `batches[window]` gives it."
     a = r.batches[r.window]["xy".index(name)].numpy(force=True)
-    title, what = ("4 · " * (s.width < NARROW and name == "x") + name), dict(x="input", y="target")[name]
-    some = f"{lo} to {lo + n - 1} of {a.shape[1]}"
-    notes = f"{what}, {tuple(a.shape)}", what
-    if n < a.shape[1]: notes = f"{what}, columns {some}", f"{what}, {some}", some
+    title, some = "4 · " * (s.width < NARROW and name == "x") + name, f"{lo} to {lo + n - 1} of {a.shape[1]}"
+    notes = (f"input, {tuple(a.shape)}", "input") if name == "x" else ("the same, one token on", "one token on")
+    if n < a.shape[1]: notes = f"columns {some}", some
     how = dict(title=title, note=fitting(box[2] - 12 - text_width(title, 14, "bold"), *notes))
     p = Panel(s, name, box, (0, n), (max(n_rows, 4), 0), frame=False, yticks=False, **how,  # below x: tokens back
               xticks=[(i + .5, f"{lo + i}") for i in range(n)] if name == "x" else [(0, "")])
@@ -336,12 +333,15 @@ def draw_pair(r, s, name, box, n_rows, lo, n) -> Panel:
 def heading(s, box, title, tip, note, short="") -> dict:  # what the panel is to show above itself
     "A panel's title, and a note or what to try: in the gutter; above the panel on a narrow page."
     (x, y, w, _), narrow = box, s.width < NARROW
-    if narrow:
-        room = w - text_width(title, 14, "bold") - 16
-        if tip := fitting(room, tip, TAP * (tip == POINT)): s.text([[x + w, y + 9]], tip, ink="focus", align="right")
-        return dict(title=title, note="" if tip else fitting(room, note, short))
+    room = w - text_width(title, 14, "bold") - 16 if narrow else gutter(w) - 8
+    if tip := fitting(room - 16, tip, TAP * (tip == POINT)):  # as the kit's own hint looks
+        wide, mid = text_width(tip) + 16, y + (9 if narrow else 30)
+        s.rects([(left := x + (w - wide) * narrow, mid - 11, wide, 22)], fill="fg", radius=11)
+        s.text([[left + 8, mid]], tip, ink="page", align="left")
+    note = "" if tip else fitting(room, note, short)
+    if narrow: return dict(title=title, note=note)
     s.text([[x, y + 8]], title, size=14, weight="bold", align="left")
-    s.text([[x, y + 27]], tip or fitting(gutter(w) - 8, note, short), ink="focus" if tip else "muted", align="left")
+    s.text([[x, y + 27]], note, ink="muted", align="left")
     return {}
 
 

@@ -144,7 +144,7 @@ function shell(model, el) {
     }
     if (inside && !focused()) chip[now.i ?? before.i]?.focus({ preventScroll: true });
     if (now.answer === undefined) panel.conceal();
-    if (now.answer !== undefined && now.answer !== before.answer) { say(now.answer); panel.reveal(); }
+    if (now.answer !== undefined && now.answer !== before.answer) { say(now.answer); if (!now.quiet) panel.reveal(); }
     else if (now.question && now.i !== before.i) say(`${now.question} Make a guess, then press again for the answer.`);
     before = now;
   }
@@ -208,7 +208,8 @@ function shell(model, el) {
         .filter((v) => v > wide / 2 && v < w - wide / 2); // not over what stands beside its axes
       const xs = [...(own ? beside : []), w / 2, w - wide / 2 - 4, wide / 2 + 4].map((v) => within(l + v));
       const ys = [8, b - tall - 8, (b - tall) / 2].map((v) => t + v);
-      if (!own && b < tall) return [];
+      const inside = ([x, y]) => x > l - 9 && x < l + w && y > t - 9 && y < t + b; // it would pass for the handle
+      if (!own && (b < tall || dots.some(inside))) return [];
       return xs.flatMap((x) =>
         ys.map((y) => [
           covered(grips, x, y) * 3 + covered([...words, ...bars], x, y) + Math.min(covered(dots, x, y), 4) / 4 +

@@ -22,6 +22,7 @@ class Chip:
     state: Mapping | Callable[[object], Mapping]  # values of traits, or what makes them of the explorer
     answer: str | Callable[[object], str]  # the answer, or what makes it of the record
     busy: str = ""  # what is done meanwhile, where that takes seconds: 'training six nets …'
+    quiet: bool = False  # “more” stays shut, whatever has changed there
 
 
 STAYS = "\nThe picture shows the last state that worked."  # follows what is wrong
@@ -68,4 +69,4 @@ def answered(
     except Exception:
         set_traits(explorer, before)
         raise
-    return dict(answer=answer, code=explorer.code_of(**state))
+    return dict(answer=answer, code=explorer.code_of(**state)) | ({"quiet": True} if chip.quiet else {})

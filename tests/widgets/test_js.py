@@ -356,6 +356,10 @@ def test_an_answer_brings_what_it_changed_in_sight(page):
         assert (page.locator(".lk-more").get_attribute("open") is not None) == opens, news
         put(_asked={})
         assert page.locator(".lk-more").get_attribute("open") is None, "the answer went, what it had opened stayed"
+    put(_values={n: [3, "3"] for n in "abcde"}, _asked=dict(i=0, question="Far?"))
+    page.locator(".lk-ask button").click()
+    put(_values={n: [7, "7"] for n in "abcde"}, _asked=answered | {"quiet": True})
+    assert page.locator(".lk-more").get_attribute("open") is None, "a quiet chip opened it"
 
 
 def test_an_answer_that_changes_no_picture_ends_the_waiting(page):

@@ -153,6 +153,25 @@ def test_what_is_true_stays_when_the_mode_changes():
     assert (e.selected, e.target) == (1, 1)
 
 
+@pytest.mark.parametrize("width", [390, 620, 960])
+def test_what_is_true_pays_on_the_curve(width):
+    "The dot stands at its probability and its loss; above the axis it is a triangle at the edge, with its number."
+    e = SoftmaxExplorer(activations=(-.5, 4, 0, -1, -2))
+    found = lambda s: next((p, it) for p in s.panels for it in s.items
+                           if p.name == "loss" and it["key"] == "loss/points/cost-0")
+    p, dot = found(e.scene(width))
+    assert np.allclose(p.data(dot["xy"])[0], [e.answer.p[0], e.answer.loss[0]], atol=.02) and p.y == (0, 5)
+    assert "4.54" in e.scene(width).strings() and dot["shape"] == "dot"
+    e.activations = (-5, 5, 0, 1, -2)
+    p, dot = found(e.scene(width))
+    assert p.y == (0, 5) and dot["shape"] == "up" and abs(p.data(dot["xy"])[0, 1] - 5) < .01
+    assert "10.03" in e.scene(width).strings()
+    e.mode = "sigmoid"  # a dot a class: what is false pays on the other curve
+    scene = e.scene(width)
+    assert {f"loss/points/cost-{i}" for i in range(5)} <= {it["key"] for it in scene.items}
+    assert f"sum {e.answer.loss.sum():.2f}" in scene.strings()
+
+
 def test_at_the_end_of_the_scale_you_can_only_lower():
     e = SoftmaxExplorer(activations=(0, 5, 0, 0, 0))
     assert e.narration.endswith("Lower dog a little from 5: the loss falls, at first by 0.97 a unit.")
@@ -186,6 +205,25 @@ def test_the_knot_of_cycle_mult_keeps_away_from_the_others(n_cycle):
         assert .1 < knots["mult"] < .9
         e.on_drag("mult", knots["mult"], 1)
         assert e.cycle_mult == pytest.approx(mult, abs=.06)
+
+
+def test_a_phone_says_log_axis_and_momentum_and_the_sentence_one_thing_of_a_peak():
+    e = ScheduleExplorer("one_cycle", lr=.13, step=90)
+    for width in (272, 390):
+        said = e.scene(width).strings()
+        assert "Loss (log)" in said and any(s.startswith("0.95 to 0.85") for s in said)
+    assert "the rate is 0.13, at a peak, then down to" in e.narration and "on its way" not in e.narration
+
+
+@pytest.mark.parametrize("width", [390, 720, 960])
+def test_every_row_is_named_and_the_ring_is_whole(width):
+    e = BPTTExplorer("some text to read " * 500, bs=4, bptt=8)
+    for e.step in (0, len(e.batches) - 1):
+        scene = e.scene(width)
+        strip, ring = scene.panels[0].box, next(it for it in scene.items if it["key"] == "stream/points/place")["xy"][0]
+        assert strip[0] + 9 <= ring[0] <= strip[0] + strip[2] - 9
+        assert {"row 0", "row 1", "row 2", "row 3"} <= set(scene.strings())
+        assert any("3 dropped" in s for s in scene.strings()) and not scene.faults()
 
 
 def test_a_trained_loss_says_what_it_was_trained_at():
