@@ -55,7 +55,7 @@ def view(
     s = Scene(width, sum(heights) + 12 * (len(heights) - 1))
     whole = (0, 0, width, s.height)
     if wide:
-        names, *parts, loss = columns(whole, NAMES, .34, .22, .20, .24, gap=16)
+        names, *parts, loss = columns(whole, NAMES, .37, .21, .19, .23, gap=16)
         draw_block(r, s, names, dict(zip(("activation", "probability", "gradient"), parts)), ROW)
     else:
         *boxes, loss, last = rows(whole, *heights, gap=12)

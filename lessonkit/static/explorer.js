@@ -160,16 +160,16 @@ function shell(model, el) {
   chips();
 
   // ── the hint stands on the picture until it is used ──
-  let used = false, crowded = 0; // the width at which the picture had no room for it
+  let used = false, crowded = 0; // the width of the scene that had no room for it
   const use = () => {
     if (!used) { used = true; advise(); }
   };
   const advise = () => { // it stands in the panel whose handle it speaks of
     hint.textContent = model.get("_hint") ?? "";
-    const scene = used ? null : sceneOf(model),
+    const drawn = sceneOf(model), scene = used ? null : drawn,
       h = scene?.handles?.find((o) => o.label && o.drag) ?? scene?.handles?.[0];
     const gone = used || (scene?.w && !h), narrow = (stage.clientWidth || NARROW) < NARROW,
-      above = narrow || crowded === stage.clientWidth;
+      above = narrow || (crowded && crowded === drawn?.w);
     hint.classList.toggle("lk-above", above); // a line of its own, which stays when the hint goes
     if (above !== (hint.nextSibling === stage)) above ? stage.before(hint) : stage.append(hint);
     hint.style.visibility = gone ? "hidden" : "";
@@ -220,7 +220,7 @@ function shell(model, el) {
     });
     // where it covers least, near its handle if it can; in another panel only if that spares a word
     const [[least, x, y]] = places.sort((a, b) => a[0] - b[0]);
-    if (least >= 1) { crowded = stage.clientWidth; return advise(); } // no place at all: above the picture
+    if (least >= 1) { crowded = scene.w; return advise(); } // no place at all: above the picture
     hint.style.left = `${x * scale}px`;
     hint.style.top = `${y * scale}px`;
   };
