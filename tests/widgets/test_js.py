@@ -9,6 +9,7 @@ import pytest
 from lessonkit.explorers.bagging import BaggingExplorer
 from lessonkit.explorers.search import SearchExplorer
 from lessonkit.explorers.sgd import SGDExplorer
+from lessonkit.explorers.softmax import SoftmaxExplorer
 from lessonkit.widgets.canvas import CanvasView
 from lessonkit.widgets.palette import ink, ramp
 from lessonkit.widgets.scene import Scene
@@ -156,6 +157,22 @@ def test_a_newer_state_is_not_kept_waiting(page):
     }""", [first, second])
     page.wait_for_timeout(400)
     assert page.evaluate("soon") == pixels(page)
+
+
+def test_a_wider_picture_gets_its_hint_back(browser):
+    "While the scene is still that of a narrow page, nothing is decided about the wide one."
+    page = opened(browser, SoftmaxExplorer(), width=700)
+    fit = lambda width: (setattr(page.explorer, "_width", width),
+                         page.evaluate("text => stub.put(text)", sent(page.explorer)))
+    fit(700)
+    page.wait_for_selector(".lk-hint.lk-above")
+    page.evaluate("document.getElementById('el').style.width = '1000px'")
+    page.wait_for_function("stub.state._width > 900")
+    fit(700)  # it comes too late
+    fit(1000)
+    page.wait_for_selector(".lk-stage .lk-hint:not(.lk-above)")
+    page.close()
+    page.explorer.close()
 
 
 def test_a_slider_tells_its_stop_once(page):
