@@ -114,7 +114,7 @@ def test_the_vision_rows_run(packed, tmp_path):
 
 def test_the_text_rows_run(packed, tmp_path):
     rows = ["nietzsche-lstm", "imdb-forward", "imdb-backward"]
-    done = rows_in_a_process(*rows, "--tiny", "--data", packed / "text", "--out", tmp_path, "--minutes", 5)
+    done = rows_in_a_process(*rows, "--tiny", "--data", packed / "text", "--out", tmp_path, "--minutes", 30)
     assert not done.returncode, done.stdout + done.stderr
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert set(figures) == {f"gpu/{r}" for r in rows} and len(list(tmp_path.iterdir())) <= 8

@@ -60,12 +60,12 @@ def put(folder: Path, me: int, i: int) -> str:
     return ""
 
 
-def rival(work, folder, me, seconds, tell):
-    "Does `work` until the time is over; tells how often it was done, what was refused, and what was told."
+def rival(work, folder, me, seconds, gate, tell):
+    "Does `work` from when `gate` opens until the time is over; tells how often it was done, what was refused, and what was told."
     torch.set_num_threads(1)
     done, refused, told, i = 0, {}, [], 0
     with tempfile.TemporaryDirectory() as elsewhere: work(Path(elsewhere), me, 0)  # the first call takes seconds
-    tell.put("ready")
+    gate.wait(120)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         i += 1
@@ -90,10 +90,10 @@ def read_json(path): return json.loads(path.read_text())
 ], ids=["fits", "saves", "journal", "files"])
 def test_two_writers_and_a_reader(tmp_path, work, name, read):
     "Nothing torn, nothing lost; who has to wait is told in words."
-    tell = SPAWN.Queue()
-    both = [SPAWN.Process(target=rival, args=(work, tmp_path, me, SECONDS, tell)) for me in (0, 1)]
+    tell, gate = SPAWN.Queue(), SPAWN.Barrier(3)
+    both = [SPAWN.Process(target=rival, args=(work, tmp_path, me, SECONDS, gate, tell)) for me in (0, 1)]
     for p in both: p.start()
-    assert [tell.get(timeout=120) for _ in both] == ["ready"] * 2
+    gate.wait(120)
     reads, end = 0, time.monotonic() + SECONDS
     while time.monotonic() < end:
         with suppress(FileNotFoundError):
