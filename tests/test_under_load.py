@@ -61,7 +61,8 @@ def put(folder: Path, me: int, i: int) -> str:
 
 
 def rival(work, folder, me, seconds, gate, tell):
-    "Does `work` from when `gate` opens until the time is over; tells how often it was done, what was refused, and what was told."
+    """Does `work` from when `gate` opens until the time is over; tells how often it was done, what was refused, and
+    what was told."""
     torch.set_num_threads(1)
     done, refused, told, i = 0, {}, [], 0
     with tempfile.TemporaryDirectory() as elsewhere: work(Path(elsewhere), me, 0)  # the first call takes seconds
