@@ -217,7 +217,7 @@ class BaggingExplorer(Explorer):
             Chip("one tree or all", f"{grow}. How many are better alone than their average?", kept, self._alone),
             Chip("no bootstrap", "Let every tree see all rows and all columns. How much do the trees still differ?",
                  full | dict(kind="bagging", bootstrap=False, beside="trees"),
-                 self._differ),
+                 self._differ, quiet=True),
             Chip("three ways", "Three ways to make trees differ. Which map is smoothest, and is it the best?",
                  drawn(compare=True, show_points=False), self._smoothest),
         ]

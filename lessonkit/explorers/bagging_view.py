@@ -76,6 +76,8 @@ def draw_map(r, s, box, i=0):
     if r.near >= 0: p.points(r.data.plane[[r.near]], size=18, ink="none", stroke="focus", width=3)
     for color, more in (("page", 4), ("fg", 0)):
         p.points([r.point], size=16 + more, ink=color, shape="plus", width=1 + more / 2)
+    here = np.flatnonzero((xy == r.point).all(1))  # a row that was added at the cross
+    p.points(xy[here], size=9, ink=[inks[j] for j in here], width=1.5, stroke="page")
     p.handle(f"cross{i}", r.point, label="cross", step=[(b - a) / 60 for a, b in ends], value=r.data.place(r.point),
              size=30)
 

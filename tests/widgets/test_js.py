@@ -619,11 +619,39 @@ def test_a_finger_drags_across_a_zone_and_scrolls_along_it(phone):
     assert not acts(phone), "scrolling changed the state"
 
 
-def test_a_tap_is_a_click_or_a_place_on_a_zone(phone):
+def test_a_press_on_the_map_takes_the_start_at_once_and_along(page):
+    "From the press on, however slow the drag, and whatever lies there: the dot where the path is now too."
+    def live():
+        for act in acts(page): page.explorer._act(act)
+        page.evaluate("text => stub.put(text)", sent(page.explorer))
+        return page.explorer.start
+
+    page.explorer.step = 40
+    live()
+    panel, walked = (next(p for p in page.explorer.scene().panels if p.name == "map"), page.explorer.descent.params)
+    (px, py), = panel.px(walked[40:41])
+    box = page.locator("canvas").bounding_box()
+    scale = box["width"] / page.explorer.scene().width
+    x, y = box["x"] + scale * px, box["y"] + scale * py
+    page.mouse.move(x, y)
+    page.mouse.down()
+    np.testing.assert_allclose(live(), walked[40], atol=.03)
+    seen = []
+    for i in range(1, 7):
+        page.mouse.move(x + i, y)
+        seen.append(live()[0])
+    assert (np.diff(seen) > 0).all() and "Pointed" not in page.explorer.narration
+    page.mouse.up()
+    assert live()[0] == seen[-1]
+    page.mouse.click(x + 40 * scale, y - 60 * scale)
+    np.testing.assert_allclose(panel.px([live()]), [(px + 40, py - 60)], atol=1.5)
+
+
+def test_a_tap_is_a_place_on_a_zone(phone):
     acts(phone)
     at = place(phone, "map", .8, .2)
     phone.touch("Start", at), phone.touch("End")
-    assert [a["kind"] for a in acts(phone)] == ["click"]
+    assert [a["kind"] for a in acts(phone)] == ["drop"]
     at = place(phone, "steps", .25, .3)
     phone.touch("Start", at), phone.touch("End")
     told, = acts(phone)

@@ -111,6 +111,16 @@ def test_a_line_that_has_left_is_keyed_on_a_phone_and_momentum_is_in_sight_where
         assert all(y >= p.box[1] - 1 for y in ticks if y > p.box[1] - 20), rate
 
 
+def test_momenta_are_named_once_and_the_edge_by_its_mark():
+    e = SGDExplorer(optimizer="momentum", momentum=0.0, step=12)
+    for momentum in (0.0, 0.5, 0.9):
+        e.momentum = momentum
+        strings = e.scene(960).strings()
+        assert all(strings.count(f"momentum {m:g}") == 1 for m in {0.0, 0.5, momentum}), strings
+        assert {"momentum:", "0", "0.5", f"{momentum:g}"} <= set(e.scene(272).strings())
+    assert "% of the edge, beyond" in e.narration and "edge 0.858" in str([c.spec() for c in e.controls()])
+
+
 def test_over_the_edge_the_loss_may_fall_at_first_and_the_words_allow_for_it():
     e = SGDExplorer(rate=0.461, start=(0.57, 2.47), step=8)
     losses = e.descent.losses
