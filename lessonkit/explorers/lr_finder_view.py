@@ -34,7 +34,7 @@ def view(
     said = [v for m in r.marks for v in (m.said.lr, m.low, m.usual) if np.isfinite(v)]
     said += [r.lrs[m.said.steps[0]] for m in r.marks if m.name == r.rule]  # all that it is built on
     low = 0.8 * min([r.start, *said, r.lr or r.start])
-    x = low, r.end * (2.5 if wide and low > 1e-6 * r.end else 6)  # room to name the explosion
+    x = low, r.end * (20 if not wide else 6 if low < 1e-6 * r.end else 2.5)  # room to name the explosion
     names = max([text_width(n) for n in (r.name, *(n for n, *_ in r.others))]) + 14
     room = min(names, NAMES[not wide]) if r.others else 10.0
     draw_curves(r, s, above, x, dict(log="x", left=side, right=room))
