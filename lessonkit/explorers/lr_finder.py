@@ -142,7 +142,8 @@ class LRFinderExplorer(Explorer):
             rule = RULES.get(name)  # which may be a plain function, or have been taken out since
             low, high = self.spread.get(name, (np.nan, np.nan)) if self.banded else (np.nan, np.nan)
             yield Mark(name, getattr(rule, "ink", "class0"), getattr(rule, "mark", "points"), said, float(low),
-                       float(high), getattr(rule, "says", ""), getattr(usual.get(name), "lr", np.nan))
+                       float(high), getattr(rule, "says", ""),
+                       was if (was := getattr(usual.get(name), "lr", np.nan)) != said.lr else np.nan)
 
     def ask(self, i: int):
         "A question's answer shows what it is about: earlier short runs leave the picture."
@@ -199,6 +200,7 @@ class LRFinderExplorer(Explorer):
 
     def start_try(self):
         "What its button does: tries the chosen rate beside the kernel."
+        self._hint = ""
         self._beside(self._try)
 
     def _beside(self, job):

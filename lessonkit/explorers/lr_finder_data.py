@@ -128,13 +128,16 @@ class LRRecord:
         return ((self.level, "level", "none", "muted"), (lowest, "falls", "focus-tint", "fg"), (boom, "", "none", "fg"),
                 (np.inf, "explodes", "class5-pale", "fg"))
 
-    @property
-    def level(self) -> float:
-        "Up to which rate the loss is level; chance alone is no fall, so that it is read from a smooth curve."
+    def fell(self, share: float) -> float:
+        """Up to which rate less than a share of the whole fall is done, of a smooth curve. The first steps' mean is of
+        few losses: the fall is from what a quarter of the steps before the lowest lie above."""
         s = LRFind(self.lrs, self.losses).smooth(max(self.beta, 0.9))
-        k = int(s.argmin())
-        return float(self.lrs[: k + 1][s[0] - s[: k + 1] < 0.05 * (s[0] - s[k])][-1])
+        top = np.quantile(s[: (k := int(s.argmin())) + 1], 0.75)
+        return float(self.lrs[: k + 1][top - s[: k + 1] <= share * (top - s[k])][-1])
 
+    level = property(lambda self: self.fell(0.02), doc="Up to which rate the loss is level.")
+    here = property(lambda self: self.tries is not None and bool(np.isclose(self.tries[0][1], self.lr)),
+                    doc="Whether the short runs tried the present rate.")
     by_name = property(lambda self: {m.name: m for m in self.marks}, doc="The rules by name.")
     loss = property(lambda self: self.at(self.lr), doc="The smoothed loss at the chosen rate.")
 
@@ -159,12 +162,7 @@ def construct(p, m, lrs, s, taken=0.0):  # `taken`: px at the left that hold oth
         p.line([[m.said.lr, s[k]], on[k]], ink=m.ink).points([on[k]], size=14, ink="none", stroke=m.ink, width=2.5)
     elif m.how == "window":
         p.boxes([lrs[m.said.steps[0]]], [p.y[0]], [lrs[m.said.steps[-1]]], [p.y[1]], fill=f"{m.ink}-pale")
-    else:
-        p.points(on[m.said.steps], size=7, ink=m.ink)
-        before = int((lrs[m.said.steps] < p.x[0]).sum())
-        if not before: return
-        word, at = f"◂ {before} more dots", int((lrs < p.x[0]).sum())
-        p.label((p.x[0], s[at]), word, ink=f"{m.ink}-text", clear=on[at:])
+    else: p.points(on[m.said.steps], size=7, ink=m.ink)
 
 # %% ../../nbs/explorers/lr_finder_data.ipynb #xr-sentence
 def spread_words(n: int) -> str:
@@ -192,27 +190,22 @@ def sentence(r: LRRecord) -> str:
     "What is on screen, in words."
     if not len(r.lrs):
         return "No curve yet. “run the finder” draws one, and leaves the learner as it is."
-    here = r.tries is not None and np.isclose(r.tries[0][1], r.lr)
+    told, m = r.here and not r.running, r.by_name.get(r.rule)
     smoothed, of = f", {how_smooth(r)}," * (r.beta != 0.9), f" of “{r.name}”" * bool(r.others)
-    text = f"Your rate is {number(r.lr, 2)}: the loss{of} there{smoothed} is {r.loss:.2f}"
-    verdict, advice = where(r)
-    if r.rule != "all":
-        m = r.by_name[r.rule]
-        text += f"{verdict}; {m.shown} suggests {number(m.said.lr, 2)}"
-        if np.isfinite(m.low):
-            seeds = f"{r.n_seeds} seeds lie" if r.n_seeds < MANY else f"9 in 10 of {r.n_seeds} seeds,"
-            out = ", this run outside them" * m.outside
-            text += f" ({seeds} within a factor of {number(m.high / m.low, 2)}{out})"
-        text += f".{advice}"
-    elif r.tries is None or r.running: text += f"{verdict}.{advice}"
-    else:  # they tell more than the curve
-        text += "."
+    (verdict, advice), text, rate, said, seeds = where(r), "", number(r.lr, 2), "", ""
+    if told:  # they tell more than the curve
         rates, losses = r.tries
         k = last_few(losses)
         ends = losses[-k:].mean(0)  # NaN where one was not finite
         ended = [f"{number(a, 2)} {'explodes' if np.isnan(v) else f'gives {v:.2f}'}" for a, v in zip(rates, ends)]
-        tried = "" if here else f", tried at {number(rates[1], 2)}"
-        text += f" After {len(losses)} steps{tried}, mean loss of the last {k}: {', '.join(ended)}."
+        text, advice = f"After {len(losses)} steps (mean loss of the last {k}), {', '.join(ended)}. ", ""
+    elif r.tries is not None and r.learner and not (r.running or r.still): advice += " Press “try your rate” again."
+    if m and np.isfinite(m.low) and not told:
+        seeds = f"{r.n_seeds} seeds lie" if r.n_seeds < MANY else f"9 in 10 of {r.n_seeds} seeds,"
+        seeds = f" ({seeds} within a factor of {number(m.high / m.low, 2)}{', this run outside them' * m.outside})"
+    if m and np.isclose(m.said.lr, r.lr): rate = f"now that of {m.shown}, {rate}{seeds}"
+    elif m: said = f"; {m.shown} suggests {number(m.said.lr, 2)}{seeds}"
+    text += f"Your rate is {rate}: the loss{of} there{smoothed} is {r.loss:.2f}{verdict}{said}.{advice}"
     if r.pointed:
         k = int(np.abs(np.log(r.lrs / r.pointed)).argmin())
         text += f" Pointed at: rate {number(r.lrs[k], 2)}, loss {r.smooth[k]:.2f}."
@@ -228,7 +221,8 @@ def where(r: LRRecord) -> tuple[str, str]:  # the verdict, and the advice
     if r.lr <= r.level:
         return ", still level", " Go right, to where it falls." * (not r.still)
     far = f", well before it explodes ({number(r.boom, 2)})" if r.boom and 10 * r.lr <= r.boom else ""
-    return f" and falling{far}", " Now press “try your rate”." * (r.learner and not r.still and r.tries is None)
+    fall = " and falling" if r.lr > r.fell(0.1) else ", only just falling"
+    return f"{fall}{far}", " Now press “try your rate”." * (r.learner and not r.still and r.tries is None)
 
 
 def wanders(

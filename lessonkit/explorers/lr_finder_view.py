@@ -32,7 +32,9 @@ def view(
     if r.tried: left, tries = columns(left, 0.7, 0.3, gap=20) if beside else rows(left, 1, 178)
     above, below = rows(left, 1, lanes, gap=8)
     said = [v for m in r.marks for v in (m.said.lr, m.low, m.usual) if np.isfinite(v)]
-    x = 0.8 * min([r.start, *said, r.lr or r.start]), 2.5 * r.end  # room to name the explosion
+    said += [r.lrs[m.said.steps[0]] for m in r.marks if m.name == r.rule]  # all that it is built on
+    low = 0.8 * min([r.start, *said, r.lr or r.start])
+    x = low, r.end * (20 if not wide else 6 if low < 1e-6 * r.end else 2.5)  # room to name the explosion
     names = max([text_width(n) for n in (r.name, *(n for n, *_ in r.others))]) + 14
     room = min(names, NAMES[not wide]) if r.others else 10.0
     draw_curves(r, s, above, x, dict(log="x", left=side, right=room))
@@ -46,8 +48,8 @@ def draw_rules(r, s, box, x, shape, lane, key):
     notes = [f"bars: {spread_words(r.n_seeds)}"] * any(np.isfinite(m.low) for m in r.marks)
     notes += ["○ at smoothing 0.9"] * any(np.isfinite(m.usual) for m in r.marks)
     n, title, tall = len(r.marks), "What the rules suggest", key > 0
-    click = ["click one to see how it reads the curve"] * (not r.still and not tall)
-    said = [" · ".join(v) for v in ([*notes, *click], notes, notes[-1:])]
+    click = ["click one to see how it reads the curve", "click one"] * (not r.still)
+    said = [" · ".join(v) for v in (*([*notes, v] for v in click), notes, notes[-1:])]
     note = next((v for v in said if text_width(v) < box[2] - 190 * (not tall)), "")
     p = Panel(s, "rules", (*box[:3], HEAD - 6 + key + lane * n), x, (n, 0), title=title, note=note * (not tall),
               ylabel=note * tall, xticks=False, yticks=False, frame=False, **shape)
@@ -65,13 +67,13 @@ def draw_rules(r, s, box, x, shape, lane, key):
         name = fit(f"{m.shown}:", (w if tall else l - box[0] - 6) - text_width(f" {value}") - 3)
         p.scene.text([[start, p.px([[yours, y]])[0, 1] - up]], f"{name} {value}", align="left",
                      ink=f"{m.ink}-text" if chosen else "muted")
-        p.zone(f"rule-{m.name}", (*p.x, i, i + 1), click=True, label=f"take the rate of {m.shown}",
-               value=number(m.said.lr, 2))
+        s.handle(f"rule-{m.name}", (box[0], t + i * lane, l + w - box[0], lane), p, click=True,
+                 label=f"take the rate of {m.shown}", value=number(m.said.lr, 2))
 
 
 def draw_curves(r, s, box, x, shape):
     "The curve looked at; the others; a rule's construction; the chosen rate; if asked for, each batch and the seeds."
-    title = "Loss of a batch"
+    title = "Loss of a batch" + ", smoothed" * bool(r.beta and len(r.lrs))
     if not len(r.lrs):
         p = Panel(s, "curve", box, x, (0, 1), title=title, xlabel="learning rate", yticks=False, **shape)
         p.text([[np.sqrt(x[0] * x[1]), 0.5]], "no curve yet: press “run the finder”", ink="muted")
@@ -135,15 +137,15 @@ def draw_curves(r, s, box, x, shape):
 def draw_zones(r, s, box, x, shape):
     "Below the curve, in a word each, what it does from which rate on; your line stands in one of them."
     p = Panel(s, "zones", box, x, yticks=False, xlabel="learning rate", **shape)
-    yours, room, edge = float(np.clip(r.lr, *x)), x[0], x[0]
+    yours, edge = float(np.clip(r.lr, *x)), x[0]
     for end, word, fill, ink in r.zones:
         start, edge = edge, float(np.clip(end, edge, x[1]))
         p.boxes([start], [0], [edge], [1], fill=fill)
         if not word or start == edge: continue
-        first, l, last, at = p.px([[v, 0] for v in (room, start, edge, yours)])[:, 0]
-        wide, room, end = text_width(word), edge, last + 8 * (edge == x[1])  # it may begin over what has no word
-        spots = (l + last - wide) / 2, end - wide, at + 6, at - 6 - wide
-        place = [v for v in spots if first < v <= end - wide and not v - 5 < at < v + wide + 5][:1]
+        l, last, at = p.px([[v, 0] for v in (start, edge, yours)])[:, 0]
+        wide = text_width(word)
+        spots = (l + last - wide) / 2, last - wide, at + 6, at - 6 - wide
+        place = [v for v in spots if l <= v <= last - wide and not v - 5 < at < v + wide + 5][:1]
         s.text([[v, p.box[1] + p.box[3] / 2] for v in place], [word] * len(place), ink=ink, align="left")
     p.upright(yours, ink="focus", width=1.5 if r.still else 3)
 
@@ -156,13 +158,15 @@ def draw_tries(r, s, box):
     rates, losses = r.tries
     first = float(np.nanmax(losses[0])) if np.isfinite(losses[0]).any() else 1.0
     seen = [first, *losses[np.isfinite(losses)], *(v for _, run in r.earlier for v in run[np.isfinite(run)])]
+    title = "Short runs" if r.here else f"Tried at {number(rates[1], 2)}"  # paler: your rate is another by now
     y, last = (0, min(1.6 * first, 1.08 * max(seen)) if first > 0 else 1.0), last_few(losses)
     wide = 10 + max(text_width(f"▲ rate {number(v, 2)}") for v in (*rates, *(rate for rate, _ in r.earlier)))
-    p = Panel(s, "tries", box, (0, r.n_try), y, title="Short runs", xlabel="step", left=40, right=wide,
+    p = Panel(s, "tries", box, (0, r.n_try), y, title=title, xlabel="step", left=40, right=wide,
               note="gray: before" * bool(r.earlier),
               ylabel="loss" + f" · thick: mean of the last {last}" * (box[2] > 230))
     ends, runs = [], [(v, rate, "line", "muted") for rate, v in r.earlier]
     inks = ("class1", "class1-text"), ("focus", "focus"), ("alarm", "alarm")
+    if not r.here: inks = [(f"{ink}-tint", "muted") for ink in ("class1", "focus", "class5")]
     for v, rate, color, text in runs + [(v, rate, *ink) for v, rate, ink in zip(losses.T, rates, inks)]:
         over = np.flatnonzero(v > y[1])
         seen, lost = np.isfinite(v), len(over) and v[-1] > y[1]

@@ -18,7 +18,7 @@ from .waterfall_data import (ForestRows, WaterfallRecord, arrange, bar_ends, lar
 from .waterfall_view import ALONG, view
 from ..forest_insight import TableEncoder, class_index
 from ..widgets.axis import ticks
-from ..widgets.controls import Button, Choice, Player, Slider
+from ..widgets.controls import Choice, Player, Slider
 from ..widgets.explorer import Chip, Explorer
 
 # %% ../../nbs/explorers/waterfall.ipynb #xv-class
@@ -156,12 +156,16 @@ class WaterfallExplorer(Explorer):
             self._far = (self.row, k), self.rows.parts(x[:: 1 + len(x) // 800], k)
         some = (self.was, self.now) if self._held else (self.was, self.now, self.parts, self._far[1])
         ends = [bar_ends(self.groups, v, self.rows.bias[k]) for v in some]
-        if self._from: ends.append(ends[0][:-1] + np.diff(bar_ends(self.groups, self._from[1], 0)))  # the thin bars
+        thin = np.diff(bar_ends(self.groups, self.was, 0))
+        ends += [v[..., :-1] + thin for v in ends]
+        if self._from: ends.append(ends[0][:-1] + np.diff(bar_ends(self.groups, self._from[1], 0)))
         ends = np.concatenate([v.ravel() for v in ends])
         if self._held: return float(min(ends.min(), self._held[1][0])), float(max(ends.max(), self._held[1][1]))
         lo, hi = ends.min(), max(ends.max(), ends.min() + 0.2 * np.ptp(self.rows.answers[:, k]))
         step = float(np.diff(ticks(lo, hi, 8))[0]) if hi > lo else 1.0
-        return float(min(lo, step * np.floor(lo / step + 0.1))), float(max(hi, step * np.ceil(hi / step - 0.1)))
+        ends = np.array([np.floor(lo / step + 0.1), np.ceil(hi / step - 0.1)]) * step
+        if self.classes is not None and self.rows.scale == "chance": ends = ends.clip(0, 1)  # only bars lead beyond
+        return float(min(lo, ends[0])), float(max(hi, ends[1]))
 
     def reset(self):
         "Takes all edits back."
@@ -196,11 +200,10 @@ class WaterfallExplorer(Explorer):
         value = Slider("value", low, high, step, digits=5)
         if name in f.levels: value = Choice("value", {float(v): f.words(name, v) for v in np.arange(low, high + 1)})
         classes = {} if self.classes is None else {i: str(c) for i, c in enumerate(self.classes)}
-        more = [Choice("output", classes, "class")] * bool(classes) + [Button("reset", "take edits back")]
-        place = Place("row", len(f.x), f"place of {len(f.x):,}", 700, first=1, order=lambda: self.order)
+        by = "prediction" if self.classes is None else f.scale
+        place = Place("row", len(f.x), f"rank by {by}", 700, first=1, order=lambda: self.order)
+        more = [Choice("output", classes, "class")] * bool(classes)
         return [Choice("feature", self.names, "column"), value, place, *more]
-
-    def off(self): return () if self.edits else ("reset",)
 
     def key_map(self):
         def to(rank): self.row = int(self.order[np.clip(rank, 0, len(self.order) - 1)])
@@ -282,6 +285,6 @@ class WaterfallExplorer(Explorer):
 
     def on_click(self, id, x, y):
         if id == "reset": return self.reset()
-        line = int(y) - 1 if id == "names" else -1
+        line = int(y) - 1 if id in ("names", "lines") else -1
         group = (int(id[3:]),) if id.startswith("bar") else self.groups[line] if 0 <= line < len(self.groups) else ()
         if len(group) == 1: self.feature = self.names[group[0]]

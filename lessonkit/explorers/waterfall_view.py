@@ -36,7 +36,7 @@ def view(
     asked = f"Row {r.row}: why is the {r.what} {r.say(r.prediction)}?", f"Row {r.row}: why {r.say(r.prediction)}?"
     title = asked[short := text_width(asked[0], 14, "bold") > room]
     s.text([[0, 11]], title, size=14, weight="bold", align="left", max_width=room)
-    was = "; thin: the row as it was" if r.edits else f"; thin: row {r.beside[0]}" if r.beside else ""
+    was = "; thin: the row as it was" if r.edits else f"; thin: row {r.beside[0]}, lengths compare" if r.beside else ""
     ways, told = "orange bars raise it, blue bars lower it", f"{r.what}: orange up, blue down"
     note = next((v for v in (told + was, ways + was)[not short:] if text_width(v) <= width), ways)
     s.text([[0, 31]], whole(note, width), ink="muted", align="left")
@@ -51,7 +51,7 @@ def draw_bars(r, s, left, right, wide):
     left, right = ((*box[:3], box[3] - FOOT) for box in (left, right))
     names = Panel(s, "names", left, (0, 1), (n + 2, 0), xticks=False, yticks=False, frame=False)
     names.zone("names", click=True, cells=(1, n + 2))
-    now = bar_ends(r.groups, r.now, r.bias)
+    now = bar_ends(r.groups, r.now, r.bias)  # beside a bar, a press only selects its column
     steps = [r.say(v, True) for v in np.diff(now)]
     room = 8 * np.ceil(max(text_width(w, 12, "bold") for w in (*steps, *map(r.say, r.reach))) / 8) + 20
     pad = 0.03 * ((r.reach[1] - r.reach[0]) or 1.0)
@@ -63,10 +63,11 @@ def draw_bars(r, s, left, right, wide):
     half, scale = max([text_width(number(v)) for v in marks]) / 2, p.box[2] / (reach[1] - reach[0])  # px; px of 1
     while len(marks) > 1 and (marks[1] - marks[0]) * scale < 2 * half + 6: marks = marks[::2]
     whole = [v for v in marks if half <= p.px([[v, 0]])[0, 0] - p.outer[0] <= p.outer[2] - half]
-    marks = whole or marks[:1]
+    marks = [v for v in whole or marks[:1] if not r.target.startswith("chance") or -1e-9 < v < 1 + 1e-9]
     for v in marks:  # also where others' values lead
         p.line([[v, 0 if wide else n + 1.9], [v, n + 2]], ink="line", width=1)
         p.beside(v, v, n + 2, number(v), gap=-text_width(number(v)) / 2, dy=FOOT / 2, ink="muted")
+    p.zone("lines", (*p.x, 0, n + 2), click=True)
     lines, changed = np.arange(n) + 1.5, {name for name, *_ in r.edits}
     for i, g in enumerate(r.groups):
         chosen, value = g == (r.chosen,), fit(r.words[g[0]], 0.42 * left[2]) if len(g) == 1 else ""
@@ -78,7 +79,6 @@ def draw_bars(r, s, left, right, wide):
             names.text([[0, lines[i] + up]], fit(about, rest), dx=8 + free - rest, align="left", ink="muted")
         weight, color = ("bold", "focus") if name in changed else ("normal", "muted")
         names.text([[0.96, lines[i] + up]], value, align="right", weight=weight, ink=color)
-        if len(g) == 1: p.zone(f"bar{g[0]}", (*p.x, i + 1, i + 2), drag=True, click=True, cursor="ew-resize")
     at, how = (0.96, dict(align="right")) if wide else (0, dict(align="left", dx=8))
     told = ["start: the average", "end: the prediction"]
     names.text([[at, 0.5 + up], [at, n + 1.5 + up]], told, weight="bold", **how)
@@ -88,6 +88,10 @@ def draw_bars(r, s, left, right, wide):
     if old is not None:  # thin, below the bar and from its own start, so that their lengths can be compared
         y, tall = lines + low + thick / 2 + (0.1 if wide else 0.07), 0.08 if wide else 0.06
         p.bars(y, now[:-1] + old, now[:-1], thick=tall, ink="muted", flat=True, key="was", ids=ids)
+    for i, g in enumerate(r.groups):
+        (a, top), (b, foot) = p.px([[min(now[i : i + 2]), i + 1], [max(now[i : i + 2]), i + 2]])
+        grip = (a - 8, top, b - a + 16, foot - top)  # px
+        if len(g) == 1: s.handle(f"bar{g[0]}", grip, p, drag=True, click=True, cursor="ew-resize")
     inks = ["up" if v >= 0 else "down" for v in np.diff(now)]
     p.bars(lines + low, now[1:], now[:-1], thick=thick, ink=inks, flat=True, key="now", ids=ids)
     for i, v in enumerate(now):  # from bar to bar, where no word stands between them
@@ -183,14 +187,13 @@ def draw_rows(r, s, box):
               note=f"the lowest first{ALONG}", ylabel=r.what, xticks=(), left=48)
     ladder = np.stack([np.linspace(0.5, r.n - 0.5, len(r.ladder)), r.ladder], 1)
     p.line(ladder, ink="muted").zone("rows", drag=True)
-    place = "th" if (n := r.rank + 1) // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
     at, (was, now) = r.rank + 0.5, np.clip([r.before, r.prediction], lo, hi)
     p.upright(at, ink="alarm" if not r.edits else "line", width=2 if not r.edits else 1, key="row")
     if r.edits:
         p.line([[at, was], [at, now]], ink="alarm").points([[at, was]], size=10, ink="panel", stroke="alarm", width=2)
     p.points([[at, now]], size=11, ink="alarm", stroke="panel", width=2, key="here")
     rod = np.stack([np.full(60, at), np.linspace(*p.y, 60)], 1)  # their own line must not strike words through
-    own = f"row {r.row}: {n:,}{place}"
+    own = f"row {r.row}: rank {r.rank + 1:,}"
     told = [(was, own, "alarm"), (now, "as edited" * bool(r.edits), "muted")]
     if r.edits and abs(np.subtract(*p.px([[at, was], [at, now]])[:, 1])) < 24:  # px: two names would find no own place
         told = [(now, f"row {r.row}, as edited", "alarm")]
