@@ -3,7 +3,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lessonkit.explorers.bagging import BaggingExplorer
+from lessonkit.explorers.bagging import KINDS, BaggingExplorer
 from lessonkit.explorers.bptt import BPTTExplorer
 from lessonkit.explorers.lr_finder import LRFinderExplorer
 from lessonkit.explorers.schedule import ScheduleExplorer
@@ -138,8 +138,39 @@ def test_three_maps_stand_in_one_row_or_one_column_with_what_the_answer_names(wi
     boxes = [p.box for p in scene.panels if p.name.startswith("map")]
     assert len({b[1] for b in boxes}) == (1 if width >= 380 else 3) and len({b[0] for b in boxes}) == 4 - len(
         {b[1] for b in boxes})
-    answer, rough = e._smoothest(e.record()), [s.split()[2] for s in scene.strings() if s.startswith("changes by")]
-    assert len(rough) == 3 and sum(v in answer for v in rough) == 2 and not scene.faults()
+    errors = [s for s in scene.strings() if "error 0" in s]
+    assert len(errors) == 3 and not scene.faults()
+    smooth = min(KINDS, key=lambda kind: e.fitted(kind).roughness(12))
+    assert e._smoothest(e.record()).startswith(f"Smoothest: {smooth}")
+    assert width < 960 or all(s.startswith("out-of-bag error") for s in errors)
+
+
+def test_a_row_that_was_moved_is_told_of_and_its_way_back_is_in_sight_and_near_the_cross_the_cross_is_moved():
+    e = BaggingExplorer(n_trees=5, show_points=True, k=5)
+    e.open()
+    row = int(np.argmax(np.hypot(*(e.data.plane - e.point).T)))
+    at, names = e.data.plane[row], lambda: [c["name"] for c in e._controls][:3]
+    assert "put_back" not in names()
+    e.on_hover("map0", *at)
+    assert (e.record().near == row) and any("drag a row" in s for s in e.scene(960).strings())
+    e.on_drag("map0", *(at * 0.9 + 0.05))
+    e.on_drop("map0", *(at * 0.9 + 0.05))
+    assert "you moved 1 row" in e.narration and "put_back" in names() and not (e.data.plane[row] == at).all()
+    e.put_back()
+    assert "moved" not in e.narration and "put_back" not in names()
+    e.point = tuple(map(float, at))
+    e.on_drag("map0", *(at + 0.001))
+    assert e.data is e.origin and e.point == pytest.approx(tuple(at + 0.001)), "the cross wins"
+
+
+def test_a_tree_outside_the_average_has_its_dot_and_what_is_beyond_the_colors_is_said_so():
+    e = BaggingExplorer(n_trees=12, k=4, tree=7)
+    assert any(it["kind"] == "marks" and len(it["xy"]) == 4 for it in e.scene(960).items)
+    assert sum(it["kind"] == "marks" and len(it["xy"]) == 1 and np.ravel(it["size"])[0] == 4
+               for it in e.scene(960).items) == 1
+    e.on_click("curve", 7, e.shown.alone[6])
+    assert (e.tree, e.k) == (0, 4)
+    assert sum(s[:2] in ("≤ ", "≥ ") for s in e.scene(960).strings()) == 2
 
 
 def test_what_is_true_stays_when_the_mode_changes():
