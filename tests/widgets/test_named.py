@@ -65,6 +65,24 @@ def test_no_answer_of_the_search_moves_a_control_that_is_folded_away():
         assert before == ([e._values[name] for name in folded], [name for name in folded if name in e._off]), i
 
 
+def test_a_search_that_keeps_nothing_says_what_to_loosen_and_little_is_said_as_the_answer_says_it():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(dict(a=rng.random(90), b=rng.random(90), c=np.arange(90) % 3, d=np.arange(90) % 2))
+    table["score"] = 0.9 - 0.1 * table.d + 0.01 * rng.random(90)
+    e = SearchExplorer(table, x="a", y="b", keep=dict(score=(0.85, None), d=(1, 1)))
+    assert not e.kept.any() and not e.scene(960).faults()
+    told = lambda width=960: " ".join(e.scene(width).strings())
+    for width in (390, 960): assert "none kept: loosen score or d" in told(width)
+    e.ranges = {k: v for k, v in e.ranges.items() if k == "score"}
+    for width in (390, 960): assert "share of all (gray) and of the kept (purple)" in told(width)
+    assert "drag across bars" in told() and "none kept" not in told()
+    e.open()
+    e.ask(0)
+    free = e._asked["answer"].partition("Not free")[0].lower()
+    said = [v.free for v in e.record().leans.values() if not v.told and not v.hinted]
+    assert said and all(f"{words}: " in free and words in told() for words in said), (free, said)
+
+
 def test_a_click_on_a_dot_chooses_its_tree_and_beside_the_dots_a_number_of_trees():
     e = BaggingExplorer(n_trees=12, k=6)
     e.on_click("curve", 3, e.shown.alone[2])
