@@ -39,7 +39,7 @@ class BaggingExplorer(Explorer):
     point = T.Tuple(T.Float(), T.Float(), help="where the trees are asked: x and y")
     compare = T.Bool(help="all three kinds side by side")
     beside = T.Unicode("error", help="what stands beside the map: 'error', or 'trees': where they differ")
-    show_points = T.Bool(True, help="whether the rows are drawn; those of one tree are in any case")
+    show_points = T.Bool(False, help="whether the rows are drawn; those of one tree are in any case")
     kind = T.Unicode(help="'bagging', 'random forest', 'extra-trees', or 'your own'")
     depth = T.Int(0, help="max_depth; 0: no limit")
     leaf = T.Int(1, help="min_samples_leaf")
@@ -142,7 +142,8 @@ class BaggingExplorer(Explorer):
         self._put(self.origin)
 
     def _put(self, data):
-        self.data, self._forests = data, {}
+        was, self.data, self._forests = self.data, data, {}
+        if self._open and (was is self.origin) != (data is self.origin): self.refresh_controls()
         self.refresh()
 
     # ── the record ──
@@ -151,15 +152,16 @@ class BaggingExplorer(Explorer):
         seen, data, tree, n = self.shown, self.data, 0 if self.compare else self.tree, len(self.data.y)
         asked = (tree or self.k) - 1
         limit = [f"depth {self.depth}" * (self.depth > 0), f"leaves of {self.leaf}" * (self.leaf > 1)]
-        limit.append("no bootstrap" * (not self.bootstrap))
+        moved = int((data.X[: len(self.origin.y)] != self.origin.X).any(1).sum())
+        limit += ["no bootstrap" * (not self.bootstrap), f"you moved {moved} row{'s' * (moved > 1)}" * (moved > 0)]
         about = f"{self.kind}, {', '.join(filter(None, limit)) or 'grown in full'}"
-        if self.kind == "your own": about = f"your forest, {'as fitted' if data is self.origin else 'fitted anew'}"
+        if self.kind == "your own":
+            about = f"your forest, {'as fitted' if data is self.origin else limit[-1] or 'fitted anew'}"
         average = f"Average of {self.k} trees" if self.k > 1 else "The first tree alone"
         maps, times, boxes, three = [(average, about, seen.codes(0, self.k))], None, None, ()
         if self.compare:
             fitted = [(kind, self.fitted(kind)) for kind in KINDS]
-            maps = [(kind.capitalize(), f"{f.error(self.k)} · {number(f.roughness(self.k))}", f.codes(0, self.k))
-                    for kind, f in fitted]
+            maps = [(kind.capitalize(), f.error(self.k), f.codes(0, self.k)) for kind, f in fitted]
             three, about = tuple((kind, f.curve) for kind, f in fitted), about.partition(", ")[2]
         elif tree:
             times, boxes = seen.times(asked), seen.boxes(asked)
@@ -172,7 +174,7 @@ class BaggingExplorer(Explorer):
                           self.answers, (first, seen.thumbnails(first, STRIP)), near=self._row, beside=self.beside,
                           three=three, still=self.recording, alone=() if seen.curve is None else seen.alone)
         if not self.pointed or self._row >= 0: return r
-        near = data.nearest(self.pointed) if self.points else -1
+        near = data.nearest(self.pointed, self.point) if self.points else -1
         value = "" if near < 0 else f" Row {near} there is {data.y[near] if r.n_classes else number(data.y[near])}."
         said = data.say(seen.ask(self.pointed)[: self.k].mean(0))
         return replace(r, near=near, pointed=f" Pointed at {data.place(self.pointed)}: {said}.{value}")
@@ -184,14 +186,14 @@ class BaggingExplorer(Explorer):
         if data.n_classes: new = Choice("answer", dict(zip(data.classes.tolist(), data.labels)), "class of the new row")
         else: new = Field("answer", *self._ends, "value of the new row", False)
         kinds, trees = KINDS if self.given is None else (*KINDS, "your own"), {i: f"tree {i}" for i in range(1, n + 1)}
-        return [Player("k", n, "trees", interval=200), Choice("kind", kinds),
-                Choice("beside", {"error": "the error", "trees": "where trees differ"}, "also show"),
-                new, Button("add_point", "add a row at the cross"),
+        back, first = Button("put_back", "rows as at first"), data is self.origin  # in sight once there is a way back
+        beside = Choice("beside", {"error": "the error", "trees": "where trees differ"}, "also show")
+        return [Player("k", n, "trees", interval=200), Choice("kind", kinds), *([beside] if first else [back, beside]),
+                Toggle("show_points", "points"), new, Button("add_point", "add a row at the cross"),
                 Slider("leaf", 1, 50, 1, "leaf size", whole=True), Choice("tree", {0: "the average"} | trees, "map of"),
                 Slider("depth", 0, 20, 1, "depth (0: any)", whole=True),
                 Slider("max_features", 1, max(2, data.X.shape[1]), 1, whole=True), Toggle("bootstrap"),
-                Toggle("show_points", "points"), Toggle("compare", "three side by side"),
-                Button("redraw", "draw a tree's rows again"), Button("put_back", "rows as at first")]
+                Toggle("compare", "three side by side"), Button("redraw", "draw a tree's rows again"), *[back] * first]
 
     def off(self):
         out = ("max_features",) * (self.kind in ("bagging", "your own")) + ("put_back",) * (self.data is self.origin)
@@ -201,7 +203,7 @@ class BaggingExplorer(Explorer):
     def key_map(self): return moving(self._nudge, 10) | stepping(self, "k", self.n_trees, 1, arrows=False)
 
     def chips(self):
-        seen = dict(tree=0, compare=False, beside="error", k=self.n_trees, show_points=True)
+        seen = dict(tree=0, compare=False, beside="error", k=self.n_trees, show_points=False)
         full, mine = seen | dict(leaf=1, depth=0), self.given is not None
         grow = f"Take all {self.n_trees} trees" if mine else f"Grow all {self.n_trees} trees in full"
         grow += ", in a random forest of the same rows" * (mine and not self.given.bootstrap)
@@ -219,7 +221,7 @@ class BaggingExplorer(Explorer):
                  full | dict(kind="bagging", bootstrap=False, beside="trees"),
                  self._differ, quiet=True),
             Chip("three ways", "Three ways to make trees differ. Which map is smoothest, and is it the best?",
-                 drawn(compare=True, show_points=False), self._smoothest),
+                 drawn(compare=True), self._smoothest),
         ]
 
     def code_of(self, **state):
@@ -250,9 +252,7 @@ class BaggingExplorer(Explorer):
         rough = {kind: self.fitted(kind).roughness(r.k) for kind in KINDS}
         (least, a), (second, b), _ = sorted(rough.items(), key=lambda pair: pair[1])
         if a >= b: return "No map stands out as the smoothest."
-        anywhere = ", whose cuts fall anywhere" * (least == "extra-trees")
-        said = (f"Smoothest: {least}{anywhere}. From pixel to pixel the answer changes by {number(a)} (root mean "
-                f"square); next comes {second} with {number(b)}.")
+        said = f"Smoothest: {least}{', whose cuts fall anywhere' * (least == 'extra-trees')}; then {second}."
         if not (best := r.best_kinds): return said
         lowest = f"Lowest out-of-bag error: {' and '.join(best)}."
         return f"{said} {lowest}{' A smoother map may blur sharp borders.' * (least not in best)}"
@@ -261,7 +261,7 @@ class BaggingExplorer(Explorer):
         if id in ("k", "curve"): self.k = int(np.clip(round(x), 1, self.n_trees))
         elif not id.startswith("map"): self.point = (x, y)
         elif self._row != -1 or (x, y) != self._let_go:  # a move that comes after its drop begins nothing
-            if self._row == -1: self._row = self.data.nearest(self.pointed or (x, y)) if self.points else -1
+            if self._row == -1: self._row = self.data.nearest(self.pointed or (x, y), self.point) if self.points else -1
             if self._row >= 0: self._put(self.data.moved(self._row, self.data.inside((x, y))))
             else: self.point, self._row = (x, y), -2  # the cross, until it is dropped
 
@@ -284,8 +284,9 @@ class BaggingExplorer(Explorer):
     def _choose(self, i): self.tree = 0 if i == self.tree else i
 
     def _dot(self, x, y):  # the tree whose own error stands there; None: none
-        errors = self.shown.alone[: self.k] if self.curve is not None else np.zeros(0)
-        far = np.hypot((np.arange(len(errors)) + 1 - x) / self.n_trees, (errors - y) / np.nanmax([*errors, 1e-9]))
+        errors = self.shown.alone if self.curve is not None else np.zeros(0)
+        i, top = np.arange(len(errors)) + 1, np.nanmax([*errors, 1e-9])
+        far = np.hypot((i - x) / self.n_trees, (errors - y) / top) + ((i > self.k) & (i != self.tree))
         return int(np.nanargmin(far)) + 1 if (far < 0.03).any() else None
 
     def on_hover(self, id, x, y): self.pointed = () if x is None else (float(x), float(y))

@@ -78,10 +78,10 @@ class TwoColumns:
         "The place within the bounds that is nearest to a point."
         return tuple(float(np.clip(v, *ends)) for v, ends in zip(point, self.bounds.reshape(2, 2)))
 
-    def nearest(self, point, within: float = 0.03) -> int:  # `within`: share of the map's width
-        "The row that is drawn nearest to a point; −1: none is near."
-        far = np.hypot(*((self.plane - point) / np.ptp(self.bounds.reshape(2, 2), axis=1)).T)
-        return int(far.argmin()) if far.min() < within else -1
+    def nearest(self, point, cross, within: float = 0.03) -> int:  # `within`: share of the map's width
+        "The row that is drawn nearest to a point; −1: none is near, or the cross is."
+        *far, own = np.hypot(*((np.vstack([self.plane, cross]) - point) / np.ptp(self.bounds.reshape(2, 2), axis=1)).T)
+        return int(np.argmin(far)) if min(far) < within and own > 2 * within else -1
 
     def with_row(self, point, answer) -> "TwoColumns":
         "The same and a row more; the map and what is held stay."
@@ -244,7 +244,7 @@ class FittedForest:
     def error(self, k: int) -> str:
         "The out-of-bag error of the first `k` trees, in words; '' where nobody is out of a bag."
         if self.curve is None or np.isnan(error := self.curve[k - 1]): return ""
-        return f"{error:.1%} wrong" if self.data.n_classes else f"squared error {error:.3g}"
+        return f"error {error:.1%}" if self.data.n_classes else f"error {error:.3g}"
 
 
 def _draws(forest) -> bool: return forest.bootstrap or isinstance(forest, BAGS)

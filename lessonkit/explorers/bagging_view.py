@@ -17,7 +17,7 @@ from ..widgets.scene import Scene, number, text_width
 
 # %% ../../nbs/explorers/bagging_view.ipynb #xgv-view
 STRIP = 12  # trees in the strip
-ADD, DRAG = "drag the ring: more trees", ", drag one"
+ADD, DRAG = "drag the ring: more trees", " · drag a row"
 DASHES = {"—": (), "– –": (7, 4), "···": (2, 3)}  # of the curves of several kinds of forest, as in their names
 
 
@@ -54,17 +54,14 @@ def view(
 def draw_map(r, s, box, i=0):
     "The answer all over the plane, the points, the cross; of one tree also its rectangles and its draw."
     (title, note, codes), three = r.maps[i], bool(r.three)
-    note, _, rough = note.partition(" · ")
-    fits = f"changes by {rough} from pixel to pixel", f"changes by {rough}", f"by {rough}"
-    if text_width(title, 14, "bold") + text_width(note) + 12 > box[2]: note = note.split(",")[0]
-    if text_width(title, 14, "bold") + text_width(note) + 12 > box[2] and not three: note = ""
+    notes = [f"out-of-bag {note}"[: 99 * bool(note)], note] if three else [note + DRAG] * bool(len(r.rows)) + [note]
+    room = box[2] - (0 if three else text_width(title, 14, "bold") + 12)
+    note = next((v for v in notes + [note.split(",")[0]] if text_width(v) <= room), "")
     ends, names, held = (r.data.bounds[:2], r.data.bounds[2:]), r.data.names, held_words(r)
     tails = [f" · {v}" for v in (held, "the rest at medians")] if held else []
     up = next((names[1] + v for v in tails if text_width(names[1] + v) <= box[2]), names[1])
     p = Panel(s, f"map{i}", box, *ends, title=title, note="" if three else note, ylabel=note if three else up,
               xlabel="" if three else names[0], xticks=not three, yticks=not three, left=0 if three else 40)
-    told = next((v for v in fits if text_width(v) <= box[2]), "")
-    if three: s.text([[box[0] + box[2] / 2, box[1] + box[3] + 10]], told, ink="muted")
     p.field(codes, r.colors).zone(f"map{i}", drag=True, click=True, hover=True)
     if r.boxes is not None: p.boxes(*r.boxes[:, [0, 2, 1, 3]].T, stroke="line", width=0.5)
     (low, high), xy = r.data.span, r.data.plane[r.rows]
@@ -127,8 +124,9 @@ def draw_error(r, s, box):
             p.text([[sum(p.x) / 2, top / 2]], words, ink="muted", dy=dy)
     else:
         line, k = np.stack([np.arange(len(r.curve)) + 1, r.curve], 1), r.k
-        dots = np.stack([line[:, 0], r.alone], 1)[:k]  # of the trees in the average
-        p.points(dots, 5, "focus-tint").points(dots[r.tree - 1 : r.tree] if r.tree else [], 9, "none", "fg", 1.5)
+        dots = np.stack([line[:, 0], r.alone], 1)
+        own, dots = dots[r.tree - 1 : r.tree] if r.tree else dots[:0], dots[:k]  # of the trees in the average
+        p.points(dots, 5, "focus-tint").points(own, 9, "none", "fg", 1.5).points(own, 4, "fg")
         p.line(line, ink="line", width=2.5).line(line[:k], ink="focus", width=3)
         for i, ink, size in ((r.n, "muted", 7), (k, "focus", 12)):
             if i > len(line) or not np.isfinite(line[i - 1, 1]): continue
@@ -175,25 +173,25 @@ def draw_trees(r, s, box):
     for color, more in (("page", 4), ("fg", 0)):
         p.points([r.point], size=12 + more, ink=color, shape="plus", width=2 + more)
     draw_words(r, s, (words[0], words[1] + 39, words[2], 98))
-    (low, high), v = r.data.span, r.answers[:, r.top_class]
+    v, ys = r.answers[:, r.top_class], [0, 1] if r.n_classes else r.data.y
+    low, high = min(*ys, *v), max(*ys, *v)
     what = f"share of {r.data.labels[r.top_class]} at the cross" if r.n_classes else "at the cross"
     tails = f" · line: the average of the first {r.k}", " · line: average", ""
     what = next(what + tail for tail in tails if not tail or text_width(what + tail) <= box[2])
-    pad = 0.07 * (high - low)
+    pad = 0.07 * (high - low or 1)
     p = Panel(s, "answers", answers, (0, r.n), (low - pad, high + pad), title="Each tree's answer", left=44,
-              yticks=[(e, number(e, 2)) for e in (low, high)], ylabel=what)
+              ylabel=what)
     color = f"class{r.top_class}" if r.n_classes else "focus"
     inks = ["fg" if i + 1 == r.tree else color if i < r.k else "line" for i in range(len(v))]
-    p.bars(np.arange(len(v)) + 0.5, np.clip(v, low, high), base=low, thick=0.9, ink=inks, key="answers")
-    mean = np.clip(v[: r.k].mean(), low, high)
+    dots, mean = np.stack([np.arange(len(v)) + 0.5, v], 1), v[: r.k].mean()
+    p.points(dots, 5, inks).points(dots[r.tree - 1 : r.tree] if r.tree else [], 9, "none", "fg", 1.5)
     p.line([[0, mean], [r.k, mean]], ink="fg", width=2.5, under="panel").zone("answers", click=True, cells=(r.n, 1))
-    p.points(np.stack([np.arange(len(v)) + 0.5, np.clip(v, low, high)], 1), size=4, ink=inks)
 
 
 def maps_of(width: float) -> tuple[int, float, float]:
     "Of three maps: how many stand in a row, the height of one, and of all with what keeps them apart."
     across = 3 if width >= 380 else 1
-    each = (width - 16 * (across - 1)) / across + 57
+    each = (width - 16 * (across - 1)) / across + 39
     return across, each, (each + 12) * (3 // across)
 
 
@@ -217,7 +215,7 @@ def draw_three(r, s, box, wide):
     p.ends([(float(v[np.isfinite(v)][-1]), f"{dash} {name}", "focus" if name == r.kind else "muted")
             for (name, v), dash in zip(known, DASHES)], gap=14)
     draw_ring(r, p, r.ended.get(r.kind, r.lowest))
-    for i, b in enumerate(boxes): draw_map(r, s, (*b[:3], each - 18), i)
+    for i, b in enumerate(boxes): draw_map(r, s, (*b[:3], each), i)
 
 
 def draw_key(r, s, box):
@@ -226,13 +224,15 @@ def draw_key(r, s, box):
     dots, drawn = " · dots: the rows" if len(r.rows) else "", r.times is not None and bool((r.times != 1).any())
     draws = "size: times drawn, hollow: never"
     if not r.n_classes:
-        low, high = (number(v, 2) for v in r.data.span)
+        low, high = (number(v, 2) for v in r.data.span)  # beyond them, rows and trees have the last color
+        low = "≤ " * bool(r.data.y.min() < r.data.span[0]) + low
+        high = "≥ " * bool(r.data.y.max() > r.data.span[1]) + high
         shades, half = np.arange(255, dtype=np.uint8)[None], 0.5 if dots else 0.9  # the rows' own below the map's
         p.field(shades, r.colors, extent=(0, 2, half, 0.15))
         if dots: p.field(shades, (*ramp("cividis", 255), PAGES_NOTHING), extent=(0, 2, 0.9, half))
         p.text([[0, 1.5]], low, ink="muted", align="left")
         p.text([[2, 1.5]], high, ink="muted", align="right")
-        few = [f"above: predicted · below: the rows{v}" for v in (DRAG, "") if dots] + ["map · rows"] * bool(dots)
+        few = ["above: predicted · below: the rows", "map · rows"] * bool(dots)
         for words in [f"predicted · {draws}", draws, "hollow: never drawn"] * drawn + few + ["predicted"]:
             if text_width(low + words + high) < box[2] - 30: return p.text([[1, 1.5]], words, ink="muted")
         return
@@ -241,7 +241,7 @@ def draw_key(r, s, box):
     p.text(at + [0.12, 0], r.data.labels, align="left", max_width=0.44 * box[2])
     words = "the paler, the less sure"
     if drawn: words = f"{words} · {draws}" if text_width(words + draws) + 20 <= box[2] else draws
-    else: words += next((v for v in (dots and dots + DRAG, dots) if text_width(words + v) <= box[2]), "")
+    elif text_width(words + dots) <= box[2]: words += dots
     p.text([[0, r.key_rows - 0.5]], words, ink="muted", align="left", max_width=box[2])
 
 

@@ -29,8 +29,9 @@ def worth(r: SearchRecord) -> str:
     if r.error: return "No: its fit failed."
     if r.rank == 1: return f"Yes: none of {r.n} is better. It took {own} s, the second best {other} s."
     if r.own[0] == r.other[0]: return f"It took {own} s; another setting scores the same in {other} s."
-    what = f"scores {apart(r.other[0], r.own[0])} more"
-    return f"No: it took {own} s and is only rank {r.rank} of {r.n:,}; the best took {other} s and {what}."
+    took = f"{'was quicker' if own != other else 'took as long'} ({other} s) and " * (r.other[1] <= r.own[1])
+    return (f"No: the best {took}scores {apart(r.other[0], r.own[0])} more. "
+            f"This one took {own} s and is rank {r.rank} of {r.n:,}.")
 
 
 def same_top(r: SearchRecord) -> str:

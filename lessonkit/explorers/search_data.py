@@ -205,10 +205,12 @@ class Lean:
 
     gain = property(lambda self: self.kept - self.all, doc="How many more of the kept than of all.")
 
-    def beyond(self, n_errors: float) -> bool:
+    def beyond(self, n_errors: float, least: float = 0.2) -> bool:
         "Whether the kept settings are so many standard errors from all, and one in five."
-        return self.n >= 5 and self.gain >= max(0.2, n_errors * np.sqrt(self.all * (1 - self.all) / self.n))
+        return self.n >= 5 and self.gain >= max(least, n_errors * np.sqrt(self.all * (1 - self.all) / self.n))
 
+    free = property(lambda self: "little difference" if self.beyond(3, 0.01) else "no more than luck",
+                    doc="What is said where it is neither.")
     told = property(lambda self: self.beyond(3), doc="Whether the kept settings share it.")
     hinted = property(lambda self: self.beyond(2) and not self.told, doc="Whether they may, but are too few to say.")
 
@@ -294,13 +296,13 @@ def apart(high: float, low: float) -> str:
 
 
 def sides(r: SearchRecord) -> tuple[str, str, str]:
-    "What the kept settings share, what they may share, and what shows no clear difference, in words."
-    ranged, out = {r.axes[j].name for j in r.ranges}, ([], [], [])
-    for name, v in r.leans.items():
-        if name in ranged: continue
+    "What the kept settings share, what they may share, and how little the others differ, in words."
+    seen = {name: v for name, v in r.leans.items() if name not in {r.axes[j].name for j in r.ranges}}
+    out, free = ([], []), {}
+    for name, v in seen.items():
         if v.told: out[0].append(f"{name} {v.words} ({percent(v.kept)})")
-        else: out[2 - v.hinted].append(name)
-    return tuple(map(", ".join, out))
+        else: (out[1] if v.hinted else free.setdefault(v.free, [])).append(name)
+    return *map(", ".join, out), "; ".join(f"{words}: {', '.join(names)}" for words, names in free.items())
 
 
 def free_parameter(r: SearchRecord) -> str:
@@ -308,7 +310,7 @@ def free_parameter(r: SearchRecord) -> str:
     if r.n_kept < 5: return f"Nobody can say: {r.n_kept} settings are too few."
     told, hinted, free = sides(r)
     if not (told or free): return f"{r.n_kept} are too few to say for sure. Perhaps none: {hinted} may all matter."
-    out = [f"Little or no clear difference from all: {free}." if free else "None: each of them leans."]
+    out = [f"{free[0].upper()}{free[1:]}." if free else "None: each of them leans."]
     if told: out.append(f"Not free: {told}.")
     if hinted: out.append(f"Perhaps not free, but {r.n_kept} are too few to be sure: {hinted}.")
     return " ".join(out)

@@ -61,6 +61,10 @@ def draw_map(r, s, box):
               xticks=xt, yticks=yt, left=56, xlabel=name(r.x), ylabel=name(r.y))
     high, wide = p.box[3] / ny >= 16, p.box[2] / nx
     p.heat(score, *r.span, gap=2)
+    if not count.any():
+        told = f"with {r.held}" if r.n_kept else f"loosen {' or '.join(r.axes[j].name for j in r.ranges)}"
+        for dy, words in (-9, "none kept:" if r.ranges else "none"), (9, told):
+            p.text([[nx / 2, ny / 2]], words, dy=dy, max_width=p.box[2] - 16)
     row, col = np.nonzero((count > 0) & np.isnan(score))
     p.boxes(col, row, col + 1, row + 1, stroke="alarm", width=1.5, inset=2)
     if high: p.text(np.stack([col + 0.5, row + 0.5], 1), ["failed" if wide >= 44 else "✕"] * len(row), ink="alarm")
@@ -153,8 +157,8 @@ def draw_heading(r, s, box):
     "What the small histograms ask, and what their bars are."
     title, note = "What do the good ones share?", "▲ the chosen setting"
     if any(r.axes[j].name != "score" for j in r.ranges): title = "What do the kept ones share?"
-    if r.ranges: note = f"gray: all settings · purple: the kept ones · {note}"
-    elif not r.still: note += " · drag across bars to keep them"
+    if r.ranges: note = f"share of all (gray) and of the kept (purple) · {note}"
+    if not r.still: note += " · drag across bars"
     s.text([[box[0], box[1] + 10]], title, size=14, weight="bold", align="left")
     x, y = (text_width(title, 14, "bold") + 14, 11) if box[3] < 40 else (0, 30)
     s.text([[box[0] + x, box[1] + y]], whole(note, box[2] - x), ink="muted", align="left")
@@ -167,7 +171,7 @@ def draw_parameter(r, s, j, box):
     if held: said = [f"kept: {a.between(*r.ranges[j])}"]
     elif lean and (lean.told or lean.hinted):
         said = [lean.words + "?" * lean.hinted, f"{percent(lean.kept)}; of all {percent(lean.all)}"]
-    elif lean and r.ranges and lean.n >= 5: said = [f"{'little' if lean.gain < 0.2 else 'no clear'} difference"]
+    elif lean and r.ranges and lean.n >= 5: said = [lean.free]
     if held or lean and lean.told: ink, weight = "focus", "bold"
     name = f"{a.name} (log)" if a.log and text_width(f"{a.name} (log)", 13, weight) <= w else a.name
     s.text([[x, y + 9]], fit(name, w, 13, weight), 13, ink if weight == "bold" else "fg", "left", weight=weight)

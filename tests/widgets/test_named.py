@@ -3,7 +3,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lessonkit.explorers.bagging import BaggingExplorer
+from lessonkit.explorers.bagging import KINDS, BaggingExplorer
 from lessonkit.explorers.bptt import BPTTExplorer
 from lessonkit.explorers.lr_finder import LRFinderExplorer
 from lessonkit.explorers.schedule import ScheduleExplorer
@@ -63,6 +63,24 @@ def test_no_answer_of_the_search_moves_a_control_that_is_folded_away():
         before = [e._values[name] for name in folded], [name for name in folded if name in e._off]
         e.ask(i)
         assert before == ([e._values[name] for name in folded], [name for name in folded if name in e._off]), i
+
+
+def test_a_search_that_keeps_nothing_says_what_to_loosen_and_little_is_said_as_the_answer_says_it():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(dict(a=rng.random(90), b=rng.random(90), c=np.arange(90) % 3, d=np.arange(90) % 2))
+    table["score"] = 0.9 - 0.1 * table.d + 0.01 * rng.random(90)
+    e = SearchExplorer(table, x="a", y="b", keep=dict(score=(0.85, None), d=(1, 1)))
+    assert not e.kept.any() and not e.scene(960).faults()
+    told = lambda width=960: " ".join(e.scene(width).strings())
+    for width in (390, 960): assert "none kept: loosen score or d" in told(width)
+    e.ranges = {k: v for k, v in e.ranges.items() if k == "score"}
+    for width in (390, 960): assert "share of all (gray) and of the kept (purple)" in told(width)
+    assert "drag across bars" in told() and "none kept" not in told()
+    e.open()
+    e.ask(0)
+    free = e._asked["answer"].partition("Not free")[0].lower()
+    said = [v.free for v in e.record().leans.values() if not v.told and not v.hinted]
+    assert said and all(f"{words}: " in free and words in told() for words in said), (free, said)
 
 
 def test_a_click_on_a_dot_chooses_its_tree_and_beside_the_dots_a_number_of_trees():
@@ -148,8 +166,39 @@ def test_three_maps_stand_in_one_row_or_one_column_with_what_the_answer_names(wi
     boxes = [p.box for p in scene.panels if p.name.startswith("map")]
     assert len({b[1] for b in boxes}) == (1 if width >= 380 else 3) and len({b[0] for b in boxes}) == 4 - len(
         {b[1] for b in boxes})
-    answer, rough = e._smoothest(e.record()), [s.split()[2] for s in scene.strings() if s.startswith("changes by")]
-    assert len(rough) == 3 and sum(v in answer for v in rough) == 2 and not scene.faults()
+    errors = [s for s in scene.strings() if "error 0" in s]
+    assert len(errors) == 3 and not scene.faults()
+    smooth = min(KINDS, key=lambda kind: e.fitted(kind).roughness(12))
+    assert e._smoothest(e.record()).startswith(f"Smoothest: {smooth}")
+    assert width < 960 or all(s.startswith("out-of-bag error") for s in errors)
+
+
+def test_a_row_that_was_moved_is_told_of_and_its_way_back_is_in_sight_and_near_the_cross_the_cross_is_moved():
+    e = BaggingExplorer(n_trees=5, show_points=True, k=5)
+    e.open()
+    row = int(np.argmax(np.hypot(*(e.data.plane - e.point).T)))
+    at, names = e.data.plane[row], lambda: [c["name"] for c in e._controls][:3]
+    assert "put_back" not in names()
+    e.on_hover("map0", *at)
+    assert (e.record().near == row) and any("drag a row" in s for s in e.scene(960).strings())
+    e.on_drag("map0", *(at * 0.9 + 0.05))
+    e.on_drop("map0", *(at * 0.9 + 0.05))
+    assert "you moved 1 row" in e.narration and "put_back" in names() and not (e.data.plane[row] == at).all()
+    e.put_back()
+    assert "moved" not in e.narration and "put_back" not in names()
+    e.point = tuple(map(float, at))
+    e.on_drag("map0", *(at + 0.001))
+    assert e.data is e.origin and e.point == pytest.approx(tuple(at + 0.001)), "the cross wins"
+
+
+def test_a_tree_outside_the_average_has_its_dot_and_what_is_beyond_the_colors_is_said_so():
+    e = BaggingExplorer(n_trees=12, k=4, tree=7)
+    assert any(it["kind"] == "marks" and len(it["xy"]) == 4 for it in e.scene(960).items)
+    assert sum(it["kind"] == "marks" and len(it["xy"]) == 1 and np.ravel(it["size"])[0] == 4
+               for it in e.scene(960).items) == 1
+    e.on_click("curve", 7, e.shown.alone[6])
+    assert (e.tree, e.k) == (0, 4)
+    assert sum(s[:2] in ("≤ ", "≥ ") for s in e.scene(960).strings()) == 2
 
 
 def test_what_is_true_stays_when_the_mode_changes():
