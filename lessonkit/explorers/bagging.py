@@ -188,8 +188,8 @@ class BaggingExplorer(Explorer):
         kinds, trees = KINDS if self.given is None else (*KINDS, "your own"), {i: f"tree {i}" for i in range(1, n + 1)}
         back, first = Button("put_back", "rows as at first"), data is self.origin  # in sight once there is a way back
         beside = Choice("beside", {"error": "the error", "trees": "where trees differ"}, "also show")
-        return [Player("k", n, "trees", interval=200), Choice("kind", kinds), *([beside] if first else [back, beside]),
-                Toggle("show_points", "points"), new, Button("add_point", "add a row at the cross"),
+        return [Player("k", n, "trees", interval=200), Choice("kind", kinds), *[back] * (not first),
+                Toggle("show_points", "rows"), beside, new, Button("add_point", "add a row at the cross"),
                 Slider("leaf", 1, 50, 1, "leaf size", whole=True), Choice("tree", {0: "the average"} | trees, "map of"),
                 Slider("depth", 0, 20, 1, "depth (0: any)", whole=True),
                 Slider("max_features", 1, max(2, data.X.shape[1]), 1, whole=True), Toggle("bootstrap"),

@@ -338,8 +338,9 @@ class BaggingRecord:
     n_classes = property(lambda self: self.data.n_classes)
     ends = property(lambda self: (1 - 0.025 * (self.n - 1), self.n), doc="Of an axis of trees: a ring stands on each.")
     top_class = property(lambda self: int(self.answers[: self.k].mean(0).argmax()))
-    colors = property(lambda r: class_shades(r.n_classes, most=0.6) if r.n_classes
-                      else (*ramp("cividis", 255, 0.6), PAGES_NOTHING), doc="Of the maps: paler than the rows.")
+    shade = property(lambda r: 0.6 if len(r.rows) else 1.0, doc="Of the maps' colors: they are paler than rows on them.")
+    colors = property(lambda r: class_shades(r.n_classes, most=r.shade) if r.n_classes
+                      else (*ramp("cividis", 255, r.shade), PAGES_NOTHING))
     usual = property(lambda r: float(np.mean(r.alone[: r.k])) if len(r.alone) else np.nan,
                      doc="The error of a tree in the average alone, on average; NaN where some tree has none.")
     ended = property(lambda r: {name: float(v[r.k - 1]) for name, v in r.three if v is not None},
