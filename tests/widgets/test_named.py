@@ -198,6 +198,30 @@ def test_the_loss_axis_grows_with_a_run_that_explodes_and_an_old_run_is_pale():
     assert dashed() == 6
 
 
+def test_old_rates_have_the_colors_of_their_losses_and_jump_upright():
+    e = ScheduleExplorer("cos", n_step=60)
+    e.kind = "sgdr"
+    e.run()
+    e.kind = "clr"
+    r = e.record()
+    assert r.inks == ["line", "muted"] == [ink for _, ink in r.before]
+    xy = r.before[1][0]
+    jumps = np.flatnonzero(np.abs(np.diff(xy[:, 1])) > .5)
+    assert len(jumps) == 2 and (np.diff(xy[:, 0])[jumps] == 0).all()
+    e.kind = "one_cycle"  # a tenth as high
+    assert e.record().before == []
+
+
+def test_the_first_knot_has_its_name_at_its_right():
+    from lessonkit.widgets.layout import SHIFT, text_box
+
+    e = ScheduleExplorer("sgdr", lr=1.38, step=140)
+    scene = e.scene(960).finish()
+    knot = next(it for it in scene.items if it["key"] == "learning rate/points/lr")["xy"][0, 0]
+    it = next(it for it in scene.items if it["kind"] == "text" and "lr 1.38" in it["strings"])
+    assert text_box(*it["xy"][0], "lr 1.38", it["size"], it["weight"], it["font"], SHIFT[it["align"]])[0] > knot + 8
+
+
 @pytest.mark.parametrize("n_cycle", [2, 3, 8])
 def test_the_knot_of_cycle_mult_keeps_away_from_the_others(n_cycle):
     for mult in (1.0, 1.5, 2.0, 3.0):
