@@ -298,8 +298,8 @@ class BPTTExplorer(Explorer):
             Chip("cuts that move",
                  "Let the cuts lie elsewhere in every epoch. What does that change for the first token of a window?",
                  first, quiet=True,
-                 answer=lambda r: f"See the upright line in panel 2: the token opens its window. In epoch {r.epoch} its "
-                                  f"gradient reaches 0 tokens back, in epoch {r.epoch + 1} it reaches {later(r)}."),
+                 answer=lambda r: f"See the upright line in panel 2: the token opens its window. In epoch {r.epoch} "
+                                  f"its gradient reaches 0 tokens back, in epoch {r.epoch + 1} it reaches {later(r)}."),
         ]
 
     def code_of(self, **state):

@@ -161,11 +161,11 @@ class ScheduleExplorer(Explorer):
         if wrong := sorted(set(state) - set(self.watch)):
             raise TypeError(f"{wrong[0]!r} is no parameter of this explorer; there are {', '.join(self.watch[1:])}")
         if n_step < 2: raise ValueError(f"n_step={n_step} is too small: take 2 or more")
-        self.own, self.n_step, self.seed = schedule, n_step, seed
+        self.own, self.runs = schedule, []
+        self.n_step, self.seed = n_step, seed
         if schedule is not None and not hasattr(schedule, "sample"):
             name = getattr(schedule, "__name__", "mine")
             self.own = Schedule(lambda pos: [float(schedule(p)) for p in pos.tolist()], name)
-        self.runs = []
         self._busy, self._stale = False, True
         self._held, self._dragged = None, False  # the rate's axis while a knot is dragged
         self._left, self._last = {}, kind  # rate and momentum as they were left: one cycle has its own

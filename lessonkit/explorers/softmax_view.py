@@ -100,7 +100,8 @@ def draw_part(r, s, name, box):
                        f"then divided by {r.temperature:.3g}|÷ {r.temperature:.3g}" if hot else " "),
         "probability": (r.p, (0, 1), "{:.2f}", ghost(r), f"sum {total}|{total}"),
         "gradient": (r.grad, (-steep, steep), "{:+.2f}" if steep < 10 else "{:+.1f}", "(prob. − truth) / T|(p − "
-                     "truth) / T|(p − t) / T" if hot else "probability − truth|prob. − truth", "◂ raise · lower ▸|◂ up · down ▸|◂ up"),
+                     "truth) / T|(p − t) / T" if hot else "probability − truth|prob. − truth",
+                     "◂ raise · lower ▸|◂ up · down ▸|◂ up"),
     }[name]
     marks = [(lo, signed("{:g}", round(lo, 1))), (0, "0"), (hi, f"{hi:.3g}")] if lo else [(0, "0"), (hi, f"{hi:g}")]
     pad = LIMIT / 10 if name == "activation" else 0  # a knob at the end of the scale is whole
