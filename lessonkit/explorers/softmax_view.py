@@ -137,7 +137,7 @@ def draw_loss(r, s, box):
     p.line(curve, ink="fg", width=2)
     if alone:
         p.text([[0, TOP - .4]], "true", ink="muted", align="left", dx=14)  # beside a dot at the curve's top
-        p.text([[1, TOP - .4]], "false", ink="muted", align="right", dx=-14)
+        p.text([[1, TOP - (.4 if p.box[2] > 90 else 1.2)]], "false", ink="muted", align="right", dx=-14)
     elif r.outline != "none":
         old = max(float(r.other[int(there[0])]), float(np.exp(-TOP)))
         p.points([[old, -np.log(old)]], size=11, ink="page", stroke="fg", width=1.5, key="other", cut=True)
