@@ -27,7 +27,7 @@ def view(r: BPTTRecord, width: float) -> Scene:  # width in px
     narrow, n_rows, some = width < NARROW, min(r.batches.bs, ROWS), r.losses is not None
     under = some and width < BESIDE  # the losses have a row of their own
     s, over = Scene(width, (582 if narrow else 544) + 154 * under), 22 * narrow
-    cut = 44 if r.batches.random_bptt else 26
+    cut = 54 if r.batches.random_bptt else 26
     stream, cuts, matrix, below, *losses = rows((0, 2, width, s.height - 8), 46 + over, cut + over, 252 - cut, 1,
                                                 *[1] * under, gap=16 if narrow else 26)
     joint = draw_stream(r, s, stream)
@@ -44,18 +44,14 @@ def draw_stream(r, s, box):  # px: where the chosen row's window ends at the bot
     used, n = b.bs * b.row_len, len(r.stream.ids)
     tail, row = max(b.n_dropped, .006 * n) if b.n_dropped else 0, np.arange(b.bs) * b.row_len
     over, title = f"{b.n_dropped:,} dropped" * bool(tail), f"1 · Cut into {b.bs} row" + "s" * (b.bs > 1)
-    said = f"{over} (red)" if tail and s.width < NARROW else f"{n:,} tokens in all"
-    how = heading(s, box, title, DRAG * (r.tip == 2), said)
+    said = [f"{n:,} tokens{words}" + f", {over}" * bool(tail) for words in (" in all", "")]
+    how = heading(s, box, title, DRAG * (r.tip == 2), *said, over)
     p = Panel(s, "stream", (*box[:3], box[3] - 18), (0, used + tail), xticks=False, yticks=False,
               left=gutter(s.width), right=8, **how)
     wide = max(stop - start, .003 * used)
     p.boxes(row, 0, row + b.row_len, 1, fill=[f"class{i % 8}-tint" for i in range(b.bs)])
     every = int(np.ceil(48 * (used + tail) / b.row_len / p.box[2]))  # names that there is room for
-    for a in row[::every]:
-        (lo, y), (mid, _) = p.px([[a, 0], [a + b.row_len / 2, 0]])
-        x = min(mid, s.width - text_width(over) * (not how) - 32)  # the last makes room for what is dropped
-        if x > lo + 16: s.text([[x, y + 11]], f"row {a // b.row_len}", ink="muted")
-    p.text([[used + tail, 0]], over * (not how), ink="alarm", align="right", dy=11)
+    for a in row[::every]: p.text([[a + b.row_len / 2, 0]], f"row {a // b.row_len}", ink="muted", dy=11)
     if tail: p.boxes([used], [0], [used + tail], [1], fill="panel", stroke="alarm", width=1.5)
     p.boxes(row + start, -.1, row + start + wide, 1.1, fill="fg", key="now")
     left = r.place[0] * b.row_len + start
@@ -106,9 +102,13 @@ def draw_losses(r, s, box):
         note = "training …" * r.busy
         p = Panel(s, "losses", box, (0, 1), (5, 0), title="Loss", note=note, xticks=False, yticks=False)
         how = dict(align="left", max_width=.92 * p.box[2])
-        p.text([[.04, 1.5]], UNTRAINED[0] if not r.busy else BEGUN, ink="focus", weight="bold", **how)
         p.text([[.04, i] for i in (2.5, 3.5)], UNTRAINED[1:], ink="muted", **how)
-        if not r.busy: p.zone("losses", click=True)
+        if r.busy: p.text([[.04, 1.5]], BEGUN, ink="focus", weight="bold", **how)
+        else:  # a button
+            (x, y), wide = p.px([[.04, 1.3]])[0], min(text_width(UNTRAINED[0], 12, "bold") + 20, .92 * p.box[2])
+            s.rects([(x, y - 13, wide, 26)], fill="focus", radius=6)
+            s.text([[x + wide / 2, y]], UNTRAINED[0], ink="on:focus", weight="bold", max_width=wide - 8)
+            p.zone("losses", click=True)
         return
     losses, bptt, bs = r.losses
     smooth = losses.rolling(max(1, min(25, len(losses) // 4)), min_periods=1).mean()
@@ -297,9 +297,9 @@ class BPTTExplorer(Explorer):
                            "windows are torn, so the state hardly helps." + (cost(r) or f" {CLICK}"), quiet=True),
             Chip("cuts that move",
                  "Let the cuts lie elsewhere in every epoch. What does that change for the first token of a window?",
-                 first,
-                 lambda r: "See the upright line in panel 2: now the chosen token is the first of its window. Its "
-                           f"gradient reaches 0 tokens back; in epoch {r.epoch + 1}, {later(r)}."),
+                 first, quiet=True,
+                 answer=lambda r: f"See the upright line in panel 2: the token opens its window. In epoch {r.epoch} "
+                                  f"its gradient reaches 0 tokens back, in epoch {r.epoch + 1} it reaches {later(r)}."),
         ]
 
     def code_of(self, **state):

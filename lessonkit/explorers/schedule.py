@@ -49,9 +49,7 @@ def view(r: ScheduleRecord, width: float) -> Scene:  # width in px
     note = "" if wide else next((k.words for k in r.knots if k.told), "")  # no room beside a knot
     rate = draw_time(r, s, "Learning rate", above, r.limits, log, note)
     own, others = ([k for k in r.knots if k.id.startswith("momentum") == is_it] for is_it in (True, False))
-    for run in r.runs[:-1] if r.fresh else r.runs:  # the rates of the runs before
-        rates = run.history.lr.to_numpy(float)
-        rate.line(np.stack([np.arange(len(rates)) / r.n_step, rates], 1), ink="muted", width=1)
+    for xy, ink in r.before: rate.line(xy, ink=ink, width=1)
     draw_curve(r, rate, r.curves[0], r.rate(r.position), "focus", others)
     upright = np.stack([np.full(40, r.position), np.linspace(*r.limits, 40)], 1)
     path = [np.concatenate([np.stack(r.curves[0], 1), upright]), np.stack(r.curves[1], 1)]  # words stay off them
@@ -66,7 +64,9 @@ def view(r: ScheduleRecord, width: float) -> Scene:  # width in px
         p.points([at], size=15, ink="page", stroke=ink, width=3, key=k.id, cut=True)
         p.handle(k.id, at, label=k.label, step=(k.step[0], k.step[1] * size), value=k.told or number(k.value))
         if not wide or k.pos == r.position: continue
-        p.label(at, k.told if k.told and k.pos in (0.0, 1.0) else k.words, "muted", gap=12, clear=path[k in own])
+        (l, t, w, h), (x, y), word = p.box, p.px([at])[0], k.told if k.told and k.pos in (0.0, 1.0) else k.words
+        room = p.box if k.pos else (x + 10, t, l + w - x - 10, h)  # right of a knot at the left edge
+        s.label((x, y), word, "muted", gap=12, within=room, clear=p.px(path[k in own]).tolist())
     draw_loss(r, s, below)
     return s
 
@@ -112,9 +112,8 @@ def draw_loss(r, s, box):
     ends = min(.05, max(min(seen, default=1) / 1.2, 1e-4)), max(3, 1.2 * max(seen, default=1))
     p = draw_time(r, s, "Loss (log)", box, ends, "y", note, sorted(kept))
     for i, loss in enumerate(losses):  # a loss that is no number lifts the pen
-        last, x = i == len(losses) - 1, (np.arange(len(loss)) + 1) / r.n_step
-        ink = "alarm" if last and r.fresh else "muted" if last or r.fresh else "line"
-        p.line(np.stack([x, np.clip(loss, *p.y)], 1), ink=ink, width=2 if last and r.fresh else 1)
+        x, ink = (np.arange(len(loss)) + 1) / r.n_step, r.inks[i]
+        p.line(np.stack([x, np.clip(loss, *p.y)], 1), ink=ink, width=2 if ink == "alarm" else 1)
     if r.fresh and 0 < r.step <= len(loss): p.points([[r.position, np.clip(loss[r.step - 1], *p.y)]], size=9, cut=True)
 
 # %% ../../nbs/explorers/schedule.ipynb #xsc-class
@@ -162,12 +161,11 @@ class ScheduleExplorer(Explorer):
         if wrong := sorted(set(state) - set(self.watch)):
             raise TypeError(f"{wrong[0]!r} is no parameter of this explorer; there are {', '.join(self.watch[1:])}")
         if n_step < 2: raise ValueError(f"n_step={n_step} is too small: take 2 or more")
-        self.own = schedule
+        self.own, self.runs = schedule, []
         self.n_step, self.seed = n_step, seed
         if schedule is not None and not hasattr(schedule, "sample"):
             name = getattr(schedule, "__name__", "mine")
             self.own = Schedule(lambda pos: [float(schedule(p)) for p in pos.tolist()], name)
-        self.runs = []
         self._busy, self._stale = False, True
         self._held, self._dragged = None, False  # the rate's axis while a knot is dragged
         self._left, self._last = {}, kind  # rate and momentum as they were left: one cycle has its own
@@ -266,11 +264,12 @@ class ScheduleExplorer(Explorer):
     def controls(self):
         kinds = {k: title for k, (title, _, _) in KINDS.items() if k != "own" or self.own is not None}
         log = lambda name, lo, hi, step=.05: Slider(name, lo, hi, step, log=True, digits=3)
-        return [Choice("kind", kinds, "schedule"), Player("step", self.n_step, interval=60), Button("run", "run it"),
-                Toggle("log_axis", "log axis"), log("lr", 1e-3, 10**.5), log("lr_min", 1e-5, 1),
-                Slider("n_cycle", 1, 8, 1, whole=True), Slider("cycle_mult", 1, 3, .25), Slider("decay", .1, 1, .05),
-                Slider("pct_start", .05, .95, .05), log("div", 1, 1e3), log("div_final", 1, 1e6, .25),
-                Slider("cut_frac", .05, .95, .05), log("ratio", 1, 1e3), Slider("momentum", 0, .99, .01),
+        return [Choice("kind", kinds, "schedule"), Player("step", self.n_step, interval=60), 
+                Button("run", "run it", idle="nothing has changed since this run"), Toggle("log_axis", "log axis"),
+                log("lr", 1e-3, 10**.5), log("lr_min", 1e-5, 1), Slider("n_cycle", 1, 8, 1, whole=True),
+                Slider("cycle_mult", 1, 3, .25), Slider("decay", .1, 1, .05), Slider("pct_start", .05, .95, .05),
+                log("div", 1, 1e3), log("div_final", 1, 1e6, .25), Slider("cut_frac", .05, .95, .05),
+                log("ratio", 1, 1e3), Slider("momentum", 0, .99, .01),
                 Slider("momentum_low", 0, .99, .01, "momentum at the peak")]
 
     def off(self):
@@ -295,8 +294,9 @@ class ScheduleExplorer(Explorer):
             Chip("longer and longer",
                  "Make each of three cycles twice as long as the one before. How much of the way does the last take?",
                  lambda e: ready(e, dict(kind="sgdr", **SUITED, n_cycle=3, cycle_mult=2.0, step=round(.7 * e.n_step))),
-                 lambda r: f"{percent(1 - r.rate.joints[-1])}: 4 of 1 + 2 + 4 = 7 parts.", quiet=True),
-            Chip("up and down", "Let momentum fall while the rate rises. At its lowest, how many steps still count?",
+                 lambda r: f"{percent(1 - r.rate.joints[-1])}, from {percent(r.rate.joints[-1])} to 100 %: "
+                           "4 of 1 + 2 + 4 = 7 parts.", quiet=True),
+            Chip("up and down", "Let momentum fall while the rate rises. How many past steps count at its lowest?",
                  lambda e: ready(e, dict(kind="one_cycle", **SUITED_ONE_CYCLE, pct_start=.3, div=25.0, div_final=1e4,
                                          step=round(.3 * e.n_step))),
                  lambda r: f"About {number(1 / (1 - r.momenta(r.rate.joints[0])), 2)}, which is 1 / (1 − momentum); at "

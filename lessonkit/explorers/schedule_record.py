@@ -71,6 +71,23 @@ class ScheduleRecord:
         "Where it is read: from 0 to 1."
         return self.step / self.n_step
 
+    @property
+    def inks(self) -> list[str]:
+        "The color of each run: the present one's, the last one's, that of the one before."
+        return (["line", "muted"] if self.past else ["muted", "alarm"])[-len(self.runs) :] if self.runs else []
+
+    @property
+    def before(self) -> list:
+        "Rates of runs of other schedules, as points, and their color: upright at a jump; left out above the axis."
+        found = []
+        for run, ink in zip(self.runs, self.inks):
+            rates = run.history.lr.to_numpy(float)
+            if ink == "alarm" or rates.max() > self.limits[1]: continue
+            jumps = np.where(np.abs(np.diff(rates)) > .3 * np.ptp(rates), 1.0, 0.0)
+            x = (np.arange(len(rates)) + np.append(jumps, 0.0)) / self.n_step
+            found.append((np.stack([x, rates], 1), ink))
+        return found
+
 
 SUITED = {"lr": 1.0, "momentum": 0.0, "momentum_low": 0.0}  # where the small network trains well by SGD
 SUITED_ONE_CYCLE = {"lr": 0.1, "momentum": 0.95, "momentum_low": 0.85}
@@ -111,9 +128,8 @@ def knots(
         words = f"decay {number(e.decay)}"
         found.append(Knot("decay", 1.5 / n, f(1.5 / n), "decay of the tips", up, words, number(e.decay)))
     if kind == "sgdr" and n > 1:  # at the last restart, which no other knot is near
-        end = " (lowest)" if e.cycle_mult <= 1 else " (highest)" if e.cycle_mult >= 3 else ""
-        told = f"{number(e.cycle_mult)}{end}"
-        found.append(Knot("mult", f.joints[-1], e.lr, "cycle_mult", side, f"cycle_mult {told}", told))
+        told = f"×{number(e.cycle_mult)}" + " (highest)" * (e.cycle_mult >= 3)
+        found.append(Knot("mult", f.joints[-1], e.lr, "cycle_mult", side, f"each cycle {told}", told))
     if kind in ("lin", "cos", "exp", "warmup", "sgdr"): found.append(foot(1.0))
     if kind == "one_cycle" and e.log_axis:
         end = f"start / {number(e.div_final)}"

@@ -176,10 +176,11 @@ class SoftmaxExplorer(Explorer):
                  lambda r: f"The loss is {r.loss.sum():.2f} nats, high up where the curve is steep; a mere guess "
                            f"(hollow) costs {-np.log(r.other[0]):.2f}. The gradient is {words(r.grad[0])} on "
                            f"{r.classes[0]} and {words(r.grad[1])} on {r.classes[1]}, close to its limit of 1."),
-            Chip("two winners", "Put two activations as high as they go. Can two probabilities be above 0.6?",
+            Chip("two winners",
+                 "Put two activations as high as they go. With softmax, can two probabilities be above 0.6?",
                  dict(activations=rest(LIMIT, LIMIT), **plain, outline="start"),
                  lambda r: f"No: they share 1, and get {r.p[0]:.2f} each.{sunk(r) if others else ''} Sigmoids need not "
-                           "share: try that mode."),
+                           f"share: choose that mode, and tick {r.classes[1]}, too.", quiet=True),
             Chip("five times hotter",
                  "Divide all activations by a temperature of 5. Does the order of the classes change?",
                  plain | dict(activations=tuple(first(others + 2).tolist()), temperature=5.0, outline="cool"),

@@ -81,8 +81,11 @@ def draw_block(r, s, box, parts, row):
     true = at[r.truth == 1]
     if told:
         inks = ["focus" if t else "page" for t in r.truth]  # as the page's own boxes look
-        p.boxes(np.full(n, .12), at - .23, np.full(n, .58), at + .23, fill=inks, stroke="focus", width=1.2, radius=3)
-        p.text(np.stack([true * 0 + .35, true], 1), ["✓"] * len(true), ink="on:focus", size=13, weight="bold")
+        one, marks = r.mode == "softmax", np.stack([true * 0 + .35, true], 1)  # round where one rules out the others
+        p.boxes(np.full(n, .12), at - .23, np.full(n, .58), at + .23, fill=inks, stroke="focus", width=1.2,
+                radius=.23 * row if one else 3)
+        if one: p.points(marks, size=.2 * row, ink="on:focus")
+        else: p.text(marks, ["✓"] * len(true), ink="on:focus", size=13, weight="bold")
     left = .78 * ROW / row  # px do not depend on the row
     p.text(np.stack([np.full(n, left), at], 1), r.classes, size=14, align="left", max_width=NAMES - left * row - 2)
     if told: p.zone("truth", click=True, hover=True, cells=(1, n))
@@ -97,12 +100,14 @@ def draw_part(r, s, name, box):
                        f"then divided by {r.temperature:.3g}|÷ {r.temperature:.3g}" if hot else " "),
         "probability": (r.p, (0, 1), "{:.2f}", ghost(r), f"sum {total}|{total}"),
         "gradient": (r.grad, (-steep, steep), "{:+.2f}" if steep < 10 else "{:+.1f}", "(prob. − truth) / T|(p − "
-                     "truth) / T" if hot else "probability − truth|prob. − truth", "◂ raise · lower ▸|◂ up · down ▸| "),
+                     "truth) / T|(p − t) / T" if hot else "probability − truth|prob. − truth",
+                     "◂ raise · lower ▸|◂ up · down ▸|◂ up"),
     }[name]
     marks = [(lo, signed("{:g}", round(lo, 1))), (0, "0"), (hi, f"{hi:.3g}")] if lo else [(0, "0"), (hi, f"{hi:g}")]
     pad = LIMIT / 10 if name == "activation" else 0  # a knob at the end of the scale is whole
-    p = Panel(s, name, box, (lo - pad, hi + pad), (n, 0), title=name, xticks=marks, yticks=False, right=54,
-              ylabel=fits(box[2], note), xlabel=fits(box[2] - 54, foot))
+    p = Panel(s, name, (*box[:3], box[3] - 14), (lo - pad, hi + pad), (n, 0), title=name, xticks=marks, yticks=False,
+              right=54, ylabel=fits(box[2], note))
+    p.text([[(lo + hi) / 2, n]], fits(box[2] - 22, foot), ink="muted", dy=27)  # it may be wider than the panel
     for v, _ in marks: p.upright(v, ink="line")
     at = np.arange(n) + 0.5
     p.bars(at, values, thick=.5, ink=inks(n), flat=True, key="bars")
@@ -121,17 +126,18 @@ def draw_loss(r, s, box):
     note = "−ln(p), −ln(1 − p)|two curves" if alone else "−ln(probability)|−ln(prob.)"
     listed = alone and 170 < box[2] < NAMES + 200  # each class's number in its row
     chosen = f"{r.classes[r.selected]} {r.loss[r.selected]:.2f}" * (alone and not listed)
-    left, right = (0, 8 + 38 * listed) if s.width >= NARROW else (NAMES + 12, 54)  # below the probabilities
-    p = Panel(s, "loss", box, (0, 1), (0, TOP), title="loss", note=chosen, ylabel=fits(box[2] - 8, note),
-              xticks=[(0, "0"), (1, "1")], yticks=[0, TOP], left=left, right=right,
-              xlabel=fits(box[2] - max(left, 16) - right, foot))
+    left, right = (16, 8 + 38 * listed) if s.width >= NARROW else (NAMES + 12, 54)  # below the probabilities
+    box = (box[0] + left, box[1], box[2] - left, box[3])
+    p = Panel(s, "loss", box, (0, 1), (0, TOP), title="loss", note=chosen, ylabel=fits(box[2], note),
+              xticks=[(0, "0"), (1, "1")], yticks=[], right=right, xlabel=fits(box[2] - right, foot))
+    p.text([[0, 0], [0, TOP]], ["0", f"{TOP:g}"], ink="muted", align="right", dx=-6)
     x = np.exp(-np.linspace(0, TOP, 60))
     curve = np.stack([x, -np.log(x)], 1)
     if alone: p.line(np.stack([1 - x, -np.log(x)], 1), ink="muted", width=1)
     p.line(curve, ink="fg", width=2)
     if alone:
-        p.text([[.06, TOP - .4]], "true", ink="muted", align="left")
-        p.text([[.94, TOP - .4]], "false", ink="muted", align="right")
+        p.text([[0, TOP - .4]], "true", ink="muted", align="left", dx=14)  # beside a dot at the curve's top
+        p.text([[1, TOP - (.4 if p.box[2] > 90 else 1.2)]], "false", ink="muted", align="right", dx=-14)
     elif r.outline != "none":
         old = max(float(r.other[int(there[0])]), float(np.exp(-TOP)))
         p.points([[old, -np.log(old)]], size=11, ink="page", stroke="fg", width=1.5, key="other", cut=True)
@@ -141,14 +147,18 @@ def draw_loss(r, s, box):
         p.points([[r.p[i], held[i]]], size=13, ink=ink[i], stroke="fg", width=1.5, key=f"cost-{i}", cut=True,
                  shape="up" if r.loss[i] > TOP else "dot")
         said, row = f"{r.loss[i]:.2f}", TOP * (1 - (i + .5) / len(held))
-        if listed: p.text([[1, row]], [said], size=13, align="right", dx=40)
+        if listed: p.text([[1, row]], [said], size=13, align="right", dx=40, ink=f"{ink[i]}-text")
+        if listed and s.width < NARROW:
+            p.text([[0, row]], [r.classes[i]], size=11 if len(held) > 5 else 13, align="left", dx=-81, max_width=66)
+        if listed and i == r.selected:
+            s.rects([(*(p.px([[1, row]])[0] + [6, -10]).tolist(), 38, 20)], stroke="focus", width=1.5, radius=4)
         elif not alone: p.label((r.p[i], held[i]), said, size=13, weight="bold", clear=curve)
 
 
 def draw_knobs(r, p, words):
     "What you drag: a knob at the end of each bar, and the row it stands in."
     n, at = len(r.classes), np.arange(len(r.classes)) + 0.5
-    colors = ["focus" if i == r.selected else "page" for i in range(n)]
+    colors = ["fg" if i == r.selected else "page" for i in range(n)]
     ends = np.stack([r.activations, at], 1)
     p.points(ends, size=16, ink=colors, stroke="fg", width=2, key="knobs", ids=range(n), cut=True)
     for i in range(n): p.zone(f"row-{i}", (-LIMIT, LIMIT, i, i + 1), drag=True, cursor="ew-resize")
@@ -160,7 +170,7 @@ def draw_knobs(r, p, words):
 
 def ghost(r) -> str:
     "What stands above the probabilities: what the outlines are, where there are any."
-    (a, b), each = first(len(r.classes))[:2], "each on its own" if r.mode == "sigmoid" else "they share 1"
+    (a, b), each = first(len(r.classes))[:2], "each on its own|each alone" if r.mode == "sigmoid" else "they share 1"
     was = f"outline: {r.classes[0]} {a:g}, {r.classes[1]} {signed('{:g}', b)}|outline: before"
     return dict(none=each, start=was, guess="outline: a mere guess|outline: a guess", cool="outline: T = 1")[r.outline]
 

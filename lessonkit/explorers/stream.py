@@ -56,9 +56,8 @@ class Stream:
         return [str(self._name(int(i))).translate(_VISIBLE) for i in np.ravel(ids)]
 
     def quote(self, ids, limit: int = 40) -> str:
-        "Tokens as they read, quoted; the middle of a long passage is left out."
-        text = self.glue.join(str(self._name(int(i))) for i in np.ravel(ids))
-        text = text.replace("\n", "⏎").replace("\r", "⏎").replace("\t", " ")
+        "Tokens as the picture shows them, quoted; the middle of a long passage is left out."
+        text = self.glue.join(self.show(ids))
         return f"“{text}”" if len(text) <= limit else f"“{text[: limit // 2]}…{text[-limit // 2 :]}”"
 
     def width(self) -> int:
@@ -96,8 +95,8 @@ class BPTTRecord:
 
 ROWS, BESIDE = 8, 940  # rows of the batch on screen at once; px from which the losses stand beside x and y
 DRAG, PICK, POINT, TAP = "drag the ring", "click a window", "point at a token", "tap a token"
-CLICK, BEGUN = "Click into “Loss” to see what this costs.", "Training two small networks:"
-UNTRAINED = "▶ Train two small networks:", "one reads the text in order,", "one in shuffled order."  # before they are
+CLICK, BEGUN = "Press “▶ train two networks” to see what this costs.", "Training two small networks:"
+UNTRAINED = "▶ train two networks", "one reads the text in order,", "one in shuffled order."  # before they are
 
 # %% ../../nbs/explorers/stream.ipynb #xs-columns
 def visited_columns(
@@ -159,7 +158,7 @@ def in_pair(r: BPTTRecord, width: float) -> tuple[int, int]:  # first column of 
     "Which columns of x and y there is room for."
     (start, stop), col = r.span, r.place[1] - r.span[0]
     n = min(stop - start, max(2, int(width * share(r, width) // max(14, r.stream.width() - 4))))
-    return int(np.clip(max(col if col < stop - start else 0, 0) - n // 2, 0, stop - start - n)), n
+    return int(np.clip((col if 0 <= col < stop - start else r.focus) - n // 2, 0, stop - start - n)), n
 
 # %% ../../nbs/explorers/stream.ipynb #xs-words
 def sentence(r: BPTTRecord) -> str:
@@ -210,9 +209,9 @@ def cost(r: BPTTRecord) -> str:
     return f" Trained on {len(r.losses[0]):,} windows, the loss is {last_losses(r)}." if r.losses else ""
 
 # %% ../../nbs/explorers/stream.ipynb #xs-draw
-def draw_matrix(r, s, box, n_rows, above):  # px: where the window ends at the bottom
+def draw_matrix(r, s, box, n_rows, above):  # px: where that ends at the bottom which x and y show of the window
     "Rows × time around the window: history, window, what is to come; the gradient's reach; tears."
-    b, (t, v) = r.batches, in_matrix(r, s.width)
+    b, (t, v), (lo, few) = r.batches, in_matrix(r, s.width), in_pair(r, s.width)
     now, shown = np.flatnonzero(v == r.step), np.arange(r.top, r.top + n_rows)
     width, n = r.span[1] - r.span[0], len(t)
     first, last = t[now[0]] - r.span[0], t[now[-1]] - r.span[0]
@@ -220,18 +219,17 @@ def draw_matrix(r, s, box, n_rows, above):  # px: where the window ends at the b
     before = "◂ read before: the state remembers, no gradient", "◂ read before"
     cell = (s.width - gutter(s.width)) / n
     marks = [((now[0] + now[-1] + 1) / 2, this)]
-    for lo, hi, choices in ((0, now[0], before), (now[-1] + 1, n, ("still to come",))):
-        room = (hi - lo) * cell - max(0, text_width(this) - len(now) * cell) / 2 - 10
+    for a, z, choices in ((0, now[0], before), (now[-1] + 1, n, ("still to come",))):
+        room = (z - a) * cell - max(0, text_width(this) - len(now) * cell) / 2 - 10
         fits = [w for w in choices if text_width(w) < room]
-        if fits: marks.append(((lo + hi) / 2, fits[0]))
+        if fits: marks.append(((a + z) / 2, fits[0]))
     order = "in the order they are read" if r.shuffled else "all rows at once" * (b.bs > 1)
     if b.bs > n_rows: order = "in reading order" if r.shuffled else f"rows {r.top}–{r.top + n_rows - 1} of {b.bs}"
     how = heading(s, box, "3 · Read one window", POINT * (not r.tip and b.bs == n_rows and not r.shuffled), order)
     if not how: box = (box[0], box[1] + 17, box[2], box[3] - 17)  # words stand above the grid
     p = Panel(s, "matrix", box, (0, n), (max(n_rows, 4), 0), ylabel=" " * bool(how), xticks=marks, frame=False,
               yticks=[(i + .5, f"row {k}") for i, k in enumerate(shown)], left=gutter(s.width), **how)
-    window = lambda y: p.px([[now[0], y], [now[-1] + 1, y]])
-    s.area([*above, *window(0)[::-1]], fill=f"class{r.place[0] % 8}-pale")
+    s.area([*above, *p.px([[now[-1] + 1, 0], [now[0], 0]])], fill=f"class{r.place[0] % 8}-pale")
     tone = np.where(v == r.step, "-tint", np.where(v < r.step, "-pale", ""))
     ink = lambda k, j: "none" if t[j] < 0 else f"class{k % 8}{tone[j]}" if v[j] <= r.step else "panel"
     inks, there = [[ink(k, j) for j in range(n)] for k in shown], np.maximum(t, 0)
@@ -242,38 +240,33 @@ def draw_matrix(r, s, box, n_rows, above):  # px: where the window ends at the b
     p.zone("matrix", (0, n, 0, n_rows), hover=True, click=True, cells=(n, n_rows))
     draw_edges(r, p, t, v, n_rows)
     draw_reach(r, p, t, n_rows)
-    return window(n_rows)
+    read = now[(t[now] >= r.span[0] + lo) & (t[now] < r.span[0] + lo + few)]
+    return p.px([[read[0], n_rows], [read[-1] + 1, n_rows]])
 
 
 def draw_edges(r, p, t, v, n_rows):
     "The window's left edge, where gradients stop, and every torn joint on screen."
     joints = np.flatnonzero((v[1:] != v[:-1]) & (v[1:] >= 0) & (v[:-1] >= 0)) + 1
     here = int(np.flatnonzero(v == r.step)[0])
-    torn_here = here in joints and t[here] != t[here - 1] + 1
-    stop = draw_stop(p, here, "torn: gradients stop here", "bold") if torn_here else (0, 0)
-    named = joints[: not torn_here] if (thin := r.batches.bptt < 4) else joints  # many cuts: plain lines, one word
+    tears, thin = [j for j in joints if t[j] != t[j - 1] + 1], r.batches.bptt < 4  # many cuts: plain lines
     for j in joints:
-        if t[j] != t[j - 1] + 1:
-            zig, (x, _) = np.linspace(0, n_rows, 30), p.px([[j, 0]])[0]
-            p.line(np.stack([j + (np.arange(30) % 2 - .5) * .2 * (not thin), zig], 1), ink="alarm", width=2 - thin)
-            if j in named and abs(x - stop[0]) > stop[1] + 22:
-                p.text([[j, 0]], "torn", size=12, ink="alarm", weight="bold", dy=-9, over=len(joints) > 3)
+        if j in tears:
+            zig = j + (np.arange(30) % 2 - .5) * .2 * (not thin)
+            p.line(np.stack([zig, np.linspace(0, n_rows, 30)], 1), ink="alarm", width=2 - thin)
         elif j == here: p.line([[j, 0], [j, n_rows]], ink="alarm", width=2, dash=[5, 3])
         else: p.line([[j, 0], [j, n_rows]], ink="line", width=1)
     if t[here] > r.span[0]:
         hidden = t[here] - r.span[0]
         words = f"◂ gradients stop {hidden} columns to the left"
-        if text_width(words) > p.box[2]: words = f"◂ stop {hidden} columns back"
-        p.text([[0, 0]], words, ink="alarm", align="left", dy=-9)
-    elif not torn_here and (here in joints or not r.step): draw_stop(p, here, "gradients stop here")
+        draw_stop(p, 0, words if text_width(words) < p.box[2] else f"◂ stop {hidden} columns back")
+    elif here in tears: draw_stop(p, here, "torn: gradients stop here", "bold")
+    elif here in joints or not r.step: draw_stop(p, here, "gradients stop here" + " (zigzag: torn)" * bool(tears))
 
 
-def draw_stop(p, here, words, weight="normal") -> tuple[float, float]:  # px: its middle, half its width
+def draw_stop(p, here, words, weight="normal"):
     "Words above the window's left edge."
     (x, y), (lo, _, room, _), half = p.px([[here, 0]])[0], p.box, text_width(words, 12, weight) / 2
-    x = float(np.clip(x, lo + half, lo + room - half))
-    p.scene.text([[x, y - 9]], words, ink="alarm", weight=weight)
-    return x, half
+    p.scene.text([[np.clip(x, lo + half, lo + room - half), y - 9]], words, ink="alarm", weight=weight)
 
 
 def draw_reach(r, p, t, n_rows):
@@ -330,7 +323,7 @@ def draw_pair(r, s, name, box, n_rows, lo, n) -> Panel:
     return p
 
 
-def heading(s, box, title, tip, note, short="") -> dict:  # what the panel is to show above itself
+def heading(s, box, title, tip, note, *short) -> dict:  # what the panel is to show above itself
     "A panel's title, and a note or what to try: in the gutter; above the panel on a narrow page."
     (x, y, w, _), narrow = box, s.width < NARROW
     room = w - text_width(title, 14, "bold") - 16 if narrow else gutter(w) - 8
@@ -338,7 +331,7 @@ def heading(s, box, title, tip, note, short="") -> dict:  # what the panel is to
         wide, mid = text_width(tip) + 16, y + (9 if narrow else 30)
         s.rects([(left := x + (w - wide) * narrow, mid - 11, wide, 22)], fill="fg", radius=11)
         s.text([[left + 8, mid]], tip, ink="page", align="left")
-    note = "" if tip else fitting(room, note, short)
+    note = "" if tip else fitting(room, note, *short)
     if narrow: return dict(title=title, note=note)
     s.text([[x, y + 8]], title, size=14, weight="bold", align="left")
     s.text([[x, y + 27]], note, ink="muted", align="left")

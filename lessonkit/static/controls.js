@@ -166,7 +166,7 @@ const builders = {
     return { show() {} };
   },
   button(spec, box, act, life) {
-    const button = make("button", "lk-button", box, { type: "button" });
+    const button = make("button", spec.idle ? "lk-button lk-main" : "lk-button", box, { type: "button" });
     button.textContent = spec.label;
     life.listen(button, "click", () => act.send({ kind: "press", name: spec.name }));
     return { show() {} };
@@ -215,6 +215,7 @@ function controls(model, host, act, life, seen) {
       if (held) (host.parentNode.querySelector(".lk-stage") ?? host).focus({ preventScroll: true }); // never lost
       for (const e of control.box.querySelectorAll("input, select, button")) e.disabled = off.has(name);
       control.box.classList.toggle("lk-off", off.has(name));
+      if (control.spec.idle) control.box.title = off.has(name) ? control.spec.idle : "";
     }
   }
   // Other ends of the same controls: they stay, and with them the one in the reader's hand.

@@ -176,7 +176,12 @@ class Button(Control):
 
     name: str
     label: str = ""
+    idle: str = ""  # why it does nothing while it is off; such a button is the main one, filled while it is on
     kind = "button"
+
+    def spec(self) -> dict:
+        "The control, for the browser."
+        return super().spec(idle=self.idle) if self.idle else super().spec()
 
 # %% ../../nbs/widgets/controls.ipynb #controls-words
 @dataclass(frozen=True)

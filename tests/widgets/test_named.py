@@ -10,6 +10,7 @@ from lessonkit.explorers.schedule import ScheduleExplorer
 from lessonkit.explorers.search import SearchExplorer
 from lessonkit.explorers.sgd import SGDExplorer
 from lessonkit.explorers.softmax import SoftmaxExplorer
+from lessonkit.explorers.stream import in_matrix, in_pair
 from lessonkit.lr_finder import LRFind
 from lessonkit.widgets.palette import ink
 
@@ -256,6 +257,30 @@ def test_the_loss_axis_grows_with_a_run_that_explodes_and_an_old_run_is_pale():
     assert dashed() == 6
 
 
+def test_old_rates_have_the_colors_of_their_losses_and_jump_upright():
+    e = ScheduleExplorer("cos", n_step=60)
+    e.kind = "sgdr"
+    e.run()
+    e.kind = "clr"
+    r = e.record()
+    assert r.inks == ["line", "muted"] == [ink for _, ink in r.before]
+    xy = r.before[1][0]
+    jumps = np.flatnonzero(np.abs(np.diff(xy[:, 1])) > .5)
+    assert len(jumps) == 2 and (np.diff(xy[:, 0])[jumps] == 0).all()
+    e.kind = "one_cycle"  # a tenth as high
+    assert e.record().before == []
+
+
+def test_the_first_knot_has_its_name_at_its_right():
+    from lessonkit.widgets.layout import SHIFT, text_box
+
+    e = ScheduleExplorer("sgdr", lr=1.38, step=140)
+    scene = e.scene(960).finish()
+    knot = next(it for it in scene.items if it["key"] == "learning rate/points/lr")["xy"][0, 0]
+    it = next(it for it in scene.items if it["kind"] == "text" and "lr 1.38" in it["strings"])
+    assert text_box(*it["xy"][0], "lr 1.38", it["size"], it["weight"], it["font"], SHIFT[it["align"]])[0] > knot + 8
+
+
 @pytest.mark.parametrize("n_cycle", [2, 3, 8])
 def test_the_knot_of_cycle_mult_keeps_away_from_the_others(n_cycle):
     for mult in (1.0, 1.5, 2.0, 3.0):
@@ -283,6 +308,25 @@ def test_every_row_is_named_and_the_ring_is_whole(width):
         assert strip[0] + 9 <= ring[0] <= strip[0] + strip[2] - 9
         assert {"row 0", "row 1", "row 2", "row 3"} <= set(scene.strings())
         assert any("3 dropped" in s for s in scene.strings()) and not scene.faults()
+
+
+@pytest.mark.parametrize("width", [300, 390, 720, 960])
+def test_the_beam_to_x_starts_at_what_x_shows(width):
+    e = BPTTExplorer("some text to read " * 500, bptt=72, step=7)
+    for e.selected in (7 * 72, 7 * 72 + 40, 8 * 72 - 1, 3):  # the last is of another window
+        scene, r = e.scene(width), e.record()
+        t, v = in_matrix(r, width)
+        first, n = in_pair(r, width)
+        beam = [it for it in scene.items if it["kind"] == "area"][-1]["xy"]
+        matrix = next(p for p in scene.panels if p.name == "matrix")
+        lo, hi = (int(round(v)) for v in matrix.data(beam[:2])[:, 0])
+        assert first <= t[lo] - r.span[0] and t[hi - 1] - r.span[0] < first + n and (v[lo:hi] == 7).all()
+        assert hi - lo == min(n, (v == 7).sum()) or lo == 0 or hi == len(t)
+
+
+def test_the_sentence_quotes_with_the_signs_of_the_picture():
+    e = BPTTExplorer("an end\n and more " * 30, step=1)
+    assert "␣" in e.narration and " ”" not in e.narration and "“ " not in e.narration
 
 
 def test_a_trained_loss_says_what_it_was_trained_at():
