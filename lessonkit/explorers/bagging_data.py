@@ -338,7 +338,7 @@ class BaggingRecord:
     n_classes = property(lambda self: self.data.n_classes)
     ends = property(lambda self: (1 - 0.025 * (self.n - 1), self.n), doc="Of an axis of trees: a ring stands on each.")
     top_class = property(lambda self: int(self.answers[: self.k].mean(0).argmax()))
-    shade = property(lambda r: 0.6 if len(r.rows) else 1.0, doc="Of the maps' colors: they are paler than rows on them.")
+    shade = property(lambda r: 0.6 if len(r.rows) else 1.0, doc="Of the maps' colors: paler than rows.")
     colors = property(lambda r: class_shades(r.n_classes, most=r.shade) if r.n_classes
                       else (*ramp("cividis", 255, r.shade), PAGES_NOTHING))
     usual = property(lambda r: float(np.mean(r.alone[: r.k])) if len(r.alone) else np.nan,
@@ -346,6 +346,5 @@ class BaggingRecord:
     ended = property(lambda r: {name: float(v[r.k - 1]) for name, v in r.three if v is not None},
                      doc="The error out of the bag of each kind, with as many trees as are averaged.")
     lowest = property(lambda r: np.nanmin([*r.ended.values(), np.inf]) * (1 + 1e-9), doc="The lowest of these.")
-    best_kinds = property(lambda r: [kind for kind, error in r.ended.items() if error <= r.lowest],
-                          doc="Those with the lowest: several where they tie.")
+    best_kinds = property(lambda r: [k for k, error in r.ended.items() if error <= r.lowest], doc="Several where they tie.")
     key_rows = property(lambda self: (self.n_classes + 1) // 2 + 1 if self.n_classes else 2)
