@@ -346,5 +346,5 @@ class BaggingRecord:
     ended = property(lambda r: {name: float(v[r.k - 1]) for name, v in r.three if v is not None},
                      doc="The error out of the bag of each kind, with as many trees as are averaged.")
     lowest = property(lambda r: np.nanmin([*r.ended.values(), np.inf]) * (1 + 1e-9), doc="The lowest of these.")
-    best_kinds = property(lambda r: [k for k, error in r.ended.items() if error <= r.lowest], doc="Several where they tie.")
+    best_kinds = property(lambda r: [k for k, error in r.ended.items() if error <= r.lowest], doc="Ties share it.")
     key_rows = property(lambda self: (self.n_classes + 1) // 2 + 1 if self.n_classes else 2)
