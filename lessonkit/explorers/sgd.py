@@ -113,10 +113,10 @@ def draw_losses(r, s, box):
     lo, hi = r.heights
     note, narrow = f"at step {r.step}, log scale", s.width < NARROW
     if not r.compare: note = f"{r.paths[0].name} {r.paths[0].far(r.step) or note}"
-    there, side = [arrival(losses, r.least) for _, losses in r.rivals], 92 * r.compare or 112 * bool(r.rivals)
+    there, side = [arrival(losses, r.least) for _, losses in r.rivals], 92 * r.compare or 120 * bool(r.rivals)
     if any(k < np.inf for k in there):
         note = "dots: within 1 % of the best" if narrow else f"{note} · dots: from there on within 1 % of the best"
-    else: note += " · dashed: the best line's" * bool(r.least > 0)
+    note += f" · dashed: best line {say(r.least)}" * bool(r.least > 0)
     box, below = rows(box, 1, 16, gap=4) if side and narrow else (box, ())
     p = Panel(s, "losses", box, (0, r.n_steps), (lo, hi), log="y", title="Loss", left=48, right=side * (not below),
               note=note)
@@ -309,7 +309,7 @@ class SGDExplorer(Explorer):
         if not {"SGD", "momentum"} <= set(self.optimizers): return ()
         tidy = lambda v: float(f"{v:.3g}")
         return [
-            Chip("just over the edge", "Take a rate 2 % over the edge, the orange mark. Will the loss fall?",
+            Chip("just over the edge", "Take plain SGD, at a rate 2 % over its edge. Will the loss fall?",
                  lambda e: dict(compare=False, optimizer="SGD", rate=tidy(1.02 * e.edge), start=e.first,
                                 step=min(20, e.n_steps)), overshot, quiet=True),
             Chip("more momentum", "Take a high rate, and momentum 0.9. Is it at the best line sooner than without "
