@@ -47,12 +47,13 @@ def view(r: ScheduleRecord, width: float) -> Scene:  # width in px
     above, *middle, below = rows((0, 0, width, s.height), .43, *[.17] * moves, .40, gap=14)
     log = "y" if r.log_axis and r.limits[0] > 0 else ""
     note = "" if wide else next((k.words for k in r.knots if k.told), "")  # no room beside a knot
-    rate = draw_time(r, s, "Learning rate", above, r.limits, log, note)
+    rate = draw_time(r, s, "Learning rate" + " (log)" * bool(log), above, r.limits, log, note)
     own, others = ([k for k in r.knots if k.id.startswith("momentum") == is_it] for is_it in (True, False))
     for xy, ink in r.before: rate.line(xy, ink=ink, width=1)
     draw_curve(r, rate, r.curves[0], r.rate(r.position), "focus", others)
-    upright = np.stack([np.full(40, r.position), np.linspace(*r.limits, 40)], 1)
-    path = [np.concatenate([np.stack(r.curves[0], 1), upright]), np.stack(r.curves[1], 1)]  # words stay off them
+    upright = np.full(40, r.position), np.linspace(*r.limits, 40)
+    lines = r.curves[0], upright, (np.linspace(0, 1, 200), np.full(200, max(r.limits[0], 0)))  # words stay off them
+    path = [np.concatenate([*[np.stack(xy, 1) for xy in lines], *[xy for xy, _ in r.before]]), np.stack(r.curves[1], 1)]
     if moves:
         now, ends = r.momenta(r.position), (-.06, 1.12)
         if np.ptp(r.curves[1][1]): ends = max(-.06, np.floor(r.curves[1][1].min() * 10 - 1.5) / 10), 1.06
@@ -102,7 +103,7 @@ def draw_loss(r, s, box):
     note, joints = "none yet: press “run it”", [(0, "0 %"), (1, "100 %"), *((j, percent(j)) for j in r.rate.joints)]
     if r.runs:
         ends = [number(run.history.loss.iloc[-1]) for run in r.runs]
-        note = f"{'so far' if r.goes_on else 'ends at' if r.fresh else 'another one ended at'} {ends[-1]}"
+        note = f"{'so far' if r.goes_on else 'ends at' if r.fresh else 'the last run ended at'} {ends[-1]}"
         if len(ends) > 1: note += f" · {'pale' if r.past else 'thin'}: {'before, ' * (s.width >= NARROW)}{ends[0]}"
     kept = []
     for at, word in joints:  # the ends first
@@ -188,8 +189,7 @@ class ScheduleExplorer(Explorer):
         else: momenta = one_cycle_momentum(self.momentum, min(self.momentum_low, self.momentum), self.pct_start)
         (pos, values), _ = curves = tuple(s.sample() for s in (made, momenta))
         if len(bad := np.flatnonzero(~np.isfinite(values))):
-            where = f"{values[bad[0]]} at position {pos[bad[0]]:.3g}"
-            raise ValueError(f"the schedule is {where}: a rate must be a finite number")
+            raise ValueError(f"{values[bad[0]]} at position {pos[bad[0]]:.3g}: a rate must be a finite number")
         self.curves, self._stale = curves, False
         self.schedule, self.momenta = made, momenta
 
@@ -289,14 +289,14 @@ class ScheduleExplorer(Explorer):
         return [
             Chip("level or falling?", "Train twice: with the rate at 1 to the end, and with one that falls from 1 in a "
                                       "straight line. Which run ends with the lower loss?",
-                 lambda e: ready(e, dict(kind="lin", **SUITED, step=e.n_step)),
-                 faster, busy="training twice …", quiet=True),
+                 lambda e: ready(e, dict(kind="lin", **SUITED, step=e.n_step)), faster, busy="training …", quiet=True),
             Chip("longer and longer",
                  "Make each of three cycles twice as long as the one before. How much of the way does the last take?",
                  lambda e: ready(e, dict(kind="sgdr", **SUITED, n_cycle=3, cycle_mult=2.0, step=round(.7 * e.n_step))),
                  lambda r: f"{percent(1 - r.rate.joints[-1])}, from {percent(r.rate.joints[-1])} to 100 %: "
                            "4 of 1 + 2 + 4 = 7 parts.", quiet=True),
-            Chip("up and down", "Let momentum fall while the rate rises. How many past steps count at its lowest?",
+            Chip("up and down", "Let momentum fall while the rate rises. At its lowest value, "
+                                f"{SUITED_ONE_CYCLE['momentum_low']}, about how many past steps count?",
                  lambda e: ready(e, dict(kind="one_cycle", **SUITED_ONE_CYCLE, pct_start=.3, div=25.0, div_final=1e4,
                                          step=round(.3 * e.n_step))),
                  lambda r: f"About {number(1 / (1 - r.momenta(r.rate.joints[0])), 2)}, which is 1 / (1 − momentum); at "

@@ -234,7 +234,7 @@ def _of_run(r) -> str:
     lost = np.flatnonzero(~np.isfinite(loss))
     if len(lost): return f" The last run was lost at step {lost[0]}: the rate is too high."
     if r.goes_on: return f" The run goes on: loss {loss[-1]:.3g} so far, at step {len(loss)}."
-    whose = "Loss" if r.fresh else "Another schedule's loss:"
+    whose = "Loss" if r.fresh else "The last run's loss:"
     if 0 < r.step < len(loss): return f" {whose} {loss[r.step - 1]:.3g} here."
     return f" {whose} {loss[-1]:.3g} at the end; {100 * right:.0f} % of held-out digits right."
 
