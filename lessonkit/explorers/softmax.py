@@ -166,8 +166,8 @@ class SoftmaxExplorer(Explorer):
         others = len(self.classes) - 2
         rest = lambda *first: (*first, *np.linspace(0, -2, others).round(1).tolist())
         words = lambda v: signed("{:+.2f}", v)
-        sunk = lambda r: (f" The others sink, though their knobs stand where they stood: {r.classes[2]} from "
-                          f"{chance('{:.2f}', r.other[2])} (outline) to {chance('{:.2f}', r.p[2])}.")
+        what = f"What happens to {self.classes[2]}, whose knob stays?" if others else "Can both be above 0.6?"
+        sunk = lambda r: f"It sinks from {chance('{:.2f}', r.other[2])} (outline) to {chance('{:.2f}', r.p[2])}."
         plain = dict(mode="softmax", temperature=1.0, target=0, selected=1)
         return [
             Chip("sure, and wrong",
@@ -177,10 +177,10 @@ class SoftmaxExplorer(Explorer):
                            f"(hollow) costs {-np.log(r.other[0]):.2f}. The gradient is {words(r.grad[0])} on "
                            f"{r.classes[0]} and {words(r.grad[1])} on {r.classes[1]}, close to its limit of 1."),
             Chip("two winners",
-                 "Put two activations as high as they go. With softmax, can two probabilities be above 0.6?",
-                 dict(activations=rest(LIMIT, LIMIT), **plain, outline="start"),
-                 lambda r: f"No: they share 1, and get {r.p[0]:.2f} each.{sunk(r) if others else ''} Sigmoids need not "
-                           f"share: choose that mode, and tick {r.classes[1]}, too.", quiet=True),
+                 f"Raise {self.classes[0]} and {self.classes[1]} as high as they go. {what}",
+                 dict(activations=(LIMIT, LIMIT, *first(others + 2)[2:].tolist()), **plain, outline="start"),
+                 lambda r: f"{sunk(r) if others else 'No.'} All share 1, and the two winners get {r.p[0]:.2f} each. "
+                           f"Sigmoids need not share: choose that mode, and tick {r.classes[1]}, too.", quiet=True),
             Chip("five times hotter",
                  "Divide all activations by a temperature of 5. Does the order of the classes change?",
                  plain | dict(activations=tuple(first(others + 2).tolist()), temperature=5.0, outline="cool"),

@@ -101,7 +101,7 @@ def draw_part(r, s, name, box):
         "probability": (r.p, (0, 1), "{:.2f}", ghost(r), f"sum {total}|{total}"),
         "gradient": (r.grad, (-steep, steep), "{:+.2f}" if steep < 10 else "{:+.1f}", "(prob. − truth) / T|(p − "
                      "truth) / T|(p − t) / T" if hot else "probability − truth|prob. − truth",
-                     "◂ raise · lower ▸|◂ up · down ▸|◂ up"),
+                     "◂ raise · lower ▸|raise · lower|◂ raise"),
     }[name]
     marks = [(lo, signed("{:g}", round(lo, 1))), (0, "0"), (hi, f"{hi:.3g}")] if lo else [(0, "0"), (hi, f"{hi:g}")]
     pad = LIMIT / 10 if name == "activation" else 0  # a knob at the end of the scale is whole
@@ -205,15 +205,14 @@ def sentence(r: SoftmaxRecord) -> str:
     true, total = [c for c, t in zip(r.classes, r.truth) if t], f"loss {r.loss.sum():.2f}"
     there = " and ".join(true) if len(true) < 3 else ", ".join(true)
     alone = f" Sigmoids do not compete: the sum is {r.p.sum():.2f}." if r.mode == "sigmoid" else ""
+    return f"{heat}{listed}.{alone} True: {there or 'none of them'}, {total}. {brief(r)}"
+
+
+def brief(r: SoftmaxRecord) -> str:
+    "What raising the chosen class would do: it stands beside a question's answer, too."
     now = signed("{:.3g}", r.activations[r.selected])
     name, slope = f"{r.classes[r.selected]} a little from {now}", float(r.grad[r.selected])
     way, up = ("Lower", slope < 0) if r.activations[r.selected] >= LIMIT else ("Raise", slope > 0)
     change = f"the loss {'rises' if up else 'falls'}, at first by {abs(slope):.2f} a unit"
     if abs(slope) < 0.005: change = "the loss hardly changes"
-    return f"{heat}{listed}.{alone} True: {there or 'none of them'}, {total}. {way} {name}: {change}."
-
-
-def brief(r: SoftmaxRecord) -> str:
-    "What stands beside a question's answer, without its numbers."
-    true, heat = " and ".join([c for c, t in zip(r.classes, r.truth) if t]) or "none", f"{r.temperature:.3g}"
-    return f"The truth is {true}; the framed row is {r.classes[r.selected]}; the temperature is {heat}."
+    return f"{way} {name}: {change}."

@@ -281,6 +281,17 @@ def test_the_first_knot_has_its_name_at_its_right():
     assert text_box(*it["xy"][0], "lr 1.38", it["size"], it["weight"], it["font"], SHIFT[it["align"]])[0] > knot + 8
 
 
+def test_a_log_axis_is_named_and_the_lowest_rate_stands_off_its_foot():
+    e = ScheduleExplorer("sgdr", step=100)
+    for width in (720, 960):
+        scene = e.scene(width).finish()
+        words = next(it["xy"][0, 1] for it in scene.items if it["kind"] == "text" and "lr_min 0.001" in it["strings"])
+        knot = next(it["xy"][0, 1] for it in scene.items if it["key"] == "learning rate/points/lr_min")
+        assert abs(words - knot) > 8 and "Learning rate" in scene.strings()
+    e.ask(3)
+    assert "Learning rate (log)" in e.scene(960).strings() and "Learning rate (log)" in e.scene(390).strings()
+
+
 @pytest.mark.parametrize("n_cycle", [2, 3, 8])
 def test_the_knot_of_cycle_mult_keeps_away_from_the_others(n_cycle):
     for mult in (1.0, 1.5, 2.0, 3.0):
