@@ -61,7 +61,8 @@ class WaterfallExplorer(Explorer):
     output = T.Int(0, help="for a classifier: which of its classes, counted from 0")
     prediction = T.Float(help="what the forest says of the row, as edited")
     _far = (None,)  # the row and class, and its contributions with other values
-    _held, _seen, _from, _ready, _guess = None, None, None, False, True  # `_held`: bars and axis while one is pulled
+    _held, _seen, _from, _ready = None, None, None, False  # `_held`: bars and axis while one is pulled
+    _touched = frozenset()  # columns that had another value: what their values do is told
 
     def __init__(
         self,
@@ -133,7 +134,7 @@ class WaterfallExplorer(Explorer):
             self.ranks = np.argsort(self.order)
         self.now = self.rows.parts(x[None], k)[0] if self.edits else self.was
         about = (self.row, j, k, tuple(sorted((n, v) for n, v in self.edits.items() if n != self.feature)))
-        self._guess &= not self.edits
+        self._touched |= {*self.edits}
         strange = np.isfinite(self.value) and about == self._seen and self.value not in self.tried
         if about != self._seen or strange:  # what other values would say: kept while this one is dragged
             self.tried = self.rows.tries(self.feature, self.row)
@@ -196,7 +197,7 @@ class WaterfallExplorer(Explorer):
             self.names.index(name), self.value, f.grid(name)[2], apart, ticks,
             self.tried, self._told(), f.middle(name),
             self.reach,
-            ladder[np.linspace(0, n - 1, min(n, 430)).round().astype(int)], n, self.ranks[self.row], self._guess,
+            ladder[np.linspace(0, n - 1, min(n, 430)).round().astype(int)], n, self.ranks[self.row], name not in self._touched,
             None if self.edits or self._from is None else self._from[:2], self._held is not None, self.recording)
 
     # ── wire ──
