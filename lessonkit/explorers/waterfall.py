@@ -197,8 +197,9 @@ class WaterfallExplorer(Explorer):
             self.names.index(name), self.value, f.grid(name)[2], apart, ticks,
             self.tried, self._told(), f.middle(name),
             self.reach,
-            ladder[np.linspace(0, n - 1, min(n, 430)).round().astype(int)], n, self.ranks[self.row], name not in self._touched,
-            None if self.edits or self._from is None else self._from[:2], self._held is not None, self.recording)
+            ladder[np.linspace(0, n - 1, min(n, 430)).round().astype(int)], n, self.ranks[self.row],
+            name not in self._touched, None if self.edits or self._from is None else self._from[:2],
+            self._held is not None, self.recording)
 
     # ── wire ──
 
