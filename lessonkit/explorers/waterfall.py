@@ -61,7 +61,8 @@ class WaterfallExplorer(Explorer):
     output = T.Int(0, help="for a classifier: which of its classes, counted from 0")
     prediction = T.Float(help="what the forest says of the row, as edited")
     _far = (None,)  # the row and class, and its contributions with other values
-    _held, _seen, _from, _ready, _guess = None, None, None, False, True  # `_held`: bars and axis while one is pulled
+    _held, _seen, _from, _ready = None, None, None, False  # `_held`: bars and axis while one is pulled
+    _touched = frozenset()  # columns that had another value: what their values do is told
 
     def __init__(
         self,
@@ -133,7 +134,7 @@ class WaterfallExplorer(Explorer):
             self.ranks = np.argsort(self.order)
         self.now = self.rows.parts(x[None], k)[0] if self.edits else self.was
         about = (self.row, j, k, tuple(sorted((n, v) for n, v in self.edits.items() if n != self.feature)))
-        self._guess &= not self.edits
+        self._touched |= {*self.edits}
         strange = np.isfinite(self.value) and about == self._seen and self.value not in self.tried
         if about != self._seen or strange:  # what other values would say: kept while this one is dragged
             self.tried = self.rows.tries(self.feature, self.row)
@@ -149,15 +150,13 @@ class WaterfallExplorer(Explorer):
         self._ready = True
 
     def _reach(self, k):
-        """The ends of the bars' axis: as far as another value of any one column takes the row's bars, in round numbers.
+        """The ends of the bars' axis: as far as other values of any two columns take the row's bars, in round numbers.
         So neither a column nor a value moves it. While a bar is pulled, it gives way only to the bars themselves."""
-        if self._far[0] != (self.row, k):
-            _, x = self.rows.edits(self.row)
-            self._far = (self.row, k), self.rows.parts(x[:: 1 + len(x) // 800], k)
-        some = (self.was, self.now) if self._held else (self.was, self.now, self.parts, self._far[1])
-        ends = [bar_ends(self.groups, v, self.rows.bias[k]) for v in some]
-        thin = np.diff(bar_ends(self.groups, self.was, 0))
-        ends += [v[..., :-1] + thin for v in ends]
+        if self._far[0] != (self.row, k): self._far = (self.row, k), self._changes(k)
+        some = [(self.groups, v) for v in (self.was, self.now)]
+        if not self._held: some.append((arrange(self.was, self.was), self._far[1]))
+        ends = [bar_ends(groups, v, self.rows.bias[k]) for groups, v in some]
+        ends += [v[..., :-1] + np.diff(bar_ends(g, self.was, 0)) for v, (g, _) in zip(ends, some)]
         if self._from: ends.append(ends[0][:-1] + np.diff(bar_ends(self.groups, self._from[1], 0)))
         ends = np.concatenate([v.ravel() for v in ends])
         if self._held: return float(min(ends.min(), self._held[1][0])), float(max(ends.max(), self._held[1][1]))
@@ -166,6 +165,20 @@ class WaterfallExplorer(Explorer):
         ends = np.array([np.floor(lo / step + 0.1), np.ceil(hi / step - 0.1)]) * step
         if self.classes is not None and self.rows.scale == "chance": ends = ends.clip(0, 1)  # only bars lead beyond
         return float(min(lo, ends[0])), float(max(hi, ends[1]))
+
+    def _changes(self, k):
+        "The columns' parts after one change of the row, and after two of those that move its answer far."
+        tries, x = self.rows.edits(self.row)
+        thin, own = 1 + len(x) // 800, self.rows.x[self.row]
+        x, columns = x[::thin], np.array([name for name, _ in tries[::thin]])
+        one = self.rows.parts(x, k)
+        order = np.argsort(one.sum(1), kind="stable")
+        by_column = [order[columns[order] == name] for name in self.names]
+        far = {int(i) for at in by_column for i in (*at[:1], *at[-1:])}  # the lowest and the highest of each
+        far = [i for i in order.tolist() if i in far]
+        far = x[[*far[:14], *far[-14:]]]
+        two = np.where((far == own) | np.isnan(far), far[:, None], far).reshape(-1, len(own))
+        return np.concatenate([one, self.rows.parts(two, k)])
 
     def reset(self):
         "Takes all edits back."
@@ -184,8 +197,9 @@ class WaterfallExplorer(Explorer):
             self.names.index(name), self.value, f.grid(name)[2], apart, ticks,
             self.tried, self._told(), f.middle(name),
             self.reach,
-            ladder[np.linspace(0, n - 1, min(n, 430)).round().astype(int)], n, self.ranks[self.row], self._guess,
-            None if self.edits or self._from is None else self._from[:2], self._held is not None, self.recording)
+            ladder[np.linspace(0, n - 1, min(n, 430)).round().astype(int)], n, self.ranks[self.row],
+            name not in self._touched, None if self.edits or self._from is None else self._from[:2],
+            self._held is not None, self.recording)
 
     # ── wire ──
 
@@ -200,8 +214,7 @@ class WaterfallExplorer(Explorer):
         value = Slider("value", low, high, step, digits=5)
         if name in f.levels: value = Choice("value", {float(v): f.words(name, v) for v in np.arange(low, high + 1)})
         classes = {} if self.classes is None else {i: str(c) for i, c in enumerate(self.classes)}
-        by = "prediction" if self.classes is None else f.scale
-        place = Place("row", len(f.x), f"rank by {by}", 700, first=1, order=lambda: self.order)
+        place = Place("row", len(f.x), "rank", 700, first=1, order=lambda: self.order)
         more = [Choice("output", classes, "class")] * bool(classes)
         return [Choice("feature", self.names, "column"), value, place, *more]
 

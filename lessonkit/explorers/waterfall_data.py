@@ -82,7 +82,7 @@ class WaterfallRecord:
     ladder: np.ndarray  # (at most 430,) predictions of all rows, sorted
     n: int  # rows
     rank: int  # of the row among them
-    guess: bool = False  # no other value was tried yet: what they would do is not told
+    guess: bool = False  # the chosen column had no other value yet: what they would do is not told
     beside: tuple | None = None  # (row, its contributions): another row that it is compared with
     pulled: bool = False  # a bar is in the reader's hand
     still: bool = False  # a recording: nothing can be dragged
@@ -328,7 +328,8 @@ def compared(
     ways = [{(j, bool(v[j] > 0)) for j in some} for v, some in ((parts, first), (r.now, second))]
     told = [", ".join(f"{r.names[j]} {r.say(v[j], True)}" for j in some) or "none"
             for v, some in ((parts, first), (r.now, second))]
-    same = "Yes, most of all" if ways[0] == ways[1] else "In part" if ways[0] & ways[1] else "No"
+    yes = "Yes, mostly: the two largest bars agree" if len(ways[0]) > 1 else "Yes"
+    same = yes if ways[0] == ways[1] else "In part" if ways[0] & ways[1] else "No"
     return (f"{same}. Row {row} came to {r.say(r.bias + parts.sum())}, moved most by {told[0]}; "
             f"row {r.row} comes to {r.say(r.prediction)}, moved most by {told[1]}.")
 

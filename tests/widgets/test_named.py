@@ -366,3 +366,10 @@ def test_an_answer_not_known_yet_has_a_place_with_a_question_mark():
     assert marks() == 1 and "If Sex were …" in e.scene().strings()
     e.value = 1.0
     assert marks() == 0 and e.edits
+    e.feature = "Pclass"  # the next column's answers are a question again, and the axis does not tell them
+    axis = lambda: next(p for p in e.scene().panels if p.name == "tried").y
+    before = axis()
+    assert marks() == 2 and not {e.record().say(v) for v in e._told()} - {e.record().say(e.prediction)} & {
+        *e.scene().strings()}
+    e.value = 1.0
+    assert marks() == 0 and axis() == before
