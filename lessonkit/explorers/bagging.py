@@ -14,7 +14,7 @@ import traitlets as T
 from ..bagging import sample_patches
 from .bagging_data import (BaggingRecord, FittedForest, fresh_forest, own_forest, refitted,
                                               two_columns, with_draws, with_new_draw)
-from .bagging_view import ADD, DRAG, STRIP, brief, error_words, sentence, view
+from .bagging_view import ADD, BACK, DRAG, STRIP, brief, error_words, sentence, view
 from ..widgets.controls import Button, Choice, Field, Player, Slider, Toggle
 from ..widgets.explorer import Chip, Explorer
 from ..widgets.keys import moving, stepping
@@ -32,7 +32,7 @@ class BaggingExplorer(Explorer):
     title, lesson = "Why do many trees beat one?", "10_bagging"
     about = "Every tree cuts the plane into rectangles. The map is the average of the first k trees."
     watch, along = ("k", "tree", "point", "compare", "beside", "show_points", "pointed", "kind", *SETTINGS), "k"
-    offers = "click one · ", "; click one", "click one", ADD, DRAG  # the hint stands beside the ring that it speaks of
+    offers = "click one · ", f"{BACK} · ", "; click one", "click one", BACK, ADD, DRAG  # stand beside what they offer
     view, sentence, brief = staticmethod(view), staticmethod(sentence), staticmethod(brief)
     k = T.Int(help="how many trees are averaged")
     tree = T.Int(0, help="the tree whose rectangles and draw are shown, counted from 1; 0: the average")
@@ -153,7 +153,8 @@ class BaggingExplorer(Explorer):
         asked = (tree or self.k) - 1
         limit = [f"depth {self.depth}" * (self.depth > 0), f"leaves of {self.leaf}" * (self.leaf > 1)]
         moved = int((data.X[: len(self.origin.y)] != self.origin.X).any(1).sum())
-        limit += ["no bootstrap" * (not self.bootstrap), f"you moved {moved} row{'s' * (moved > 1)}" * (moved > 0)]
+        did = [f"{w} {v} row{'s' * (v > 1)}" for w, v in (("moved", moved), ("added", n - len(self.origin.y))) if v]
+        limit += ["no bootstrap" * (not self.bootstrap), f"you {' and '.join(did)}" * bool(did)]
         about = f"{self.kind}, {', '.join(filter(None, limit)) or 'grown in full'}"
         if self.kind == "your own":
             about = f"your forest, {'as fitted' if data is self.origin else limit[-1] or 'fitted anew'}"
@@ -189,8 +190,9 @@ class BaggingExplorer(Explorer):
         back, first = Button("put_back", "rows as at first"), data is self.origin  # in sight once there is a way back
         beside = Choice("beside", {"error": "the error", "trees": "where trees differ"}, "also show")
         return [Player("k", n, "trees", interval=200), Choice("kind", kinds), *[back] * (not first),
-                Toggle("show_points", "rows"), beside, new, Button("add_point", "add a row at the cross"),
-                Slider("leaf", 1, 50, 1, "leaf size", whole=True), Choice("tree", {0: "the average"} | trees, "map of"),
+                Toggle("show_points", "rows", "drawn, as long as one tree is chosen"), beside, new,
+                Button("add_point", "add a row at the cross"), Slider("leaf", 1, 50, 1, "leaf size", whole=True),
+                Choice("tree", {0: "the average"} | trees, "map of"),
                 Slider("depth", 0, 20, 1, "depth (0: any)", whole=True),
                 Slider("max_features", 1, max(2, data.X.shape[1]), 1, whole=True), Toggle("bootstrap"),
                 Toggle("compare", "three side by side"), Button("redraw", "draw a tree's rows again"), *[back] * first]
@@ -234,7 +236,8 @@ class BaggingExplorer(Explorer):
         errors, last = self.shown.alone, r.curve[-1]
         if np.isnan([last, *errors]).any(): return "Nobody can say: some tree drew every row. Give more rows."
         n, best, alone = int((errors < last).sum()), int(errors.argmin()), errors.mean()
-        text = (f"{n or 'None'} of {r.n}: count the dots below the end of the blue line. A tree alone has an error of "
+        rings = "the ringed dots lie" if n > 1 else "the ringed dot lies" if n else "no dot lies"
+        text = (f"{n or 'None'} of {r.n}: {rings} below the end of the blue line. A tree alone has an error of "
                 f"{error_words(r, alone)} on average, all together {error_words(r, last)}")
         text += ": trees err in different places, and averaging cancels that." if last < alone else "."
         out = f"{(self.shown.times(best) == 0).sum()} of {len(r.data.y):,} rows"

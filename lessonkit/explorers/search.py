@@ -140,9 +140,11 @@ class SearchExplorer(Explorer):
         if self.x == self.y:  # the two change places
             if "x" in changed: self.y = self._across[0]
             else: self.x = self._across[1]
-        self._across = (self.x, self.y)
+        was, self._across = self._across, (self.x, self.y)
+        if self._open and set(was) != {self.x, self.y}: self.refresh_controls()  # an axis holds no value
         if changed - {"pointed"}: self.pointed = -1  # what the mouse pointed at was another picture's
         if "hold" in changed and not changed & {"held"}: self.held = dict([self.hold]) if self.hold else {}
+        if self.held.keys() & {*self._across}: self.held = dict(self._holding())
         self.hold = next(iter(self.held.items())) if len(self.held) == 1 else ()
         if changed & {"low", "high"} and not changed & {"ranges", "axis"}:
             self._keep(self.axis, tuple(sorted((self.low, self.high))))
@@ -182,7 +184,8 @@ class SearchExplorer(Explorer):
         result = lambda row: (float(self.score[row]), float(self.table["seconds"][row]))
         own, other = self.score[self.row], self.order[0 if self.rank > 1 else min(1, len(self.order) - 1)]
         pointed, axes = self.pointed if self.pointed != self.row else -1, tuple(self.axes.values())
-        said = " and ".join(f"{k} {self.axes[k].between(*v)}" for k, v in self.ranges.items())
+        more = {k: self.axes[k].finer(self.axes[k].place[self.row], *v) for k, v in self.ranges.items()}
+        said = " and ".join(f"{k} {self.axes[k].between(*v, more[k])}" for k, v in self.ranges.items())
         if not self.kept[self.order[0]] and np.isfinite(self.score[self.kept]).any():
             said += f"; the best of them scores {scored(np.nanmax(self.score[self.kept]))}"
         return SearchRecord(
@@ -194,7 +197,7 @@ class SearchExplorer(Explorer):
             int(self.kept.sum()), self.places[self.row], None if pointed < 0 else self.places[pointed],
             f"rank {self._rank_of[pointed]}, score {scored(self.score[pointed])}",
             {self.names.index(k): v for k, v in self.ranges.items()},
-            said, {c: lean(self.axes[c], self.kept) for c in self.parameters},
+            said, more, {c: lean(self.axes[c], self.kept) for c in self.parameters},
             {way: self._map(way).top() for way in ("best", "mean")}, self.recording)
 
     def _bars(self, axis):
@@ -205,7 +208,7 @@ class SearchExplorer(Explorer):
 
     def controls(self):
         words = {c: enumerate(self.axes[c].labels) for c in self.parameters}
-        levels = {(): "nothing"} | {(c, i): f"{c} {w}" for c in words for i, w in words[c]}
+        levels = {(): "nothing"} | {(c, i): f"{c} {w}" for c in words if c not in self._across for i, w in words[c]}
         ends = ("low", "from"), ("high", "to")
         return [Player("rank", len(self.table), "rank", 700, first=1),
                 Choice("reduce", ["best", "mean"], "cells show the"), Button("keep_all", "keep all"),

@@ -41,9 +41,9 @@ def shown(v) -> str:
     return number(v) if isinstance(v, (int, float, np.number)) and not isinstance(v, bool) else str(v)
 
 
-def scored(v: float) -> str:
-    "A score to read: with three decimals, where they say enough, so that scores can be compared."
-    return f"{v:.3f}".replace("-", "−") if v == 0 or 0.01 <= abs(v) < 100 else number(v)
+def scored(v: float, more: int = 0) -> str:
+    "A score to read: with three decimals (and `more`), where they say enough, so that scores can be compared."
+    return f"{v:.{3 + more}f}".replace("-", "−") if v == 0 or 0.01 <= abs(v) < 100 else number(v, 3 + more)
 
 # %% ../../nbs/explorers/search_data.ipynb #xv-axis
 class Axis:
@@ -80,7 +80,7 @@ class Axis:
         self.binned = len(different) > most
         d = 6 if low == high else int(np.clip(1 - np.floor(np.log10(high - low)), 0, 6))  # the same digits for all
         alike = self.binned and not self.log and high - low > 1e-6 and high < 1e6
-        plain = lambda u: f"{u:,.{d}f}".replace("-", "−") if alike else number(u, 2 if self.log else 3)
+        plain = lambda u, more=0: f"{u:,.{d + more}f}".replace("-", "−") if alike else number(u, 3 - self.log + more)
         self.say = scored if self.name == "score" else plain
         if self.binned:
             self._at, self._knots = np.array([0.0, 1.0]), self._scaled(np.array([low, high]))
@@ -135,21 +135,24 @@ class Axis:
         "What stands at a place, so that `where` gives the place again, to a millionth."
         return float(f"{float(self.value(place)):.6g}") if self.numeric else self.at(place)
 
-    def at(self, place: float) -> str:
+    def at(self, place: float, more: int = 0) -> str:  # `more`: digits
         "What stands at a place, in words."
-        if self.binned: return "≤ " * bool(self.cut and place <= 0) + self.say(self.value(place))
+        if self.binned: return "≤ " * bool(self.cut and place <= 0) + self.say(self.value(place), more)
         return self.labels[self.bar(place)]
 
+    def finer(self, here: float, low: float, high: float) -> int:
+        "How many more digits tell a place outside of a range from its ends."
+        if not self.binned or np.isnan(here) or low - 1e-9 <= here <= high + 1e-9: return 0
+        return next((m for m in range(4) if self.at(here, m) not in (self.at(low, m), self.at(high, m))), 0)
 
-    def between(self, low: float, high: float) -> str:
+    def between(self, low: float, high: float, more: int = 0) -> str:
         "A range of places in words."
         if not self.binned:
             inside = [w for p, w in self.ticks if low - 1e-9 <= p <= high + 1e-9]
             return " or ".join(inside) or "nothing"
-        if high >= 1: return f"{self.at(low)} or more" if low > 0 else "all"
-        if low <= 0: return f"{self.at(high)} or less"
-        return " to ".join(dict.fromkeys((self.at(low), self.at(high))))
-
+        if high >= 1: return f"{self.at(low, more)} or more" if low > 0 else "all"
+        if low <= 0: return f"{self.at(high, more)} or less"
+        return " to ".join(dict.fromkeys((self.at(low, more), self.at(high, more))))
 
     def range_of(self, first: int, last: int) -> tuple[float, float] | None:
         "The range that holds what some neighboring bars count, and no more; None where they are empty."
@@ -209,7 +212,7 @@ class Lean:
         "Whether the kept settings are so many standard errors from all, and one in five."
         return self.n >= 5 and self.gain >= max(least, n_errors * np.sqrt(self.all * (1 - self.all) / self.n))
 
-    free = property(lambda self: "little difference" if self.beyond(3, 0.01) else "no more than luck",
+    free = property(lambda self: "little difference" if self.beyond(3, 0.01) else "not clearly more than luck",
                     doc="What is said where it is neither.")
     told = property(lambda self: self.beyond(3), doc="Whether the kept settings share it.")
     hinted = property(lambda self: self.beyond(2) and not self.told, doc="Whether they may, but are too few to say.")
@@ -275,6 +278,7 @@ class SearchRecord:
     pointed: str  # this one in words
     ranges: dict  # {number of the axis: (low, high)}
     ranges_told: str
+    more: dict  # {name of the axis: digits more, which tell the chosen setting from the ends of the range}
     leans: dict  # {parameter: where most of the kept settings lie, a `Lean`}
     tops: dict  # {'best' or 'mean': (row, column) of the highest cell, or None}
     still: bool = False  # a recording: nothing can be pulled
@@ -329,7 +333,7 @@ def sentence(r: SearchRecord) -> str:
     at_first = not (r.ranges or r.rank > 1 or r.error)
     away = any(not low - 1e-9 <= r.here[j] <= high + 1e-9 for j, (low, high) in r.ranges.items())
     if r.there is not None: return f"The best there: {r.pointed}.{' ' + r.kept_told if r.ranges else ''}"
-    rank, score, out = f"Rank {r.rank} of {r.n:,}{', tied' * r.tied}", scored(r.own[0]), []
+    rank, score, out = f"Rank {r.rank} of {r.n:,}{', tied' * r.tied}", scored(r.own[0], r.more.get("score", 0)), []
     if r.ranges: rank, out = f"Chosen: rank {r.rank}", [r.kept_told, shared(r) * (r.n_kept > 1)]
     if r.error: out.append(f"{rank}: the fit failed with “{r.error[:160]}”.")
     elif at_first: out.append(f"The best of {r.n:,} settings{', tied,' * r.tied} scores {score}.")
@@ -342,5 +346,5 @@ def sentence(r: SearchRecord) -> str:
         n, bad, mean = (v[r.cell].item() for v in (r.map.count, r.map.failed, r.map.score))
         if r.reduce == "mean" and n > bad: out.append(f"The mean of its cell is {scored(mean)}.")
         if bad: out.append(f"{bad} of the {n} setting{'s' * (n > 1)} in its cell failed.")
-    if at_first: out.append(OFFER)
+    out += [f"The map: {r.map.count.sum():,} settings with {r.held}." * bool(r.held and r.cell), OFFER * at_first]
     return " ".join(filter(None, out))

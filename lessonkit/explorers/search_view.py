@@ -118,7 +118,7 @@ def draw_bars(r, s, j, p, room):
     for places, look in (r.there, dict(size=11, fill="page", stroke="fg", width=1.5)), (r.here, dict(size=9)):
         if places is None or np.isnan(places[j]): continue
         s.marks(p.px([[places[j], 0]]) + [0, 9], shape="up", key=f"{p.name}/{len(look)}", **look)
-    own, taken = [(here, a.at(here))] if np.isfinite(here) else [], []
+    own, taken = [(here, a.at(here, r.more.get(a.name, 0)))] if np.isfinite(here) else [], []
     for i, (at, word) in enumerate(own + [t for t in a.ticks if t[1:] not in [o[1:] for o in own]]):
         look = dict(weight="bold" if i < len(own) else "normal", ink="fg" if i < len(own) else "muted")
         word = fit(word, room[2] if i < len(own) or a.binned else max(2 * p.box[2] / n - 6, 30), 12, look["weight"])
@@ -144,7 +144,8 @@ def draw_scores(r, s, box):
     x, top, high = p.px([[low, 0]])[0, 0], p.box[1], p.box[3]
     s.rects([(x - 1.5, top, 3, high)], fill="focus", key="edge")
     if j in r.ranges:
-        p.beside(low, low, 0.94 * p.y[1], a.between(*r.ranges[j]), gap=12, size=13, weight="bold", ink="focus")
+        words = a.between(*r.ranges[j], r.more["score"])
+        p.beside(low, low, 0.94 * p.y[1], words, gap=12, size=13, weight="bold", ink="focus")
     if r.still: return
     s.rects([(x - 8, top + high / 2 - 22, 16, 44)], fill="focus", stroke="panel", width=2, radius=8, key="grip")
     s.rects([(x + d, top + high / 2 - 9, 1.5, 18) for d in (-3.5, 2)], fill="page", key="ridges")
@@ -168,10 +169,11 @@ def draw_parameter(r, s, j, box):
     "A small histogram of shares; above it, in words, where most of the kept settings lie."
     a, (x, y, w, h), lean, held = r.axes[j], box, r.leans.get(r.axes[j].name), j in r.ranges
     said, ink, weight = [], "muted", "normal"
-    if held: said = [f"kept: {a.between(*r.ranges[j])}"]
+    if held: said = [f"kept: {a.between(*r.ranges[j], r.more[a.name])}"]
     elif lean and (lean.told or lean.hinted):
         said = [lean.words + "?" * lean.hinted, f"{percent(lean.kept)}; of all {percent(lean.all)}"]
-    elif lean and r.ranges and lean.n >= 5: said = [lean.free]
+    elif lean and r.ranges and lean.n >= 5:
+        said = lean.free.replace("ly more", "ly\nmore").split("\n")  # two lines, for the narrow ones
     if held or lean and lean.told: ink, weight = "focus", "bold"
     name = f"{a.name} (log)" if a.log and text_width(f"{a.name} (log)", 13, weight) <= w else a.name
     s.text([[x, y + 9]], fit(name, w, 13, weight), 13, ink if weight == "bold" else "fg", "left", weight=weight)

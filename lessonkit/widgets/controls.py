@@ -116,6 +116,7 @@ class Toggle(Control):
 
     name: str
     label: str = ""
+    idle: str = ""  # why it cannot be changed while it is off
     kind = "toggle"
 
     def stop(self, value) -> bool:
@@ -123,6 +124,10 @@ class Toggle(Control):
         return bool(value)
 
     value = stop
+
+    def spec(self) -> dict:
+        "The control, for the browser."
+        return super().spec(idle=self.idle) if self.idle else super().spec()
 
 
 @dataclass(frozen=True)
