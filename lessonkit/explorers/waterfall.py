@@ -60,7 +60,7 @@ class WaterfallExplorer(Explorer):
     edits = T.Dict(help="{column: number}: what differs from the row in X")
     output = T.Int(0, help="for a classifier: which of its classes, counted from 0")
     prediction = T.Float(help="what the forest says of the row, as edited")
-    _far = (None,)  # the row and class, and its contributions with other values
+    _far = _grown = (None,)  # the row and class, and: its contributions with other values; the axis
     _held, _seen, _from, _ready = None, None, None, False  # `_held`: bars and axis while one is pulled
     _touched = frozenset()  # columns that had another value: what their values do is told
 
@@ -150,9 +150,12 @@ class WaterfallExplorer(Explorer):
         self._ready = True
 
     def _reach(self, k):
-        """The ends of the bars' axis: as far as other values of any two columns take the row's bars, in round numbers.
-        So neither a column nor a value moves it. While a bar is pulled, it gives way only to the bars themselves."""
-        if self._far[0] != (self.row, k): self._far = (self.row, k), self._changes(k)
+        """The ends of the bars' axis: as far as another value of any one column takes the row's bars, in round numbers.
+        So neither a column nor a value moves it. Where several edits lead farther, it grows and stays so until they are
+        taken back; while a bar is pulled, it gives way only to the bars themselves."""
+        if self._far[0] != (self.row, k):
+            _, x = self.rows.edits(self.row)
+            self._far = (self.row, k), self.rows.parts(x[:: 1 + len(x) // 800], k)
         some = [(self.groups, v) for v in (self.was, self.now)]
         if not self._held: some.append((arrange(self.was, self.was), self._far[1]))
         ends = [bar_ends(groups, v, self.rows.bias[k]) for groups, v in some]
@@ -164,21 +167,11 @@ class WaterfallExplorer(Explorer):
         step = float(np.diff(ticks(lo, hi, 8))[0]) if hi > lo else 1.0
         ends = np.array([np.floor(lo / step + 0.1), np.ceil(hi / step - 0.1)]) * step
         if self.classes is not None and self.rows.scale == "chance": ends = ends.clip(0, 1)  # only bars lead beyond
-        return float(min(lo, ends[0])), float(max(hi, ends[1]))
-
-    def _changes(self, k):
-        "The columns' parts after one change of the row, and after two of those that move its answer far."
-        tries, x = self.rows.edits(self.row)
-        thin, own = 1 + len(x) // 800, self.rows.x[self.row]
-        x, columns = x[::thin], np.array([name for name, _ in tries[::thin]])
-        one = self.rows.parts(x, k)
-        order = np.argsort(one.sum(1), kind="stable")
-        by_column = [order[columns[order] == name] for name in self.names]
-        far = {int(i) for at in by_column for i in (*at[:1], *at[-1:])}  # the lowest and the highest of each
-        far = [i for i in order.tolist() if i in far]
-        far = x[[*far[:14], *far[-14:]]]
-        two = np.where((far == own) | np.isnan(far), far[:, None], far).reshape(-1, len(own))
-        return np.concatenate([one, self.rows.parts(two, k)])
+        ends = float(min(lo, ends[0])), float(max(hi, ends[1]))
+        if self._grown[0] == (self.row, k) and len(self.edits) > 1:
+            ends = min(ends[0], self._grown[1][0]), max(ends[1], self._grown[1][1])
+        self._grown = (self.row, k), ends
+        return ends
 
     def reset(self):
         "Takes all edits back."
