@@ -12,7 +12,7 @@ import numpy as np
 import traitlets as T
 
 from ..bptt import LMBatches, order_losses, random_edges, torn
-from .stream import (BEGUN, BESIDE, CLICK, DRAG, PICK, ROWS, UNTRAINED, BPTTRecord,
+from .stream import (BEGUN, BESIDE, CLICK, PICK, ROWS, UNTRAINED, BPTTRecord,
                                         Stream, brief, cost, draw_batch, draw_matrix, fitting, gutter,
                                         heading, in_matrix, in_pair, sentence)
 from ..widgets.controls import Button, Field, Player, Slider, Toggle
@@ -45,7 +45,7 @@ def draw_stream(r, s, box):  # px: where the chosen row's window ends at the bot
     tail, row = max(b.n_dropped, .006 * n) if b.n_dropped else 0, np.arange(b.bs) * b.row_len
     over, title = f"{b.n_dropped:,} dropped" * bool(tail), f"1 · Cut into {b.bs} row" + "s" * (b.bs > 1)
     said = [f"{n:,} tokens{words}" + f", {over}" * bool(tail) for words in (" in all", "")]
-    how = heading(s, box, title, DRAG * (r.tip == 2), *said, over)
+    how = heading(s, box, title, "", *said, over)
     p = Panel(s, "stream", (*box[:3], box[3] - 18), (0, used + tail), xticks=False, yticks=False,
               left=gutter(s.width), right=8, **how)
     wide = max(stop - start, .003 * used)
@@ -231,7 +231,7 @@ class BPTTExplorer(Explorer):
         return BPTTRecord(self.stream, self.batches, self.next_edges, self.order, self._visits, self.n_torn, self.step,
                           self.selected, self.focus, self.top, self.epoch, self.shuffled,
                           (self.losses or (None if self.recording else ())) if self.shuffled else None, self.running,
-                          3 if self.recording else self.tip)
+                          2 if self.recording else self.tip)
 
     # ── wire ──
 
@@ -240,7 +240,7 @@ class BPTTExplorer(Explorer):
         return [Player("step", len(self.batches) - 1, interval=600),
                 Slider("bptt", 1, max(self.bptt, min(100, most)), 1, whole=True), Toggle("shuffled", "shuffle windows"),
                 Slider("bs", 1, max(self.bs, min(64, most)), 1, whole=True), Toggle("random_bptt", "random cuts"),
-                Field("epoch", 0, 999), Button("compare", "compare losses")]
+                Field("epoch", 0, 999), Button("compare", UNTRAINED[0])]
 
     def off(self):
         alike = not self.random_bptt and not self.shuffled  # every epoch
@@ -310,7 +310,7 @@ class BPTTExplorer(Explorer):
         return text.replace("(", "(source, vocab=vocab, " if self._naming["vocab"] is not None else "(source, ", 1)
 
     def on_drag(self, id, x, y):
-        self.tip = 3
+        self.tip = 2
         with self.at_once():
             self.selected = int(np.clip(x, 0, self.bs * self.batches.row_len - 1))
             self.step = self.visit_of(self.batches.locate(self.selected).window)
@@ -328,7 +328,7 @@ class BPTTExplorer(Explorer):
 
     def on_click(self, id, x, y):
         if id == "cuts":
-            self.tip = max(self.tip, 2)
+            self.tip = 2
             window = int(np.searchsorted(self.batches.edges, x, "right")) - 1
             self.step = self.visit_of(int(np.clip(window, 0, len(self.batches) - 1)))
         elif id == "losses" and self.shuffled: self.compare()

@@ -134,7 +134,7 @@ class LRFinderExplorer(Explorer):
                         tries, self.n_try, self.running,
                         self.learn is not None and not (self.recording and tries is None), self.pointed,
                         tries is not None or self._tried and not self.recording,
-                        self.recording, self.earlier, self.raw)
+                        self.recording, self.earlier, self.raw, self.run_name in self._mine)
 
     def _marks(self):
         usual = self._usual if self.smoothing != 0.9 else {}

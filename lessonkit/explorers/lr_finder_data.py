@@ -119,6 +119,7 @@ class LRRecord:
     still: bool = False  # a recording: nothing can be dragged
     earlier: tuple = ()  # (rate, losses) of the runs at the rates that were tried before
     raw: bool = False  # each batch's loss is drawn, and the band
+    further: bool = False  # a later run than those of the seeds
 
     @property
     def zones(self) -> tuple:  # (where it ends, word, fill, ink) of each stretch
@@ -165,9 +166,10 @@ def construct(p, m, lrs, s, taken=0.0):  # `taken`: px at the left that hold oth
     else: p.points(on[m.said.steps], size=7, ink=m.ink)
 
 # %% ../../nbs/explorers/lr_finder_data.ipynb #xr-sentence
-def spread_words(n: int) -> str:
+def spread_words(r: LRRecord) -> str:
     "What the seeds' bars and band are, in words: nine in ten of a few would be no whole number."
-    return f"9 in 10 of {n} seeds" if n >= MANY else f"all {n} seeds"
+    many, seeds = r.n_seeds >= MANY, f"the {r.n_seeds} seeds before" if r.further else f"{r.n_seeds} seeds"
+    return "9 in 10 of " * many + "all " * (not many and not r.further) + seeds
 
 
 def how_smooth(r) -> str:
@@ -198,7 +200,10 @@ def sentence(r: LRRecord) -> str:
         k = last_few(losses)
         ends = losses[-k:].mean(0)  # NaN where one was not finite
         ended = [f"{number(a, 2)} {'explodes' if np.isnan(v) else f'gives {v:.2f}'}" for a, v in zip(rates, ends)]
-        text, advice = f"After {len(losses)} steps (mean loss of the last {k}), {', '.join(ended)}. ", ""
+        best, goes = int(np.argmin(np.nan_to_num(ends, nan=np.inf))) if np.isfinite(ends).any() else -1, not r.still
+        done = {-1: "all explode" + ": go left" * goes, 0: "a tenth did best" + ": go left" * goes,
+                1: "yours did best", 2: "ten times your rate did best" + ": go right" * goes}[best]
+        text, advice = f"After {len(losses)} steps, {', '.join(ended)}; {done}. ", ""
     elif r.tries is not None and r.learner and not (r.running or r.still): advice += " Press “try your rate” again."
     if m and np.isfinite(m.low) and not told:
         seeds = f"{r.n_seeds} seeds lie" if r.n_seeds < MANY else f"9 in 10 of {r.n_seeds} seeds,"

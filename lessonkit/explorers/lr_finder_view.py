@@ -45,7 +45,7 @@ def view(
 
 def draw_rules(r, s, box, x, shape, lane, key):
     "A lane for each rule: what it suggests, and how far that moves over the seeds; through all of them, your rate."
-    notes = [f"bars: {spread_words(r.n_seeds)}"] * any(np.isfinite(m.low) for m in r.marks)
+    notes = [f"bars: {spread_words(r)}"] * any(np.isfinite(m.low) for m in r.marks)
     notes += ["○ at smoothing 0.9"] * any(np.isfinite(m.usual) for m in r.marks)
     n, title, tall = len(r.marks), "What the rules suggest", key > 0
     click = ["click one to see how it reads the curve", "click one"] * (not r.still)
@@ -62,7 +62,8 @@ def draw_rules(r, s, box, x, shape, lane, key):
         if np.isfinite(m.low):
             p.bars([y], [m.high], base=m.low, thick=0.3 if tall else 0.5, flat=True, ink=f"{m.ink}-tint")
         if np.isfinite(m.usual): p.points([[m.usual, y]], size=8, stroke=m.ink, ink="page", width=1.5)
-        p.points([[at, y]], size=10, ink=m.ink if chosen else "line", key=f"rule-{m.name}")
+        p.points([[at, y]], size=10, ink=m.ink if chosen else "line", stroke="page", width=1.5,
+                 key=f"rule-{m.name}")
         value, start, up = number(m.said.lr, 2), box[0] if not tall else l + 3, 18 * tall  # a place that stays
         name = fit(f"{m.shown}:", (w if tall else l - box[0] - 6) - text_width(f" {value}") - 3)
         p.scene.text([[start, p.px([[yours, y]])[0, 1] - up]], f"{name} {value}", align="left",
@@ -83,7 +84,7 @@ def draw_curves(r, s, box, x, shape):
     low, top = min(v.min() for v in (*[raw] * r.raw, *curves)), max(v[0] for v in curves)
     y = low - 0.16 * max(top - low, 1e-9), top + 0.3 * max(top - low, 1e-9)  # room for words at the foot
     notes = ["thick: smoothed", "thin: each batch"] * (r.raw and r.beta > 0)
-    note = " · ".join(notes + [f"band: {spread_words(r.n_seeds)}"] * bool(r.band)) * (r.rule == "all")
+    note = " · ".join(notes + [f"band: {spread_words(r)}"] * bool(r.band)) * (r.rule == "all")
     narrow = s.width < NARROW  # the note, or what a rule looks for, then has its own line
     box, strip = rows(box, 1, STRIP, gap=0)
     draw_zones(r, s, strip, x, shape)
@@ -163,7 +164,7 @@ def draw_tries(r, s, box):
     wide = 10 + max(text_width(f"▲ rate {number(v, 2)}") for v in (*rates, *(rate for rate, _ in r.earlier)))
     p = Panel(s, "tries", box, (0, r.n_try), y, title=title, xlabel="step", left=40, right=wide,
               note="gray: before" * bool(r.earlier),
-              ylabel="loss" + f" · thick: mean of the last {last}" * (box[2] > 230))
+              ylabel=f"loss · thick: mean of the last {last}")
     ends, runs = [], [(v, rate, "line", "muted") for rate, v in r.earlier]
     inks = ("class1", "class1-text"), ("focus", "focus"), ("alarm", "alarm")
     if not r.here: inks = [(f"{ink}-tint", "muted") for ink in ("class1", "focus", "class5")]
