@@ -160,7 +160,7 @@ function shell(model, el) {
   chips();
 
   // ── the hint stands on the picture until it is used ──
-  let used = false, crowded = 0; // the width of the scene that had no room for it
+  let used = false, crowded = 0, roomy = 0; // the widths of scenes that had no room for it, and that had
   const use = () => {
     if (!used) { used = true; advise(); }
   };
@@ -220,7 +220,8 @@ function shell(model, el) {
     });
     // where it covers least, near its handle if it can; in another panel only if that spares a word
     const [[least, x, y]] = places.sort((a, b) => a[0] - b[0]);
-    if (least >= 1) { crowded = scene.w; return advise(); } // no place at all: above the picture
+    if (least >= 1 && roomy !== scene.w) { crowded = scene.w; return advise(); } // no place at all: above the picture
+    roomy = scene.w; // what stands in the picture stays in it: a line above would move the page
     hint.style.left = `${x * scale}px`;
     hint.style.top = `${y * scale}px`;
   };
