@@ -236,7 +236,7 @@ class BaggingExplorer(Explorer):
         errors, last = self.shown.alone, r.curve[-1]
         if np.isnan([last, *errors]).any(): return "Nobody can say: some tree drew every row. Give more rows."
         n, best, alone = int((errors < last).sum()), int(errors.argmin()), errors.mean()
-        rings = "the ringed dots lie" if n > 1 else "the ringed dot lies" if n else "no dot lies"
+        rings = "the ringed dots are" if n > 1 else "the ringed dot is" if n else "no dot is"
         text = (f"{n or 'None'} of {r.n}: {rings} below the end of the blue line. A tree alone has an error of "
                 f"{error_words(r, alone)} on average, all together {error_words(r, last)}")
         text += ": trees err in different places, and averaging cancels that." if last < alone else "."

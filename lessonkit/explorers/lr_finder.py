@@ -26,7 +26,7 @@ from ..widgets.scene import number
 class LRFinderExplorer(Explorer):
     "A finder's curve and what to make of it. Chosen state: `lr`, `step`, `smoothing`, `rule`, `run_name`."
 
-    title, lesson, hint = "Which learning rate?", "07_lr_finder", "drag the blue line: choose a rate"
+    title, lesson, hint = "Which learning rate?", "07_lr_finder", "drag the blue line"
     about = "The rate grows with each step, and the loss tells when it is too much. Rules read a rate off the curve."
     watch, along = ("step", "lr", "smoothing", "rule", "raw", "run_name", "pointed"), "step"
     view, sentence, brief = staticmethod(view), staticmethod(sentence), staticmethod(brief)

@@ -262,7 +262,7 @@ def lagged(r: LRRecord) -> str:
     a, b = (find.lrs[find.smooth(beta).argmin()] for beta in (0.9, r.beta))
     told = "An average over many steps still holds losses of far lower rates."
     if r.rule == "valley" and r.by_name["valley"].said.lr <= r.level:
-        told = "So smooth a curve falls a little where it is level, too: there lies the middle of its longest fall."
+        told = "Smoothed this much, even the level part falls a little. The middle of the longest fall is there."
     lag = f" The lowest point comes later, too: at {number(b, 2)} instead of {number(a, 2)}." if b > a else ""
     return f"{moves(r)} {told}{lag}"
 

@@ -136,7 +136,7 @@ def draw_curves(r, s, box, x, shape):
 
 
 def draw_zones(r, s, box, x, shape):
-    "Below the curve, in a word each, what it does from which rate on; your line stands in one of them."
+    "The strip below the curve: where it is level, where it falls, where it explodes."
     p = Panel(s, "zones", box, x, yticks=False, xlabel="learning rate", **shape)
     yours, edge = float(np.clip(r.lr, *x)), x[0]
     for end, word, fill, ink in r.zones:

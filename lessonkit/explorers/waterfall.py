@@ -50,7 +50,7 @@ class WaterfallExplorer(Explorer):
     `prediction` is the answer to the row as edited."""
 
     offers = (ALONG,)
-    title, lesson, hint = "Why this answer?", "11_forest_insight", "drag the ring to another value"
+    title, lesson, hint = "Why this answer?", "11_forest_insight", "drag the ring"
     about = "The forest starts at its average answer. Each bar says how far a column moved the answer."
     watch, along = ("row", "feature", "value", "edits", "output"), "row"
     view, sentence, brief = staticmethod(view), staticmethod(sentence), staticmethod(brief)

@@ -18,6 +18,7 @@ class Control:
     "What all of them share: `name` is that of a trait, `label` stands before it ('' takes the name)."
 
     kind = ""
+    idle = ""
 
     def stop(self, value):
         "Where the control stands for a value of the trait."
@@ -33,6 +34,7 @@ class Control:
 
     def spec(self, **more) -> dict:
         "The control, for the browser."
+        if self.idle: more["idle"] = self.idle
         return dict(kind=self.kind, name=self.name, label=self.label or self.name, **more)
 
 
@@ -125,10 +127,6 @@ class Toggle(Control):
 
     value = stop
 
-    def spec(self) -> dict:
-        "The control, for the browser."
-        return super().spec(idle=self.idle) if self.idle else super().spec()
-
 
 @dataclass(frozen=True)
 class Choice(Control):
@@ -183,10 +181,6 @@ class Button(Control):
     label: str = ""
     idle: str = ""  # why it does nothing while it is off; such a button is the main one, filled while it is on
     kind = "button"
-
-    def spec(self) -> dict:
-        "The control, for the browser."
-        return super().spec(idle=self.idle) if self.idle else super().spec()
 
 # %% ../../nbs/widgets/controls.ipynb #controls-words
 @dataclass(frozen=True)
