@@ -121,14 +121,12 @@ class NotebookPage:
 
     def save(self):
         "Saves the notebook and returns it as it then is on disk."
-        self.page.evaluate("jupyterapp.commands.execute('docmanager:save').then(() => null)")
+        self.page.evaluate("probe.command('docmanager:save')")
         return nbformat.read(self.server.root / self.path, 4)
 
     def theme(self, name: str):
         "'light' or 'dark', switched as the Settings menu does."
-        self.page.evaluate(
-            "theme => jupyterapp.commands.execute('apputils:change-theme', {theme})", f"JupyterLab {name.title()}"
-        )
+        self.page.evaluate("theme => probe.command('apputils:change-theme', {theme})", f"JupyterLab {name.title()}")
         self.page.wait_for_selector(
             f"body[data-jp-theme-light={'true' if name == 'light' else 'false'}]", state="attached"
         )

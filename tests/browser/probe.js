@@ -6,10 +6,25 @@ window.probe = {
     return kernel?.connectionStatus === 'connected' ? kernel.status : undefined;
   },
 
+  // What `promise` comes to; an error after `seconds`, with what a dialog asks meanwhile, if there is one.
+  within(what, promise, seconds = 60) {
+    let timer;
+    const late = new Promise((_, fail) => {
+      timer = setTimeout(() => {
+        const asks = [...document.querySelectorAll('dialog')].map(d => ` A dialog asks: ${d.innerText}`).join('');
+        fail(new Error(`${what} took more than ${seconds} s.${asks}`));
+      }, 1000 * seconds);
+    });
+    return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+  },
+
+  // Does a command of JupyterLab's.
+  async command(name, args) { await this.within(name, jupyterapp.commands.execute(name, args)); },
+
   // Opens another notebook, on the kernel of the one that was open first.
   async open(path) {
     this.shared ??= jupyterapp.shell.currentWidget.sessionContext.session.kernel.model;
-    await jupyterapp.commands.execute('docmanager:open', {path, kernel: this.shared});
+    await this.command('docmanager:open', {path, kernel: this.shared});
   },
 
   // Each code cell's execution count (null while it runs) and traceback, if it failed.
@@ -126,7 +141,7 @@ window.probe = {
       if (m.header.msg_type === 'stream' && m.content.name === 'stdout') printed += m.content.text;
       if (m.header.msg_type === 'error') printed += m.content.traceback.join('\n');
     };
-    await asked.done;
+    await this.within('the kernel', asked.done);
     return printed;
   },
 

@@ -18,6 +18,8 @@ from lessonkit.course.lab import PICTURES
 SETTINGS = {
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},  # off-screen cells are in the page as well
+    # JupyterLab takes two saves at once for a change by somebody else, and asks; the tests save when they want to
+    "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
 }
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 

@@ -7,7 +7,7 @@ def test_it_greys_when_the_kernel_is_shut_down(open_page):
     band = page.root.locator(".lk-band")
     page.press("step", "ArrowRight")
     assert not band.is_visible()
-    page.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown().then(() => null)")
+    page.page.evaluate("probe.within('shutdown', jupyterapp.shell.currentWidget.sessionContext.shutdown())")
     page.wait(band.is_visible, "the line that says so")
     assert "kernel has gone" in band.inner_text()
     assert page.root.locator(".lk-stage").evaluate("e => getComputedStyle(e).filter") == "grayscale(1)"
@@ -15,9 +15,10 @@ def test_it_greys_when_the_kernel_is_shut_down(open_page):
 
 def test_it_lives_again_when_its_cell_is_run_again(open_page):
     page = open_page("restarted", SGD)
-    page.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.restartKernel().then(() => null)")
+    restart = "jupyterapp.shell.currentWidget.sessionContext.restartKernel().then(() => null)"
+    page.page.evaluate(f"probe.within('restart', {restart})")
     page.wait_kernel()
-    page.page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells').then(() => null)")
+    page.page.evaluate("probe.command('notebook:run-all-cells')")
     page.wait(lambda: page.root.locator(".lk-band:visible").count() == 0 and page.frame > 0, "a new picture")
     page.settle()
     said = page.narration

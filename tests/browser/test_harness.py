@@ -1,6 +1,7 @@
 """The harness on a good widget, which passes, and on a broken one, where each check must fail."""
 import numpy as np
 import pytest
+from playwright.sync_api import Error
 
 from .pages import NotebookPage, assert_keyboard, assert_opening, pixels
 
@@ -73,4 +74,13 @@ def test_a_broken_widget_is_caught(open_page):
 def test_a_failed_cell_shows_its_traceback(context, server):
     page = NotebookPage(context, server, server.write("failed.ipynb", "1", "raise ValueError('no such text')"))
     with pytest.raises(AssertionError, match="ValueError: no such text"): page.run_all()
+    page.close()
+
+
+def test_what_never_comes_is_not_waited_for(context, server):
+    page = NotebookPage(context, server, server.write("late.ipynb", "1"))
+    page.page.evaluate("document.body.append(Object.assign(document.createElement('dialog'), {innerText: 'Sure?'}))")
+    with pytest.raises(Error, match="an answer took more than 0.1 s. A dialog asks: Sure?"):
+        page.page.evaluate("probe.within('an answer', new Promise(() => {}), .1)")
+    assert page.page.evaluate("probe.within('an answer', Promise.resolve(7))") == 7
     page.close()
