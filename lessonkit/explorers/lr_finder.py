@@ -145,12 +145,12 @@ class LRFinderExplorer(Explorer):
                        float(high), getattr(rule, "says", ""),
                        was if (was := getattr(usual.get(name), "lr", np.nan)) != said.lr else np.nan)
 
-    def ask(self, i: int):
+    def ask(self, i: int, guess: int | None = None):
         "A question's answer shows what it is about: earlier short runs leave the picture."
         if i >= 0:
             self.tries, self._tried = None, False
             self.earlier = ()
-        super().ask(i)
+        super().ask(i, guess)
 
     # ── what it runs ──
 

@@ -311,14 +311,18 @@ class SGDExplorer(Explorer):
         return [
             Chip("just over the edge", "Take plain SGD, at a rate 2 % over its edge. Will the loss fall?",
                  lambda e: dict(compare=False, optimizer="SGD", rate=tidy(1.02 * e.edge), start=e.first,
-                                step=min(20, e.n_steps)), overshot, quiet=True),
+                                step=min(20, e.n_steps)), overshot, quiet=True,
+                 guesses=("it falls", "it rises"),
+                 right=lambda r: int(r.paths[0].losses[r.paths[0].at(r.step)] > r.paths[0].losses[0])),
             Chip("more momentum", "Take a high rate, and momentum 0.9. Is it at the best line sooner than without "
                                   "momentum?",
                  lambda e: dict(compare=False, optimizer="momentum", momentum=0.9, rate=tidy(0.8 * e.edge),
-                                start=e.first, step=12), quickest, quiet=True),
+                                start=e.first, step=12), quickest, quiet=True, guesses=("sooner", "not sooner"),
+                 right=lambda r: int(arrival(r.paths[0].losses, r.least) >= arrival(r.rivals[0][1], r.least))),
             Chip("four at one rate", "Let four optimizers take 20 steps at one rate. Which has the lowest loss then?",
                  lambda e: dict(compare=True, rate=tidy(0.4 * e.edge), momentum=0.9, start=e.first, step=20), ranked,
-                 quiet=True),
+                 quiet=True, guesses=tuple(self.optimizers),
+                 right=lambda r: int(np.argmin([p.losses[p.at(20)] for p in r.paths]))),
         ]
 
     def on_drag(self, id, x, y):

@@ -141,9 +141,9 @@ class SoftmaxExplorer(Explorer):
 
     # ── wire ──
 
-    def ask(self, i):
+    def ask(self, i, guess=None):
         if i < 0: self.outline = "none"
-        super().ask(i)
+        super().ask(i, guess)
 
     def controls(self):
         names = dict(enumerate(self.classes))

@@ -38,14 +38,15 @@ function shell(model, el) {
     error = make("div", "lk-error", el, { role: "alert" });
 
   // What takes seconds shows that it is worked on: a line above the picture, and, of an answer, the button's words.
-  let pictures = 0, pending = false, left = false;
+  let pictures = 0, pending = false, left = false, chosen = null; // the button that was pressed for the answer
   const busy = (on) => {
     el.classList.toggle("lk-working", on);
     pending &&= on;
-    const show = asking.querySelector("button"), waits = String(pending);
-    if (!show || (show.getAttribute("aria-busy") ?? "false") === waits) return;
-    for (const name of ["aria-busy", "aria-disabled"]) show.setAttribute(name, waits); // so the focus stays
-    show.textContent = pending ? asked().busy || "working …" : SHOW;
+    for (const b of asking.querySelectorAll("button")) {
+      b.setAttribute("aria-disabled", String(pending)); // so the focus stays
+      b.setAttribute("aria-busy", String(pending && b === chosen));
+      b.textContent = pending && b === chosen ? asked().busy || "working …" : b.name;
+    }
   };
   for (const name of ["_scene", "_figure"]) life.hear(model, `change:${name}`, () => { pictures++; busy(false); });
   const themed = () => el.classList.toggle("lk-dark", isDark(el)); // the browser's own controls follow
@@ -80,10 +81,10 @@ function shell(model, el) {
   life.defer(() => clearTimeout(speaking));
 
   // ── what to try ──
-  // The first press asks, while the picture still shows what it showed; the second makes the state and gives the
-  // answer; the third puts it away. What else the reader does goes on meanwhile.
+  // The first press asks, while the picture still shows what it showed; a guess, or a second press, makes the state and
+  // gives the answer; the third puts it away. What else the reader does goes on meanwhile.
   const asked = () => model.get("_asked") ?? {};
-  function press(i) {
+  function press(i, guess = null) {
     const { i: open, answer } = asked();
     if (pending && open === i) return; // it is worked on
     use();
@@ -91,7 +92,8 @@ function shell(model, el) {
     if (answer === undefined) { panel.stop(); panel.keep(); } // it sets a state: nothing may move it on
     pending = answer === undefined;
     left = false;
-    act.send({ kind: "chip", value: answer === undefined ? i : -1 });
+    chosen = [...asking.querySelectorAll("button")].at(guess ?? -1);
+    act.send({ kind: "chip", value: answer === undefined ? i : -1, guess });
   }
   let there = null;
   function chips() {
@@ -118,6 +120,8 @@ function shell(model, el) {
       go(what, ...more);
     };
   }
+  const verdict = ({ guess, right }) =>
+    !guess ? [] : guess === right ? [`✓ ${guess}`] : [`✗ Your guess: ${guess}`, `✓ Right: ${right}`];
   let before = asked(); // what was there when the page opened is not told
   function question() {
     const now = asked(), chip = [...tries.querySelectorAll("button")];
@@ -130,13 +134,17 @@ function shell(model, el) {
     if (now.question) {
       make("span", "lk-question", asking).textContent = now.question;
       if (now.answer === undefined) {
-        const guess = make("span", "lk-guess", asking);
-        guess.textContent = "Make a guess, then ";
-        const show = make("button", "lk-button", guess, { type: "button" });
-        show.textContent = SHOW;
-        show.onclick = () => { if (asked().answer === undefined) press(now.i); };
+        const row = make("span", "lk-guess", asking), guesses = now.guesses ?? [];
+        make("span", "", row).textContent = guesses.length ? "Your guess?" : "Make a guess, then";
+        [...guesses, SHOW].forEach((name, k) => {
+          const plain = k === guesses.length ? " lk-show" : "";
+          const b = make("button", `lk-button${plain}`, row, { type: "button", name });
+          b.textContent = name;
+          b.onclick = () => { if (asked().answer === undefined) press(now.i, plain ? null : k); };
+        });
       } else {
         const rest = make("div", "lk-answer", asking);
+        for (const text of verdict(now)) make("span", "lk-verdict", rest).textContent = text;
         make("span", "", rest).textContent = now.answer;
         const name = "the line of code that makes this state";
         if (now.code) make("code", "lk-code", rest, { tabindex: 0, "aria-label": name }).textContent = now.code;
@@ -144,8 +152,10 @@ function shell(model, el) {
     }
     if (inside && !focused()) chip[now.i ?? before.i]?.focus({ preventScroll: true });
     if (now.answer === undefined) panel.conceal();
-    if (now.answer !== undefined && now.answer !== before.answer) { say(now.answer); if (!now.quiet) panel.reveal(); }
-    else if (now.question && now.i !== before.i) say(`${now.question} Make a guess, then press again for the answer.`);
+    if (now.answer !== undefined && now.answer !== before.answer) {
+      say([...verdict(now), now.answer].join(". "));
+      if (!now.quiet) panel.reveal();
+    } else if (now.question && now.i !== before.i) say(`${now.question} Make a guess, then press again for the answer.`);
     before = now;
   }
   life.hear(model, "change:_chips", chips);

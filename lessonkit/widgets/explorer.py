@@ -249,7 +249,7 @@ class Explorer(Working, anywidget.AnyWidget):
             elif kind == "file" and act["name"] in self._list: self.on_file(act["file"], act.get("bytes"))
             elif kind == "set" and act["name"] in self._list: self._set(self._list[act["name"]], act["value"])
             elif kind == "question": self.pose(act["value"])
-            elif kind == "chip": self.ask(act["value"])
+            elif kind == "chip": self.ask(act["value"], act.get("guess"))
         except Exception as e: self._fail(e)
         if self._drawn != drawn: return
         if before and not self._answers: self._text = self._said(self.record())
@@ -265,16 +265,17 @@ class Explorer(Working, anywidget.AnyWidget):
     ):
         "Asks a chip's question: the state stays, and the answer waits for `ask`."
         chip = self._questions[i]
-        self._asked = dict(i=i, question=chip.question) | ({"busy": chip.busy} if chip.busy else {})
+        self._asked = dict(i=i, question=chip.question, guesses=list(chip.guesses), busy=chip.busy)
 
     def ask(
         self,
         i: int,  # which chip, counted from 0; −1 puts the question away
+        guess: int | None = None,  # which of its guesses the reader made, counted from 0
     ):
         "Makes a chip's state and gives its answer, both at once; where one of them fails, nothing has changed."
         with self.hold_sync():
             chip = self._questions[i] if 0 <= i < len(self._questions) else None
-            self._asked = dict(i=i, question=chip.question, **answered(self, chip)) if chip else {}
+            self._asked = dict(i=i, question=chip.question, **answered(self, chip, guess)) if chip else {}
             self._answers = chip is not None
             self._text = self._said(self.record())
 

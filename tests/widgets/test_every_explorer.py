@@ -358,13 +358,14 @@ def test_every_question_comes_before_its_answer(explorer):
         state = {name: getattr(explorer, name) for name in explorer.watch}
         drawn, said = explorer._drawn, explorer.narration
         explorer._act({"kind": "question", "value": i})
-        busy = {"busy": chip.busy} if chip.busy else {}
-        assert explorer._asked == {"i": i, "question": chip.question} | busy and not explorer.error
+        told = dict(i=i, question=chip.question, guesses=list(chip.guesses), busy=chip.busy)
+        assert explorer._asked == told and not explorer.error
         assert (explorer._drawn, explorer.narration) == (drawn, said)
         assert all(getattr(explorer, name) is value for name, value in state.items())
-        explorer._act({"kind": "chip", "value": i})
+        explorer._act({"kind": "chip", "value": i, "guess": 0 if chip.guesses else None})
         asked = explorer._asked
         assert (asked["i"], asked["question"]) == (i, chip.question) and asked["answer"] and asked["code"]
+        assert not chip.guesses or (asked["guess"] == chip.guesses[0] and asked["right"] in chip.guesses)
     explorer._act({"kind": "chip", "value": -1})
     assert explorer._asked == {}
 

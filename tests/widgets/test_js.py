@@ -237,7 +237,7 @@ def test_a_question_by_keyboard_and_ear(page):
     assert e._asked == {} and chip.evaluate(focused) and not page.locator(".lk-ask").is_visible()
     page.keyboard.press("Enter")
     passed_on(page)
-    page.keyboard.press("Tab"), page.keyboard.press("Tab"), page.keyboard.press("Tab")
+    for _ in range(3 + len(e._questions[0].guesses)): page.keyboard.press("Tab")
     show = page.get_by_role("button", name="Show the answer")
     assert show.evaluate(focused)
     page.keyboard.press("Enter")
@@ -264,7 +264,7 @@ def test_an_open_question_keeps_nothing_waiting(page):
     page.locator(".lk-chip").nth(2).click()  # another question: the first is put away, its state stays
     step = e.step
     passed_on(page)
-    assert e._asked == dict(i=2, question=e._questions[2].question) and e.step == step
+    assert (e._asked["i"], e._asked["question"]) == (2, e._questions[2].question) and e.step == step
     assert [c.get_attribute("aria-pressed") for c in page.locator(".lk-chip").all()] == ["false", "false", "true"]
 
 
@@ -280,6 +280,27 @@ def test_an_answer_says_when_its_state_was_left(page):
     assert page.evaluate(lead) == '"Before you moved on: "'
     page.evaluate("text => stub.put(text)", json.dumps({"_asked": answered | {"i": 1}}))
     assert page.evaluate(lead) == "none"
+
+
+def test_a_guess_stands_beside_what_is_right(page):
+    "A button for each guess: pressed, it gives the answer at once, with what was guessed; a screen reader hears both."
+    asked = dict(i=0, question="And now?", guesses=["it falls", "it rises"], busy="")
+    page.evaluate("text => stub.put(text)", json.dumps({"_asked": asked}))
+    box, live = page.locator(".lk-ask"), page.locator(".lk-said")
+    assert box.locator("button").all_inner_texts() == ["it falls", "it rises", "Show the answer"]
+    acts(page)
+    box.get_by_role("button", name="it rises").click()
+    assert [(a["kind"], a["value"], a["guess"]) for a in acts(page)] == [("chip", 0, 1)]
+    box.locator("[aria-busy=true]").wait_for()
+    assert box.locator("button").all_inner_texts() == ["it falls", "working …", "Show the answer"]
+    box.get_by_role("button", name="it falls").click(force=True)
+    assert not acts(page), "a second guess, while the first is worked on"
+    for right, seen in (("it rises", ["✓ it rises"]), ("it falls", ["✗ Your guess: it rises", "✓ Right: it falls"])):
+        now = dict(i=0, question="And now?", guess="it rises", right=right, answer=f"See: {right}.", code="")
+        page.evaluate("text => stub.put(text)", json.dumps({"_asked": now}))
+        assert box.locator(".lk-verdict").all_inner_texts() == seen
+        page.wait_for_timeout(500)
+        assert live.inner_text().startswith(f"{'. '.join(seen)}. See: {right}.")
 
 
 def test_an_answer_that_takes_seconds_says_so(page):

@@ -508,7 +508,10 @@ export const methods = (e, tell) => {
       waits = null;
     }
     else if (waits && current()) {
-      e._asked = new Map([...e._asked, ["answer", e._questions[e._asked.get("i")].answer(call(e, "record"))]]);
+      const { answer, right, guesses } = e._questions[e._asked.get("i")], record = call(e, "record");
+      e._asked = new Map([...e._asked, ["answer", answer(record)]]);
+      if (e._asked.has("right") && typeof right === "function")
+        e._asked.set("right", guesses[right(record)]);
       waits = null;
     }
     tell();
@@ -553,8 +556,8 @@ export const methods = (e, tell) => {
   }
   return {
     _look: look,
-    ask(i) { // the answer is given once: what is said of a state stays so when the state moves
-      Object.getPrototypeOf(e).ask(e, i);
+    ask(i, guess) { // the answer is given once: what is said of a state stays so when the state moves
+      Object.getPrototypeOf(e).ask(e, i, guess);
       waits =
         current() || typeof e._questions[i]?.answer !== "function" ?
           null
