@@ -198,7 +198,9 @@ def draw_scale(r, s, box):
     if r.method == "CAM": title = f"one cell adds to the {'difference' if r.versus >= 0 else 'logit'}"
     words = [(v * r.limit, number(v * r.limit, 3, True)) for v in ((-1, -.5, 0, .5, 1) if box[2] > 330 else (-1, 0, 1))]
     words = [(words[0][0], f"≤ {words[0][1]}"), *words[1:-1], (words[-1][0], f"≥ {words[-1][1]}")]
-    p = Panel(s, "scale", box, (-r.limit, r.limit), (0, 1), xlabel=title, yticks=False, frame=True, xticks=words)
+    inset = max(0, text_width(words[-1][1], 11) / 2 - 26)  # a long number must not reach the panel beside it
+    p = Panel(s, "scale", (*box[:2], box[2] - inset, box[3]), (-r.limit, r.limit), (0, 1), xlabel=title, yticks=False,
+              frame=True, xticks=words)
     ramp = np.broadcast_to(np.linspace(-1, 1, 128), (2, 128))
     p.field(np.full((1, 1), 128, np.uint8), GRAYS)
     p.field(overlay(ramp * r.limit, r.limit, r.opacity, r.threshold, True))

@@ -38,7 +38,7 @@ function shell(model, el) {
     error = make("div", "lk-error", el, { role: "alert" });
 
   // What takes seconds shows that it is worked on: a line above the picture, and, of an answer, the button's words.
-  let pictures = 0, pending = false, left = false, chosen = null; // the button that was pressed for the answer
+  let pictures = 0, pending = false, left = false, chosen = null; // the button pressed for the answer
   const busy = (on) => {
     el.classList.toggle("lk-working", on);
     pending &&= on;

@@ -183,9 +183,8 @@ class Translator:
             yield f'["valid", {json.dumps(item.name)}, [{", ".join(map(self.expr, d.args))}]]'
 
     def _attributes(self, item, methods):
-        target, value = item.targets[0], item.value
-        several = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
-        for name, v in zip(target.elts, value.elts) if several else [(target, value)]:
+        pairs = lambda t, v: zip(t.elts, v.elts) if isinstance(t, ast.Tuple) and isinstance(v, ast.Tuple) else [(t, v)]
+        for name, v in [pair for target in item.targets for pair in pairs(target, item.value)]:
             if not isinstance(name, ast.Name): continue
             if isinstance(v, ast.Name) and v.id in methods: yield f'["same", "{name.id}", "{v.id}"]'
             elif isinstance(v, ast.Call) and ast.unparse(v.func) == "staticmethod":

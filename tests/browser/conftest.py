@@ -5,11 +5,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from playwright.sync_api import sync_playwright
 from xdist.scheduler import LoadScopeScheduling
 
 from ..explorers import ROWS
+from . import pages
 from .pages import ExplorerPage
 from .server import Server
 
@@ -41,13 +42,15 @@ def pytest_xdist_make_scheduler(config, log): return RowByRow(config, log)
 
 class Turns:
     """Several processes run tests side by side. Each test holds the lock of its process; one that compares
-    milliseconds holds them all while it does."""
+    milliseconds holds them all while it does. A long test lets it through where its own page is at rest."""
 
     def __init__(self, config):
         folder, n = config._tmp_path_factory.getbasetemp().parent, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0))
         self.locks = [FileLock(folder / f"browser-{i}.lock") for i in range(n)]
         self.mine = self.locks[int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))] if n else None
         self.next = FileLock(folder / "browser-next.lock")  # who waits for the others keeps new tests from starting
+        self.only = False
+        pages.give_way = self.give_way
 
     def take(self):
         if self.mine:
@@ -55,6 +58,15 @@ class Turns:
 
     def leave(self):
         if self.mine: self.mine.release()
+
+    def give_way(self):
+        "Lets a test through that waits for the machine; the one that has it goes on."
+        if not self.mine or self.only: return
+        try:
+            with self.next.acquire(timeout=0): return
+        except Timeout:
+            self.leave()
+            self.take()
 
     @contextmanager
     def alone(self):
@@ -64,8 +76,11 @@ class Turns:
             with ExitStack() as held:
                 with self.next:
                     for lock in self.locks: held.enter_context(lock)
+                self.only = True
                 yield
-        finally: self.take()
+        finally:
+            self.only = False
+            self.take()
 
 
 TURNS = pytest.StashKey[Turns]()
