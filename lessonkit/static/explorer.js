@@ -155,7 +155,8 @@ function shell(model, el) {
     if (now.answer !== undefined && now.answer !== before.answer) {
       say([...verdict(now), now.answer].join(". "));
       if (!now.quiet) panel.reveal();
-    } else if (now.question && now.i !== before.i) say(`${now.question} Make a guess, then press again for the answer.`);
+    } else if (now.question && now.i !== before.i)
+      say(`${now.question} Make a guess, then press again for the answer.`);
     before = now;
   }
   life.hear(model, "change:_chips", chips);
