@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import traitlets as T
 
-from .sgd_record import (Path, SGDRecord, arrival, brief, outside, overshot, quickest, ranked, say,
-                                             sentence)
+from .sgd_record import (Path, SGDRecord, arrival, brief, climbs, outside, overshot, quickest,
+                                             ranked, say, sentence)
 from ..sgd import (OPTIMIZERS, SGD, Descent, Momentum, as_points, descend, largest_stable_lr, line,
                            loss_surface, make_points, mse)
 from ..widgets.controls import Choice, Player, Slider, Toggle
@@ -307,22 +307,20 @@ class SGDExplorer(Explorer):
 
     def chips(self):
         if not {"SGD", "momentum"} <= set(self.optimizers): return ()
-        tidy = lambda v: float(f"{v:.3g}")
+        tidy, few = lambda v: float(f"{v:.3g}"), min(20, self.n_steps)
         return [
-            Chip("just over the edge", "Take plain SGD, at a rate 2 % over its edge. Will the loss fall?",
-                 lambda e: dict(compare=False, optimizer="SGD", rate=tidy(1.02 * e.edge), start=e.first,
-                                step=min(20, e.n_steps)), overshot, quiet=True,
-                 guesses=("it falls", "it rises"),
-                 right=lambda r: int(r.paths[0].losses[r.paths[0].at(r.step)] > r.paths[0].losses[0])),
-            Chip("more momentum", "Take a high rate, and momentum 0.9. Is it at the best line sooner than without "
-                                  "momentum?",
+            Chip("just over the edge", "Take plain SGD, at a rate 2 % over its edge. What will the loss do?",
+                 lambda e: dict(compare=False, optimizer="SGD", rate=tidy(1.02 * e.edge), start=e.first, step=few),
+                 overshot, quiet=True, guesses=("it falls", "it rises"), right=lambda r: int(climbs(r))),
+            Chip("more momentum", "Take a high rate. Is the best line reached sooner with momentum 0.9 than without?",
                  lambda e: dict(compare=False, optimizer="momentum", momentum=0.9, rate=tidy(0.8 * e.edge),
-                                start=e.first, step=12), quickest, quiet=True, guesses=("sooner", "not sooner"),
+                                start=e.first, step=min(12, few)), quickest, quiet=True,
+                 guesses=("sooner", "not sooner"),
                  right=lambda r: int(arrival(r.paths[0].losses, r.least) >= arrival(r.rivals[0][1], r.least))),
-            Chip("four at one rate", "Let four optimizers take 20 steps at one rate. Which has the lowest loss then?",
-                 lambda e: dict(compare=True, rate=tidy(0.4 * e.edge), momentum=0.9, start=e.first, step=20), ranked,
-                 quiet=True, guesses=tuple(self.optimizers),
-                 right=lambda r: int(np.argmin([p.losses[p.at(20)] for p in r.paths]))),
+            Chip("four at one rate", f"Four optimizers take {few} steps at one rate. Which has the lowest loss then?",
+                 lambda e: dict(compare=True, rate=tidy(0.4 * e.edge), momentum=0.9, start=e.first, step=few), ranked,
+                 quiet=True, guesses=tuple(self.optimizers) if len(self.optimizers) < 5 else (),
+                 right=lambda r: int(np.argmin([p.losses[p.at(few)] for p in r.paths]))),
         ]
 
     def on_drag(self, id, x, y):
