@@ -215,11 +215,11 @@ def sentence(r: LRRecord) -> str:
         seeds = f" ({seeds} within a factor of {number(m.high / m.low, 2)}{', this run outside them' * m.outside})"
     if m and np.isclose(m.said.lr, r.lr): rate = f"now that of {m.shown}, {rate}{seeds}"
     elif m: said = f"; {m.shown} suggests {number(m.said.lr, 2)}{seeds}"
-    text += f"Your rate is {rate}: the loss{of} there{smoothed} is {r.loss:.2f}{verdict}{said}.{advice}"
-    if r.pointed:
-        k = int(np.abs(np.log(r.lrs / r.pointed)).argmin())
-        text += f" Pointed at: rate {number(r.lrs[k], 2)}, loss {r.smooth[k]:.2f}."
-    return text
+    there = f"the loss{of} there{smoothed} is {r.loss:.2f}{verdict}"
+    if not r.pointed: return f"{text}Your rate is {rate}: {there}{said}.{advice}"
+    k = int(np.abs(np.log(r.lrs / r.pointed)).argmin())
+    return (f"Pointed at: rate {number(r.lrs[k], 2)}, loss {r.smooth[k]:.2f}. Your rate is {number(r.lr, 2)}: "
+            f"{there}.")
 
 
 def where(r: LRRecord) -> tuple[str, str]:  # the verdict, and the advice
