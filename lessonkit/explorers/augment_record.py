@@ -213,20 +213,20 @@ def questions(
     e,  # the explorer
 ) -> list[Chip]:
     "What to try, with the first net."
-    names = list(e.nets)
+    names, right, known = list(e.nets), lambda r: r.answer(-1)[2], e.labels is not None
+    kept = dict(guesses=("the same class", "another class"), right=lambda r: int(r.answer(-1)[0] != r.answer(0)[0]))
     out = [
         Chip("in a mirror", "Mirror each view with a chance of ½, and do nothing else, to a picture that the net names "
              "correctly. What will the mean of all answers say?",
-             lambda e: dict(lost(e, MIRRORED, net=names[0]), net=names[0]), outvoted),
-        Chip("when averaging helps", "Take a picture that is hard for the net, gently turned and shifted. Can the mean "
-             "of all answers repair what single ones get wrong?", lambda e: dict(saved(e, net=names[0]), net=names[0]),
-             outvoted),
-        Chip("far too wild", "Turned by up to 90°, at half to twice the size, off to the side. What is left of "
-             "the answer when all views are averaged?", lambda e: dict(lost(e, WILD, net=names[0]), net=names[0]),
-             outvoted),
+             lambda e: dict(lost(e, MIRRORED, net=names[0]), net=names[0]), outvoted, **kept),
+        Chip("a hard picture", "Take a picture that is hard for the net, gently turned and shifted. What is the mean "
+             "of all answers?", lambda e: dict(saved(e, net=names[0]), net=names[0]), outvoted,
+             guesses=("wrong", "correct") if known else (), right=lambda r: int(right(r))),
+        Chip("far too wild", "Turned by up to 90°, at half to twice the size, off to the side. What will the mean of "
+             "all answers say?", lambda e: dict(lost(e, WILD, net=names[0]), net=names[0]), outvoted, **kept),
     ]
     if len(names) < 2: return out
     return [*out, Chip("the other net", f"Views mirrored at random may mislead the net “{names[0]}”. The same views "
-                       f"are shown to the net “{names[-1]}”: is its mean correct?",
-                       lambda e: dict(lost(e, MIRRORED, net=names[0]), net=names[-1]),
-                       lambda r: f"{'Yes' if r.answer(-1)[2] else 'No'}. {outvoted(r)}")]
+                       f"are shown to the net “{names[-1]}”: what is its mean?",
+                       lambda e: dict(lost(e, MIRRORED, net=names[0]), net=names[-1]), outvoted,
+                       guesses=("correct", "wrong") if known else (), right=lambda r: int(not right(r)))]

@@ -324,26 +324,29 @@ def questions(
     start = dict(versus=-1, method="CAM", card=False, zoomed=False, strokes=(), cell=())
     top = lambda e: [int(k) for k in np.argsort(-(e.whole or e.seen).logits)][:2]
     said = lambda e: top(e)[0]
-    none = Chip("none of them", "The net was trained on other things only. Can it say that it does not know?",
+    none = Chip("none of them", "The net was trained on other things only. How sure is it of its answer?",
                 dict(start, picture=odd, threshold=0.0),
-                lambda r: f"No: softmax shares out 100 % among the classes there are, and {r.names[0]} gets "
-                          f"{percent(float(r.p[0]))}. The map shows what in the picture made it say so.")
+                lambda r: f"Softmax shares out 100 % among the classes there are, and {r.names[0]} gets "
+                          f"{percent(float(r.p[0]))}. The map shows what in the picture made it say so.",
+                guesses=("under 60 %", "60 to 90 %", "over 90 %"),
+                right=lambda r: int(float(r.p[0]) >= .595) + int(float(r.p[0]) > .905))
     return [
-        Chip("erase the evidence", "The cells that hold half of what speaks for the answer are painted over. Does "
-             "the net change its mind?",
-             lambda e: dict(start, target=said(e),
-                            strokes=strokes_over((e.whole or e.seen).cells[said(e)])),
-             lambda r: f"{'No: it still' if r.target == 0 else 'Yes: now it'} says {r.names[0]}, "
+        Chip("erase the evidence", "The cells that hold half of what speaks for the answer are painted over. What "
+             "will the net say?",
+             lambda e: dict(start, target=said(e), strokes=strokes_over((e.whole or e.seen).cells[said(e)])),
+             lambda r: f"It {'still' if r.target == 0 else 'now'} says {r.names[0]}, "
                        f"{percent(float(r.p[0]))}. The logit of {r.names[r.target]} went from {signed(r.begun[1])} to "
-                       f"{signed(float(r.logits[r.target]))}." + took_over(r)),
+                       f"{signed(float(r.logits[r.target]))}." + took_over(r),
+             guesses=("the same class", "another class"), right=lambda r: int(r.target != 0)),
         Chip("look again", "The dashed box holds most of the evidence. Shown the box alone, enlarged, is the net "
              "surer?", dict(start, zoomed=True),
-             lambda r: f"{'Yes' if float(r.p[r.target]) > r.whole else 'No'}: {r.names[r.target]} has "
-                       f"{percent(float(r.p[r.target]))} in the box, and {percent(r.whole)} in the whole picture."
-                       f"{'' if float(r.p[r.target]) > r.whole else LOST}"),
-        Chip("this and not that", "Softmax sees differences only. Which place speaks most for the first class and not "
-             "for the second, and which against it?", lambda e: dict(start, target=top(e)[0], versus=top(e)[-1]),
+             lambda r: f"{r.names[r.target]} has {percent(float(r.p[r.target]))} in the box, and {percent(r.whole)} in "
+                       f"the whole picture.{'' if float(r.p[r.target]) > r.whole else LOST}",
+             guesses=("surer", "not surer"), right=lambda r: int(not float(r.p[r.target]) > r.whole)),
+        Chip("this and not that", "Softmax sees differences only. How many places speak for the first class and not "
+             "for the second?", lambda e: dict(start, target=top(e)[0], versus=top(e)[-1]),
              lambda r: f"For {r.names[r.target]}, and not {r.names[r.versus]}: {spot(r, 1)}. Against: {spot(r, -1)}"
                        f"{', in the dashed frame' if strongest(r, -1) else ''}. All cells and the bias add up to the "
-                       f"difference of the logits, {signed(taken(r, r.logits))}."),
+                       f"difference of the logits, {signed(taken(r, r.logits))}.",
+             guesses=("all", "some") if len(e.names) > 1 else (), right=lambda r: 1 if strongest(r, -1) else 0),
         *([none] if odd >= 0 else [])]

@@ -13,10 +13,10 @@ import numpy as np
 import traitlets as T
 
 from ..course.nets import load_net
-from .conv_record import (PRESETS, ConvRecord, answers, as_bytes, blurred, bordered, cells,
-    edges_found, feature_maps, learned_kernels, left_border, middle, padded, sentence, small_picture, spot, work)
+from .conv_record import (PRESETS, ConvRecord, answers, as_bytes, feature_maps, learned_kernels,
+                                             padded, questions, sentence, small_picture, spot)
 from ..widgets.controls import Choice, Player, Slider
-from ..widgets.explorer import Chip, Explorer
+from ..widgets.explorer import Explorer
 from ..widgets.keys import moving
 from ..widgets.palette import ramp
 from ..widgets.panel import NARROW, Panel
@@ -220,8 +220,8 @@ class ConvExplorer(Explorer):
         if not found: raise ValueError("net has no convolution among its parts: give one like lesson 41's")
         self.layers = list(found)
         self._maps, self._signed = ([v[i] for v in found.values()] for i in (0, 1))
-        self._channels, self._reach = ([v[i] for v in found.values()] for i in (2, 3))
-        if photo.shape[0] != photo.shape[1]: self._reach = [0.0] * len(found)  # the net is shown another part of it
+        self._channels, self.reach = ([v[i] for v in found.values()] for i in (2, 3))
+        if photo.shape[0] != photo.shape[1]: self.reach = [0.0] * len(found)  # the net is shown another part of it
         self._learned = learned_kernels(model, prepare.std, self._channels[0])
         self._made, self._where = (), (stride, pad, 0, 0)
         own = kernel is not None
@@ -289,7 +289,7 @@ class ConvExplorer(Explorer):
         i, cols = self.layers.index(self.layer), self.shape[1]
         return ConvRecord(padded(self.pixels, self.pad), self.kernel, self.preset, self.cell, self.stride, self.pad,
                           self.place // cols, self.place % cols, self._out, self.layer, self._maps[i], self._signed[i],
-                          self._channels[i], self.channel, self.pointed, self._reach[i], i == 0 and bool(self._learned))
+                          self._channels[i], self.channel, self.pointed, self.reach[i], i == 0 and bool(self._learned))
 
     # ── wire ──
 
@@ -332,19 +332,4 @@ class ConvExplorer(Explorer):
         i = -1 if x is None else int(max(x // 1, 0) + max(y // 1, 0) * int(id[7:]))
         self.pointed = i if i < len(self._channels[self.layers.index(self.layer)]) else -1
 
-    def chips(self):
-        def state(preset="upright edges", stride=1, pad=0, layer=0, place=middle):
-            at = lambda e: int(place(answers(e.pixels, PRESETS[preset], stride, pad)))
-            return lambda e: dict(preset=preset, stride=stride, pad=pad, layer=e.layers[layer], channel=0, cell=4,
-                                  place=at(e))
-
-        return [
-            Chip("all nine alike", "Nine weights of 1/9. What will the map show?", state("blur"), blurred),
-            Chip("lying edges", "Give the kernel a quarter turn: top row −1, bottom row +1. Where will the map be "
-                 "strongest?", state("lying edges", place=lambda out: out.argmax()), edges_found),
-            Chip("every second place", "Stride 2. How large is the map? Is much work saved?", state(stride=2), work),
-            Chip("a border of zeros", "Padding 1: zeros are laid round the picture. How large is the map, and what "
-                 "does the kernel find at the border?", state(pad=1, place=left_border), bordered),
-            Chip("the last layer", "The net's last layer. How much of the picture does one cell of its maps stand for?",
-                 state(layer=-1), cells),
-        ]
+    def chips(self): return questions(self)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PRESETS', 'ConvRecord', 'padded', 'answers', 'small_picture', 'as_bytes', 'feature_maps', 'seen_by',
            'learned_kernels', 'sentence', 'strongest', 'spot', 'edges_found', 'blurred', 'middle', 'left_border',
-           'bordered', 'work', 'cells']
+           'bordered', 'at_border', 'work', 'cells', 'questions']
 
 # %% ../../nbs/explorers/conv_record.ipynb #xcr-imports
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from torch import nn
 
 from ..convnets import slide
 from ..course.nets import Residual
+from ..widgets.asking import Chip
 from ..widgets.scene import number
 
 # %% ../../nbs/explorers/conv_record.ipynb #xcr-record
@@ -179,6 +180,7 @@ def spot(r: ConvRecord) -> tuple:  # (row, column)
 def edges_found(r: ConvRecord) -> str:
     "Where the sums are largest and smallest."
     hi, lo, cols = int(r.out.argmax()), int(r.out.argmin()), r.out.shape[1]
+    if r.out.max() <= 0: return "Nowhere in this picture is it darker above than below: no sum is over 0."
     return (f"{number(float(r.out.max()))} where the window lies now (row {hi // cols + 1}, column {hi % cols + 1}): "
             f"its lower side is brighter. {number(float(r.out.min()))} at the other ring (row {lo // cols + 1}, column "
             f"{lo % cols + 1}): there the upper side is. On level ground the weights cancel out, and the sum is 0.")
@@ -203,11 +205,15 @@ def left_border(out: np.ndarray) -> int:
 
 def bordered(r: ConvRecord) -> str:
     "What a border of zeros does to the size of the map, and to its left edge."
-    n, inner = r.seen.shape[0] - 2, float(np.abs(r.out[1:-1, 1:-1]).mean())
-    edge = float(np.abs(r.out[1:-1, 0]).mean())
-    return (f"{n} × {n}, as large as the picture. Under the window lies the left border: black against the picture, an "
-            f"edge that nobody photographed. Sums there are {number(edge, 2)} on average, without their signs; "
-            f"inside they are {number(inner, 2)}.")
+    n, (edge, inner) = r.seen.shape[0] - 2, at_border(r)
+    black = " The zeros are black against the picture: an edge that nobody photographed." * (edge > inner)
+    return (f"At the left border, where the window lies, they are {number(edge, 2)} on average, without their signs; "
+            f"inside, {number(inner, 2)}.{black} The map is {n} × {n}, as large as the picture.")
+
+
+def at_border(r: ConvRecord) -> tuple[float, float]:
+    "The mean sum at the left border, and inside, without their signs."
+    return tuple(float(np.abs(v).mean()) for v in (r.out[1:-1, 0], r.out[1:-1, 1:-1]))
 
 
 def work(r: ConvRecord) -> str:
@@ -224,3 +230,30 @@ def cells(r: ConvRecord) -> str:
     return (f"Its maps have {h} × {w} cells: a cell stands for 1/{h} of the picture's side. Framed: the strongest cell "
             f"of map {r.channels[r.channel] + 1}. Through the layers below it, it sees "
             f"{far if r.reach else 'more than that'}. It knows little about where, and more about what.")
+
+
+def questions(
+    e,  # the explorer
+) -> list[Chip]:
+    "What to try."
+    def state(preset="upright edges", stride=1, pad=0, layer=0, place=middle):
+        at = lambda e: int(place(answers(e.pixels, PRESETS[preset], stride, pad)))
+        return lambda e: dict(preset=preset, stride=stride, pad=pad, layer=e.layers[layer], channel=0, cell=4,
+                              place=at(e))
+
+    lit, drawn = answers(e.pixels, PRESETS["lying edges"], 1, 0).max() > 0, e.reach[-1] > 0
+    return [
+        Chip("all nine alike", "Nine weights of 1/9. What will the map show?", state("blur"), blurred,
+             guesses=("only edges", "a darker picture", "a blurred picture"), right=2),
+        Chip("lying edges", "Give the kernel a quarter turn: top row −1, bottom row +1. Where will the sum be largest?",
+             state("lying edges", place=lambda out: out.argmax()), edges_found,
+             guesses=("bright above dark", "dark above bright", "all is bright") if lit else (), right=1),
+        Chip("every second place", "Stride 2 skips every second place. How much of the work is left?", state(stride=2),
+             work, guesses=("about a quarter", "about half", "about three quarters")),
+        Chip("a border of zeros", "Padding 1: zeros are laid round the picture. How large are the sums at its border?",
+             state(pad=1, place=left_border), bordered, guesses=("no larger than inside", "larger than inside"),
+             right=lambda r: int(at_border(r)[0] > at_border(r)[1])),
+        Chip("the last layer", "How wide a part of the picture has one cell of the net's last maps seen?",
+             state(layer=-1), cells, guesses=("more than half", "less than half", "its own square") if drawn else (),
+             right=lambda r: 0 if r.reach > 0.5 else 1 if r.reach > 1 / r.maps.shape[1] else 2),
+    ]

@@ -27,8 +27,8 @@ from ..widgets.scene import fit, number
 
 # %% ../../nbs/explorers/embedding.ipynb #ee-class
 def _first(c: Component) -> str:
-    goes = f"Yes: {c.follows} accounts for {100 * c.strength:.0f} % of it"
-    if c.strength < 0.1: goes = "No: no column of the table does"
+    goes = f"{c.follows} accounts for {100 * c.strength:.0f} % of it"
+    if c.strength < 0.1: goes = "No column of the table does"
     return f"{goes}. Its ends are {c.low[0]} and {c.high[0]}."
 
 
@@ -304,20 +304,23 @@ class EmbeddingExplorer(MapExplorer):
         if s.n_frames > 1: state["epoch"] = s.n_frames - 1
         who = f"the tenth with the most {s.by}" if s.by else "the most important tenth"
         return [
-            Chip("a place that misleads", f"The answer marks {s.names[first]}. Will those around it on the map be its "
-                 "true neighbors?", dict(state, selected=(int(s.order[first]),)),
-                 lambda r: f"{'Yes' if r.kept == len(r.near) else 'No'}: of its {len(r.near)} nearest in the full "
-                           f"space, {r.kept or 'none'} {'are' if r.kept > 1 else 'is'} among its {len(r.near)} nearest "
-                           f"here: follow the lines. {100 * r.faithful:.0f} % of its squared distance from the "
-                           "middle lies in this plane."),
+            Chip("a place that misleads", f"The answer marks {s.names[first]}. How many of its true neighbors stand "
+                 "around it on the map?", dict(state, selected=(int(s.order[first]),)),
+                 lambda r: f"Of its {len(r.near)} nearest in the full space, {r.kept or 'none'} "
+                           f"{'are' if r.kept > 1 else 'is'} among its {len(r.near)} nearest here: follow the lines. "
+                           f"{100 * r.faithful:.0f} % of its squared distance from the middle lies in this plane.",
+                 guesses=("all", "some", "none"),
+                 right=lambda r: 2 if not r.kept else int(r.kept < len(r.near))),
             Chip("what axis 1 is", "Nobody told the model what component 1 should mean. Does a column go with it?",
                  dict(state, color=s.best[0][0], selected=()),
-                 lambda r: _first(r.components[0])),
-            Chip("the first tenth", f"The answer leaves {who} its color. Are they nearer to the middle than the rest, "
-                 "or farther?", dict(state, share=10, selected=(), rest=True),
-                 lambda r: f"{'Nearer' if r.spread[0] < r.spread[1] else 'Farther'}: in the full space, their mean "
-                           f"distance from the middle is {number(r.spread[0])}; that of the rest is "
-                           f"{number(r.spread[1])}: the two bars."),
+                 lambda r: _first(r.components[0]), guesses=("one does", "none does") if s.columns else (),
+                 right=lambda r: int(r.components[0].strength < 0.1)),
+            Chip("the first tenth", f"The answer leaves {who} its color. Where are they, seen from the middle?",
+                 dict(state, share=10, selected=(), rest=True),
+                 lambda r: f"In the full space, their mean distance from the middle is {number(r.spread[0])}; that of "
+                           f"the rest is {number(r.spread[1])}: the two bars.",
+                 guesses=("nearer than the rest", "about as far", "farther"),
+                 right=lambda r: int(r.spread[0] > 0.98 * r.spread[1]) + int(r.spread[0] > 1.02 * r.spread[1])),
         ]
 
     def code_of(self, **state):

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 import traitlets as T
 
-from .lr_finder_data import (LRRecord, Mark, band, brief, checked, lagged, last_few, sentence,
-                                                shown_from, shuffle, spreads, unsmoothed, wanders)
+from .lr_finder_data import (LRRecord, Mark, band, brief, checked, factor, lagged, last_few,
+                                                on_screen, sentence, shown_from, shuffle, spreads, unsmoothed, wanders)
 from .lr_finder_view import view
 from ..learner import Learner
 from ..lr_finder import RULES, LRFind, lr_find, no_trace, try_rates
@@ -111,7 +111,9 @@ class LRFinderExplorer(Explorer):
         if changed - {"pointed"}: self.pointed = 0.0
         if find is None: return
         if changed & {"run_name", "smoothing"}: self.suggestions = find.constructions(self.smoothing)
-        if "run_name" in changed: self._usual = find.constructions(0.9)
+        if "run_name" in changed:
+            self._usual = find.constructions(0.9)
+            self._questions = list(self.chips())  # their guesses are of this curve
         if "step" in changed and "lr" not in changed:
             self.step = int(np.clip(self.step, 0, len(find.lrs) - 1))
             self.lr = float(find.lrs[self.step])
@@ -238,20 +240,38 @@ class LRFinderExplorer(Explorer):
             return make
 
         lowest = lambda f: float(f"{f.lrs[f.smooth(0.9).argmin()]:.3g}")
-        return [Chip("the lowest point", "Take the rate of the lowest loss. Why not train with it?", at(lr=lowest),
-                     self._lowest, "training three short runs …" * (self.learn is not None)),
+        asks, guesses, right = (f"Train {self.n_try} steps at the rate of the lowest loss, and as many at a tenth of "
+                                "it. Which does better?", ("the full rate", "a tenth of it", "neither"), self._better)
+        if self.learn is None:
+            asks, right = "Take the rate of the lowest loss. Why not train with it?", 1
+            guesses = "it is too slow", "it may explode", "it overfits"
+        names, raw = list(self._usual), self.find.constructions(0.0) if self.find else {}
+        some = len(names) < 5 and any(raw[name].lr != self._usual[name].lr for name in names)
+        return [Chip("the lowest point", asks, at(lr=lowest), self._lowest,
+                     "training three short runs …" * (self.learn is not None), guesses=guesses, right=right),
                 Chip("raw losses", "Turn the smoothing off. Which rule moves most from where it was at 0.9?",
-                     at(smoothing=0.0, rule=lambda f: wanders(f, 0.0)), unsmoothed),
-                Chip("too smooth", "Average about 50 losses instead of 10. Which rule moves most?",
-                     at(smoothing=0.98, rule=lambda f: wanders(f, 0.98)), lagged)]
+                     at(smoothing=0.0, rule=lambda f: wanders(f, 0.0)), unsmoothed,
+                     guesses=tuple(map(on_screen, names)) if some else (), right=lambda r: names.index(r.rule)),
+                Chip("too smooth", "Average about 50 losses instead of 10. How far does a rule move, at most?",
+                     at(smoothing=0.98, rule=lambda f: wanders(f, 0.98)), lagged,
+                     guesses=("under 2 times", "2 to 10 times", "over 10 times"),
+                     right=lambda r: 0 if factor(r) < 2 else 1 if factor(r) <= 10 else 2)]
+
+    def _ends(self):
+        "The last losses of three short runs at the chosen rate, which are made where there are none yet."
+        if self.tries is None: self.try_it()
+        return self.tries.to_numpy(float)[-last_few(self.tries) :].mean(0)
+
+    def _better(self, r):
+        tenth, own = (round(float(v), 2) if np.isfinite(v) else np.inf for v in self._ends()[:2])
+        return 2 if tenth == own else int(tenth < own)
 
     def _lowest(self, r):
         times = number(float(f"{r.boom:.2g}") / float(f"{r.lr:.2g}"), 2)  # of the numbers as they are said
         near = f"The loss explodes after {number(r.boom, 2)}, only {times} times that rate. "
         said = near * bool(r.boom) + "The curve saw each rate for one step only"
-        if self.learn is None: return f"{said}: many steps at it may go wrong."
-        self.try_it()
-        tenth, own, _ = ends = self.tries.to_numpy(float)[-last_few(self.tries) :].mean(0)
+        if self.learn is None: return f"{said}: many steps at it may explode."
+        tenth, own, _ = ends = self._ends()
         below, here = ("it explodes" if np.isnan(v) else f"the loss is {v:.2f}" for v in ends[:2])
         well = " Here it goes well, by luck or by a wide valley." * bool(own < tenth)
         return f"{said}. After {len(self.tries)} steps of training at it, {here}; at a tenth of it, {below}.{well}"

@@ -163,16 +163,16 @@ def draw_tries(r, s, box):
     y, last = (0, min(1.6 * first, 1.08 * max(seen)) if first > 0 else 1.0), last_few(losses)
     wide = 10 + max(text_width(f"▲ rate {number(v, 2)}") for v in (*rates, *(rate for rate, _ in r.earlier)))
     p = Panel(s, "tries", box, (0, r.n_try), y, title=title, xlabel="step", left=40, right=wide,
-              note="gray: before" * bool(r.earlier),
+              note="dashed: before" * bool(r.earlier),
               ylabel=f"loss · thick: mean of the last {last}")
     ends, runs = [], [(v, rate, "line", "muted") for rate, v in r.earlier]
-    inks = ("class1", "class1-text"), ("focus", "focus"), ("alarm", "alarm")
-    if not r.here: inks = [(f"{ink}-tint", "muted") for ink in ("class1", "focus", "class5")]
-    for v, rate, color, text in runs + [(v, rate, *ink) for v, rate, ink in zip(losses.T, rates, inks)]:
+    inks = ("muted", "muted"), ("focus", "focus"), ("fg", "fg")  # the rules have the colors
+    if not r.here: inks = [(ink, "muted") for ink in ("line", "focus-tint", "muted")]
+    for i, (v, rate, color, text) in enumerate(runs + [(v, rate, *ink) for v, rate, ink in zip(losses.T, rates, inks)]):
         over = np.flatnonzero(v > y[1])
         seen, lost = np.isfinite(v), len(over) and v[-1] > y[1]
         stop = over[0] + 1 if lost and len(over) else len(v)  # what is off the chart leaves it once
-        p.line(np.stack([np.arange(stop), v[:stop]], 1), ink=color, width=1.2)
+        p.line(np.stack([np.arange(stop), v[:stop]], 1), ink=color, width=1.2, dash=[4, 3] if i < len(runs) else ())
         if not seen.any(): continue
         gone = lost or not seen.all() and not r.running
         mean = float(np.clip(v[seen][-last:].mean(), *y))

@@ -190,29 +190,38 @@ class NetworkExplorer(Explorer):
         fresh = dict(placed=0, **curve, seed=0, rate=0.05)
         loss = lambda r, k: number(r.train[min(k, len(r.train) - 1)])
         chips = [
-            Chip("all dead", f"Suppose that every unit is off for every point. Will {last} steps help?",
+            Chip("all dead", f"Suppose that every unit is off for every point. How many do {last} steps wake?",
                  dict(fresh, units=6, depth=1, start="dead", step=last),
-                 lambda r: f"No: after {last} steps the loss is {loss(r, last)}, that of a constant answer: no unit "
+                 lambda r: f"After {last} steps the loss is {loss(r, last)}, that of a constant answer: no unit "
                            "gets a gradient. Drag one in among the points, and it gets one: laid on 0, one alone ends "
-                           f"at {self._woken(r)} after {last} more steps."),
-            Chip("six times too large", "Take weights six times too large, in two layers. What do the first steps do?",
+                           f"at {self._woken(r)} after {last} more steps.",
+                 guesses=("all", "some", "none"), right=lambda r: int(r.off.any()) + int(r.off.all())),
+            Chip("six times too large", "Take weights six times too large, in two layers. What does the first step do "
+                 "to the loss?",
                  dict(fresh, units=8, depth=2, start="exploding", step=1),
                  lambda r: "The loss goes " + ", ".join(loss(r, k) for k in range(min(4, len(r.train))))
                            + (", and then the numbers are too large to go on." if len(r.train) <= last else ".")
-                           + " The answer is so far off that the points seem to lie on 0."),
+                           + " The answer is so far off that the points seem to lie on 0.",
+                 guesses=("it rises", "it falls"),
+                 right=lambda r: int(len(r.train) > 1 and r.train[1] <= r.train[0])),
         ]
         if self.own: return chips
         return [
-            Chip("two layers of 24", "Take two layers of 24 units for 14 points. Is that better than one layer of 8?",
+            Chip("two layers of 24", "Take two layers of 24 units for 14 points. Next to one layer of 8, how do they "
+                 "do on held-out points?",
                  dict(fresh, units=24, depth=2, start="right", seed=1, step=last),
-                 lambda r: f"Not on held-out points: {number(r.valid[-1])} after step {last}, and it was "
-                           f"{number(r.valid.min())} at step {int(r.valid.argmin())}. One layer of 8 ends at "
-                           f"{number(r.ghost[-1])} (dotted), and one of 24 at {number(self._alone(24)[-1])}: what the "
-                           "second layer adds is noise learned by heart."),
-            Chip("two folds", "Take two classes in a plane, and two units: can their folds fence in the inner points?",
+                 lambda r: f"On held-out points their loss ends at {number(r.valid[-1])} ({number(r.valid.min())} at "
+                           f"step {int(r.valid.argmin())}). One layer of 8 ends at {number(r.ghost[-1])} (dotted), and "
+                           f"one of 24 at {number(self._alone(24)[-1])}"
+                           + (": what the second layer adds is noise learned by heart." if r.valid[-1] > r.ghost[-1]
+                              else "."),
+                 guesses=("better", "worse"), right=lambda r: int(r.valid[-1] > r.ghost[-1])),
+            Chip("two folds", "Take two classes in a plane, and two units. How do their folds fence in the "
+                 "inner points?",
                  dict(fresh, task="classes", units=2, depth=1, start="right", rate=0.2, seed=2, step=last),
-                 lambda r: f"No: two lines leave an opening; {r.right:.0%} of the training points are classified "
-                           "correctly. Three can close it: take 3 units."),
+                 lambda r: f"Two lines leave an opening: {100 * r.right:.0f} % of the training points are classified "
+                           "correctly. Three can close it: take 3 units.",
+                 guesses=("all around", "with an opening"), right=1),
             *chips,
         ]
 

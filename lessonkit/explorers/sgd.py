@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import traitlets as T
 
-from .sgd_record import (Path, SGDRecord, arrival, brief, outside, overshot, quickest, ranked, say,
-                                             sentence)
+from .sgd_record import (Path, SGDRecord, arrival, brief, climbs, flown, outside, overshot, quickest,
+                                             ranked, say, sentence)
 from ..sgd import (OPTIMIZERS, SGD, Descent, Momentum, as_points, descend, largest_stable_lr, line,
                            loss_surface, make_points, mse)
 from ..widgets.controls import Choice, Player, Slider, Toggle
@@ -119,7 +119,7 @@ def draw_losses(r, s, box):
     note += f" · dashed: best line {say(r.least)}" * bool(r.least > 0)
     box, below = rows(box, 1, 16, gap=4) if side and narrow else (box, ())
     p = Panel(s, "losses", box, (0, r.n_steps), (lo, hi), log="y", title="Loss", left=48, right=side * (not below),
-              note=note)
+              note=note, yticks=r.levels)
     named = lambda v, name, ink: (float(np.clip(v, *p.y)), "▲ " * bool(v > p.y[1]) + name, ink)
     if r.least > 0: p.across(r.least)
     labels = []
@@ -241,7 +241,7 @@ class SGDExplorer(Explorer):
         if changed & {"rate", "start"}: self._rivals = ()
         for name in self.optimizers if self.compare else [self.optimizer]:
             if name not in self._walks: self._walks[name] = self._walk(name)
-        if changed & {"optimizer", "momentum", "compare"}: self.refresh_controls()  # the mark moves
+        if changed - {"step", "pointed"}: self.refresh_controls()  # the mark moves, and where ▶ stops
 
     def _options(self, name: str) -> dict:
         "What `momentum` is called by this optimizer; nothing, where it has none."
@@ -293,7 +293,8 @@ class SGDExplorer(Explorer):
         whose = [n for n, kind in self.optimizers.items() if kind is SGD] if self.compare else [self.optimizer]
         edges = [(v, "SGD's " * self.compare + f"edge {say(v)}") for v in map(self._edge, whose) if v]
         which, rolls = Choice("optimizer", list(self.optimizers)), Slider("momentum", 0, 0.99, 0.01)
-        return [Player("step", self.n_steps, interval=250),
+        gone = flown([d.params for d in self.descents.values()], self.whole)
+        return [Player("step", self.n_steps, interval=250, until=gone),
                 Slider("rate", *rates, 0.02, log=True, digits=3, marks=edges),
                 *([rolls, which] if self._rolls else [which, rolls]), Toggle("compare", "side by side")]
 
@@ -307,23 +308,20 @@ class SGDExplorer(Explorer):
 
     def chips(self):
         if not {"SGD", "momentum"} <= set(self.optimizers): return ()
-        tidy = lambda v: float(f"{v:.3g}")
+        tidy, few = lambda v: float(f"{v:.3g}"), min(20, self.n_steps)
         return [
-            Chip("just over the edge", "Take plain SGD, at a rate 2 % over its edge. Will the loss fall?",
-                 lambda e: dict(compare=False, optimizer="SGD", rate=tidy(1.02 * e.edge), start=e.first,
-                                step=min(20, e.n_steps)), overshot, quiet=True,
-                 guesses=("it falls", "it rises"),
-                 right=lambda r: int(r.paths[0].losses[r.paths[0].at(r.step)] > r.paths[0].losses[0])),
-            Chip("more momentum", "Take a high rate, and momentum 0.9. Is it at the best line sooner than without "
-                                  "momentum?",
+            Chip("just over the edge", "Take plain SGD, at a rate 2 % over its edge. What will the loss do?",
+                 lambda e: dict(compare=False, optimizer="SGD", rate=tidy(1.02 * e.edge), start=e.first, step=few),
+                 overshot, quiet=True, guesses=("it falls", "it rises"), right=lambda r: int(climbs(r))),
+            Chip("more momentum", "Take a high rate. Is the best line reached sooner with momentum 0.9 than without?",
                  lambda e: dict(compare=False, optimizer="momentum", momentum=0.9, rate=tidy(0.8 * e.edge),
-                                start=e.first, step=12), quickest, quiet=True, guesses=("sooner", "not sooner"),
+                                start=e.first, step=min(12, few)), quickest, quiet=True,
+                 guesses=("sooner", "not sooner"),
                  right=lambda r: int(arrival(r.paths[0].losses, r.least) >= arrival(r.rivals[0][1], r.least))),
-            Chip("four at one rate", "Let four optimizers take 20 steps at one rate. Which has the lowest loss then?",
-                 lambda e: dict(compare=True, rate=tidy(0.4 * e.edge), momentum=0.9, start=e.first, step=20), ranked,
-                 quiet=True, guesses=tuple(self.optimizers),
-                 right=lambda r: int(np.argmin([p.losses[p.at(20)] for p in r.paths]))),
-        ]
+            Chip("four at one rate", f"Four optimizers take {few} steps at one rate. Which has the lowest loss then?",
+                 lambda e: dict(compare=True, rate=tidy(0.4 * e.edge), momentum=0.9, start=e.first, step=few), ranked,
+                 quiet=True, guesses=tuple(self.optimizers) if len(self.optimizers) < 5 else (),
+                 right=lambda r: int(np.argmin([p.losses[p.at(few)] for p in r.paths])))]
 
     def on_drag(self, id, x, y):
         if id in ("step", "steps"): self.step = int(np.clip(round(x), 0, self.n_steps))

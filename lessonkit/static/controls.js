@@ -76,7 +76,7 @@ const builders = {
       play.title = "play";
     };
     const tick = (waited = 0) => {
-      if (at() >= spec.n) return stop();
+      if (at() >= spec.n || (at() === spec.until && shown !== -1)) return stop();
       if (seen() === shown && waited < 20) { // a slow page skips no step
         timer = setTimeout(tick, 50, waited + 1);
         return;

@@ -92,6 +92,7 @@ class Player(Control):
     label: str = ""
     interval: int = 300  # ms between two steps; a slow page skips none
     first: int = 0  # the lowest value
+    until: int | None = None  # where playing stops by itself before the end; pressed there, it goes on
     kind = "player"
 
     def stop(self, value) -> int:
@@ -109,7 +110,8 @@ class Player(Control):
     def spec(self) -> dict:
         "The control, for the browser."
         n = self.last - self.first
-        return super().spec(n=n, lo=self.first, step=1, log=False, digits=9, interval=self.interval)
+        until = None if self.until is None else self.stop(self.until)
+        return super().spec(n=n, lo=self.first, step=1, log=False, digits=9, interval=self.interval, until=until)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 import base64
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -406,6 +407,19 @@ def test_an_answer_stays_with_its_question(browser, saved):
     page.locator(".lk-handle[data-id=picture-1]").click()
     page.wait_for_function("!document.querySelector('.lk-narration').textContent.includes('palace')")
     assert page.locator(".lk-ask").is_hidden()
+    page.close()
+
+
+def test_a_guess_is_judged_when_the_net_has_answered(browser, saved):
+    page = browser.new_page()
+    page.goto(saved.as_uri())
+    page.locator(".lk-chip", has_text="look again").click()
+    page.get_by_role("button", name="surer", exact=True).click()
+    page.wait_for_function("document.querySelector('.lk-narration').textContent.includes('the box alone')")
+    page.wait_for_function("/in the whole picture/.test(document.querySelector('.lk-answer')?.textContent)")
+    box, whole = map(float, re.findall(r"([\d.]+) %", page.locator(".lk-answer > span").last.text_content())[:2])
+    said = ["✓ surer"] if box > whole else ["✗ Your guess: surer", "✓ Right: not surer"]
+    assert box != whole and page.locator(".lk-verdict").all_inner_texts() == said
     page.close()
 
 

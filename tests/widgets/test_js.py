@@ -836,3 +836,18 @@ def test_system_colors_are_taken_where_they_are_forced(page):
       return [...g.getImageData(0, 0, 1, 1).data];
     }""", ink("line").forced)
     assert max(painted[:3]) - min(painted[:3]) < 8 and 90 < painted[0] < 200, f"lines stand out: {painted}"
+
+
+def test_play_stops_where_it_is_told_to_and_goes_on_when_pressed_there(page):
+    player = page.locator(".lk-player").filter(has=page.get_by_role("slider", name="step", exact=True))
+    end = int(player.locator("input").input_value()) + 1
+    page.evaluate("""(until) => stub.put(JSON.stringify({
+      _controls: stub.state._controls.map((c) => c.name === 'step' ? { ...c, until } : c),
+    }))""", end)
+    player.get_by_title("play").click()
+    player.get_by_title("pause").wait_for()
+    player.get_by_title("play").wait_for()
+    assert player.locator("input").input_value() == str(end)
+    player.get_by_title("play").click()
+    page.wait_for_function("n => +document.querySelector('.lk-player input').value > n", arg=end)
+    player.get_by_title("pause").click()

@@ -9,6 +9,7 @@ from lessonkit.course.nets import load_net
 from lessonkit.explorers.augment import AugmentExplorer
 from lessonkit.explorers.conv import ConvExplorer
 from lessonkit.explorers.conv_record import PRESETS, answers, feature_maps, learned_kernels, seen_by, spot
+from lessonkit.explorers.network import NetworkExplorer
 from lessonkit.images import Augment, tta
 
 torch.set_num_threads(1)
@@ -259,3 +260,16 @@ def test_a_net_of_ones_own_and_a_picture_of_ones_own():
 def test_conv_refuses(given, words):
     with pytest.raises(ValueError) as e: ConvExplorer(**given)
     assert words in str(e.value)
+
+
+def test_other_data_make_another_guess_right():
+    "What is right is read off the record; where no guess fits, there are none."
+    dark = np.zeros((30, 30))
+    for make, i, right in ((ConvExplorer, 3, "larger than inside"),
+                           (lambda: ConvExplorer(dark), 3, "no larger than inside"),
+                           (NetworkExplorer, 0, "worse"), (lambda: NetworkExplorer(n_step=40), 0, "better")):
+        e = opened(make())
+        e._act({"kind": "chip", "value": i, "guess": 0})
+        assert e._asked["right"] == right, e._asked
+        e.close()
+    assert not opened(ConvExplorer(dark))._questions[1].guesses
