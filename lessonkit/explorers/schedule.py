@@ -11,8 +11,8 @@ import pandas as pd
 import traitlets as T
 
 from .schedule_record import (SUITED, SUITED_ONE_CYCLE, USUAL, ScheduleRecord, Trained,
-                                                 asked_runs, brief, faster, first_runs, knots, limits, percent,
-                                                 sentence, short, suited, training_data)
+                                                 asked_runs, brief, falls_lower, faster, first_runs, knots, limits,
+                                                 percent, sentence, short, suited, training_data)
 from ..schedules import (Schedule, clr, combine_scheds, one_cycle, one_cycle_momentum, sched_const,
                                  sched_cos, sched_exp, sched_lin, sgdr, stlr, train_by)
 from ..widgets.controls import Button, Choice, Player, Slider, Toggle
@@ -119,10 +119,8 @@ def draw_loss(r, s, box):
 
 # %% ../../nbs/explorers/schedule.ipynb #xsc-class
 class ScheduleExplorer(Explorer):
-    """A schedule, its code, and what a small network makes of it.
-
-    Chosen state: `kind`, `lr` and the shape's other parameters, `step`; to be read: `position`, `schedule`, `code`,
-    `history`. Choosing a kind puts `lr` and momentum where the small network trains well."""
+    """A schedule, and what a small network makes of it. Chosen state: `kind`, `lr` and the shape's other parameters,
+    `step`; to be read: `position`, `schedule`, `code`, `history`. A kind brings its own `lr` and momentum."""
 
     title, lesson, hint = "How large a step, and when?", "05_schedules", "drag a knot of the curve"
     about = "A schedule says how large the steps are, from the first to the last. Dashed lines are where pieces meet."
@@ -287,25 +285,27 @@ class ScheduleExplorer(Explorer):
     def chips(self):
         ready = lambda e, state: e.show_runs(state["kind"]) or dict(lr_min=.001, log_axis=False) | state
         return [
-            Chip("level or falling?", "Train twice: with the rate at 1 to the end, and with one that falls from 1 in a "
-                                      "straight line. Which run ends with the lower loss?",
-                 lambda e: ready(e, dict(kind="lin", **SUITED, step=e.n_step)), faster, busy="training …", quiet=True),
+            Chip("level or falling?", "Train twice: at a level rate, and at a falling one. Which ends at less loss?",
+                 lambda e: ready(e, dict(kind="lin", **SUITED, step=e.n_step)), faster, busy="training …", quiet=True,
+                 guesses=("the level one", "the falling one"), right=falls_lower),
             Chip("longer and longer",
                  "Make each of three cycles twice as long as the one before. How much of the way does the last take?",
                  lambda e: ready(e, dict(kind="sgdr", **SUITED, n_cycle=3, cycle_mult=2.0, step=round(.7 * e.n_step))),
                  lambda r: f"{percent(1 - r.rate.joints[-1])}, from {percent(r.rate.joints[-1])} to 100 %: "
-                           "4 of 1 + 2 + 4 = 7 parts.", quiet=True),
+                           "4 of 1 + 2 + 4 = 7 parts.", quiet=True,
+                 guesses=("a third", "half", "more than half"), right=2),
             Chip("up and down", "Let momentum fall while the rate rises. At its lowest value, "
                                 f"{SUITED_ONE_CYCLE['momentum_low']}, about how many past steps count?",
                  lambda e: ready(e, dict(kind="one_cycle", **SUITED_ONE_CYCLE, pct_start=.3, div=25.0, div_final=1e4,
                                          step=round(.3 * e.n_step))),
                  lambda r: f"About {number(1 / (1 - r.momenta(r.rate.joints[0])), 2)}, which is 1 / (1 − momentum); at "
-                           f"both ends {number(1 / (1 - r.momenta(0)), 2)}. Large steps carry fewer.", quiet=True),
-            Chip("a straight line?",
-                 "Let each step lower the rate by the same factor. Is it halfway down after half of the steps?",
+                           f"both ends {number(1 / (1 - r.momenta(0)), 2)}. Large steps carry fewer.", quiet=True,
+                 guesses=("about 2", "about 7", "about 85"), right=1),
+            Chip("a straight line?", "Let each step lower the rate by the same factor. How high is it halfway?",
                  lambda e: ready(e, dict(kind="exp", **SUITED, log_axis=True, step=e.n_step // 2)),
-                 lambda r: f"No: it is {number(r.rate(.5))}, far below half of {number(r.rate(0))}. It only looks so "
-                           "on this logarithmic axis, where it is a straight line.", quiet=True),
+                 lambda r: f"Far below half of {number(r.rate(0))}: at {number(r.rate(.5))}. It only looks halfway "
+                           "on this logarithmic axis, where it is a straight line.", quiet=True,
+                 guesses=("below half", "at half", "above half")),
         ]
 
     def code_of(self, **state):
