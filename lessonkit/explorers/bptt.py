@@ -79,7 +79,7 @@ def draw_cuts(r, s, box, above):  # px: where the window ends at the bottom
     lo, hi = int(a[0]), z[-1] + tight * all_of * need / (room - need)
     p = Panel(s, "cuts", box, (lo, hi), (epochs, 0), xticks=False, yticks=False, left=gutter(s.width), right=margin,
               frame=False, **how)
-    s.area([*above, *p.px([[hi, 0], [lo, 0]])], fill=f"{ink}-pale")
+    s.area([*above, *p.px([[hi, 0], [lo, 0]])])
     inks = [ink if w == r.window else f"{ink}-tint" if w % 2 else f"{ink}-pale" for w in which]
     p.boxes(a, 0, z, 1, fill=inks, inset=.7)
     told = [i for i, word in enumerate(words) if (z - a)[i] * p.box[2] / (hi - lo) > text_width(word, 11) + 4]

@@ -72,6 +72,11 @@ class ScheduleRecord:
         return self.step / self.n_step
 
     @property
+    def counts(self) -> float:
+        "About how many past steps still count in the present one, by its momentum."
+        return 1 / max(1 - self.momenta(self.position), 1e-9)
+
+    @property
     def inks(self) -> list[str]:
         "The color of each run: the present one's, the last one's, that of the one before."
         return (["line", "muted"] if self.past else ["muted", "alarm"])[-len(self.runs) :] if self.runs else []

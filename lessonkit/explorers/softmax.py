@@ -37,8 +37,8 @@ class SoftmaxExplorer(Explorer):
     "What activations become. Chosen state: `activations`, `target`, `present`, `mode`, `temperature`, `selected`."
 
     title, lesson, hint = "How do activations become probabilities, and a loss?", "02_losses", "drag a knob"
-    about = ("A row is a class: what the network gave, the probability it becomes, what it costs, "
-             "and which way the loss pushes.")
+    about = ("A row is a class: what the network gave, the probability it becomes, and which way the loss pushes. "
+             "The curve shows what that probability costs.")
     watch = ("activations", "target", "present", "mode", "temperature", "selected", "activation", "outline")
     along, engine = "activation", "softmax"
     view, sentence, brief = staticmethod(view), staticmethod(sentence), staticmethod(brief)
@@ -112,6 +112,7 @@ class SoftmaxExplorer(Explorer):
         moved = "activation" in changed and not changed & {"activations", "selected"}
         if moved: self._put(self.selected, self.activation)
         self.activation = self.activations[self.selected]
+        if "selected" in changed: self.refresh_controls()  # the slider says whose it is
 
     def _put(self, i: int, value: float):
         self.activations = (*self.activations[:i], value, *self.activations[i + 1 :])
@@ -146,8 +147,9 @@ class SoftmaxExplorer(Explorer):
         super().ask(i, guess)
 
     def controls(self):
-        names = dict(enumerate(self.classes))
-        return [Slider("activation", -LIMIT, LIMIT, .1), Slider("temperature", .1, 5, .1),
+        names, whose = dict(enumerate(self.classes)), self.classes[self.selected]
+        whose = f" of {whose if len(whose) < 13 else whose[:11] + '…'}" * (whose != "")
+        return [Slider("activation", -LIMIT, LIMIT, .1, f"activation{whose}"), Slider("temperature", .1, 5, .1),
                 Choice("mode", list(MODES)), Choice("selected", names, "class"), Choice("target", names)]
 
     def off(self): return ("target",) if self.mode == "sigmoid" else ()  # then the boxes say what is true
