@@ -92,7 +92,7 @@ ROWS = [
     Row(
         "softmax",
         "from lessonkit.explorers.softmax import SoftmaxExplorer\nSoftmaxExplorer()",
-        control="activation",
+        control="activation of dog",
         hover=False,
     ),
     Row(

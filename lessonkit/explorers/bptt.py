@@ -79,7 +79,7 @@ def draw_cuts(r, s, box, above):  # px: where the window ends at the bottom
     lo, hi = int(a[0]), z[-1] + tight * all_of * need / (room - need)
     p = Panel(s, "cuts", box, (lo, hi), (epochs, 0), xticks=False, yticks=False, left=gutter(s.width), right=margin,
               frame=False, **how)
-    s.area([*above, *p.px([[hi, 0], [lo, 0]])], fill=f"{ink}-pale")
+    s.area([*above, *p.px([[hi, 0], [lo, 0]])])
     inks = [ink if w == r.window else f"{ink}-tint" if w % 2 else f"{ink}-pale" for w in which]
     p.boxes(a, 0, z, 1, fill=inks, inset=.7)
     told = [i for i, word in enumerate(words) if (z - a)[i] * p.box[2] / (hi - lo) > text_width(word, 11) + 4]
@@ -126,9 +126,7 @@ def draw_losses(r, s, box):
 
 # %% ../../nbs/explorers/bptt.ipynb #xb-class
 class BPTTExplorer(Explorer):
-    """How a stream becomes rows and windows.
-
-    Chosen state: `step`, `selected`, `bs`, `bptt`, `random_bptt`, `epoch`, `shuffled`."""
+    "How a text becomes windows. Chosen state: `step`, `selected`, `bs`, `bptt`, `random_bptt`, `epoch`, `shuffled`."
 
     title, lesson = "How a text becomes batches", "32_bptt"  # the hint stands in the picture
     about = ("A text is cut into rows, the rows into windows. A network reads window after window, keeps its state, "
@@ -283,21 +281,23 @@ class BPTTExplorer(Explorer):
             return dict(random_bptt=True, shuffled=False, step=k, selected=int(edges[k]))
 
         width = lambda r: r.span[1] - r.span[0]
+        elsewhere = lambda r: int(2 * r.n_torn >= len(r.batches)) if len(r.batches) > 1 else 2
         later = lambda r: r.place[1] - int(r.next_edges[np.searchsorted(r.next_edges, r.place[1], "right") - 1])
         return [
-            Chip("how far back",
-                 "Take all tokens of a window. How far back do their gradients reach on average?",
+            Chip("how far back", "Take all tokens of a window. How far back do their gradients reach on average?",
                  lambda e: among(e, e.bptt - 1, False),
                  lambda r: f"{(width(r) - 1) / 2:g} tokens, the mean of the numbers below x: {width(r) - 1} from the "
-                           "chosen token, the last (red arrow), and 0 from the first."),
+                           "chosen token, the last (red arrow), and 0 from the first.",
+                 guesses=("no token", "half a window", "a whole window"), right=lambda r: int(width(r) > 1)),
             Chip("shuffled windows",
-                 "Take the windows in random order. Where does the state come from that each starts with?",
+                 "Take the windows in random order. Where does the state come from that most windows start with?",
                  lambda e: among(e, 2, True),
-                 lambda r: f"From elsewhere in the text: {r.n_torn:,} of the {len(r.batches) - 1:,} joints between "
-                           "windows are torn, so the state hardly helps." + (cost(r) or f" {CLICK}"), quiet=True),
+                 lambda r: f"{r.n_torn:,} of the {len(r.batches) - 1:,} joints between windows are torn: there it "
+                           "comes from elsewhere, and hardly helps." + (cost(r) or f" {CLICK}"), quiet=True,
+                 guesses=("the text before it", "elsewhere in the text", "nowhere: it is empty"), right=elsewhere),
             Chip("cuts that move",
-                 "Let the cuts lie elsewhere in every epoch. What does that change for the first token of a window?",
-                 first, quiet=True,
+                 "The gradient of a window's first token reaches 0 tokens back. How far in the next epoch, with cuts "
+                 "elsewhere?", first, quiet=True, guesses=("0 again", "farther"), right=lambda r: int(later(r) > 0),
                  answer=lambda r: f"See the upright line in panel 2: the token opens its window. In epoch {r.epoch} "
                                   f"its gradient reaches 0 tokens back, in epoch {r.epoch + 1} it reaches {later(r)}."),
         ]
@@ -319,8 +319,7 @@ class BPTTExplorer(Explorer):
         if x is None or id not in ("matrix", "x", "y"): return
         r, col = self.record(), int(x)
         if id == "matrix":
-            t = in_matrix(r, self.width)[0]
-            t = t[col] if 0 <= col < len(t) else -1
+            t = seen[col] if 0 <= col < len(seen := in_matrix(r, self.width)[0]) else -1
         else: t = r.span[0] + in_pair(r, self.width)[0] + col
         if not (0 <= t < self.batches.row_len and 0 <= (row := self.top + int(y)) < self.bs): return
         self.tip = max(self.tip, 1)

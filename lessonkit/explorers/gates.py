@@ -13,9 +13,9 @@ import traitlets as T
 
 from ..course.datasets import load
 from ..course.nets import CharNet
-from .gates_data import (COLS, EVENTS, PARTS, ROWS, GateRecord, Study, more_than_luck,
-                                            read_gates)
-from .gates_view import BEST, reach_words, sentence, view
+from .gates_data import (COLS, EVENTS, FOLLOWS, PARTS, ROWS, GateRecord, Study, more_than_luck,
+                                            read_gates, well)
+from .gates_view import BEST, back, reach_words, sentence, view
 from .generation_data import character_net, drawn_as, numbers_of
 from ..widgets.controls import Choice, Player, Words
 from ..widgets.explorer import Chip, Explorer
@@ -125,16 +125,19 @@ class GateExplorer(Explorer):
 
         def units(short, question, event, part):
             state = dict(look="units", event=event, part=part, layer=self.net.rnn.num_layers, rank=0)
-            return Chip(short, question, state, more_than_luck)
+            happens = bool(self.study.truth(event).std() > 0)  # else nobody can say
+            return Chip(short, question, state, more_than_luck, guesses=FOLLOWS * happens, right=well)
 
         return [
-            units("who is inside quotes", "Is there a unit that knows that it is between two quotation marks?",
+            units("who is inside quotes", "How well does the best unit follow what stands between quotation marks?",
                   "inside quotes", cell),
-            units("who counts the line", "Is there a unit that knows how long ago the line ended?", "place in the line",
-                  cell),
-            units("another gate", f"Is there a unit whose {self.parts[gate]} follows the spaces?", "a space", gate),
-            Chip("how far back", "On which letters does a late answer hang? Guess how many letters back.", late,
-                 lambda r: f"{reach_words(r)} It was read letter by letter; what is farther back hardly matters here."),
+            units("who counts the line", "How well does the best unit follow how long ago the line ended?",
+                  "place in the line", cell),
+            units("another gate", f"How well does the best unit's {self.parts[gate]} follow the spaces?", "a space",
+                  gate),
+            Chip("how far back", "How many letters back does a late answer still hang on?", late,
+                 lambda r: f"{reach_words(r)} It was read letter by letter; what is farther back hardly matters here.",
+                 guesses=("under 10", "10 to 30", "over 30"), right=lambda r: int(back(r) > 9) + int(back(r) > 30)),
         ]
 
     def code_of(self, **state):

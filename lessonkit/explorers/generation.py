@@ -14,7 +14,8 @@ import traitlets as T
 
 from ..course.nets import CharNet
 from .generation_data import (character_net, circle, drawn_as, fits_page, for_page, luck,
-                                                 numbers_of, pick, places, shares, sureness, surprises)
+                                                 numbers_of, pick, places, shares, sureness, surprises, turn,
+                                                 unlikely)
 from .generation_view import BARS, WritingRecord, columns, sentence, view  # noqa: F401
 from ..gates import distribution
 from ..widgets.controls import Button, Player, Slider, Words
@@ -158,11 +159,15 @@ class GenerationExplorer(Explorer):
         base = dict(written="", temperature=1.0, top_k=0, top_p=1.0, seed=0)
         return [
             Chip("always the likeliest", "Temperature 0: the likeliest letter each time. What becomes of the text?",
-                 lambda e: {"start": e.start, **base, "temperature": 0.0, "step": 160}, circle),
-            Chip("temperature 1.5", "Temperature 1.5. How many letters are there that the net itself did not expect?",
-                 lambda e: {"start": e.start, **base, "temperature": 1.5, "step": 160}, surprises),
+                 lambda e: {"start": e.start, **base, "temperature": 0.0, "step": 160}, circle,
+                 guesses=("it keeps changing", "it runs in circles"), right=lambda r: int(turn(r) != "")),
+            Chip("temperature 1.5", "Temperature 1.5. How many of 160 letters will surprise the net itself?",
+                 lambda e: {"start": e.start, **base, "temperature": 1.5, "step": 160}, surprises,
+                 guesses=("under 10", "10 to 40", "over 40"),
+                 right=lambda r: int(unlikely(r) > 9) + int(unlikely(r) > 40)),
             Chip("inside a word", "In the middle of a word: how many letters does top-p 0.9 leave?",
-                 {"start": "he spoke of the philosop", **base, "top_p": 0.9, "step": 0}, sureness),
+                 {"start": "he spoke of the philosop", **base, "top_p": 0.9, "step": 0}, sureness,
+                 guesses=("1 to 3", "4 to 15", "over 15"), right=lambda r: int(r.n_left > 3) + int(r.n_left > 15)),
         ]
 
     def code_of(self, **state):

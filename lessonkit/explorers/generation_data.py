@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['VISIBLE', 'RARE', 'ODD', 'STEPS', 'LETTERS', 'EXACT', 'MOST_WEIGHTS', 'character_net', 'numbers_of', 'drawn_as',
-           'spoken', 'luck', 'pick', 'shares', 'percent', 'circle', 'surprises', 'sureness', 'places', 'rounded',
-           'n_weights', 'fits_page', 'as_in_page', 'for_page']
+           'spoken', 'luck', 'pick', 'shares', 'percent', 'turn', 'circle', 'unlikely', 'surprises', 'sureness',
+           'places', 'rounded', 'n_weights', 'fits_page', 'as_in_page', 'for_page']
 
 # %% ../../nbs/explorers/generation_data.ipynb #gd-imports
 import copy
@@ -100,26 +100,33 @@ def percent(p: float) -> str:
     return f"{100 * p:.0f} %" if p >= .01 or p == 0 else f"{100 * p:.1f} %" if p >= .0005 else "under 0.05 %"
 
 
+def turn(r) -> str:  # of a `WritingRecord`
+    "What the written text ends in twice or more; empty: nothing."
+    text = "".join(r.letters[r.n_start : r.n_start + r.step])
+    ends = [text[len(text) - n :] for n in range(1, len(text) // 2 + 1)]
+    return next((end for end in ends if text.endswith(end + end)), "")
+
+
 def circle(r) -> str:  # of a `WritingRecord`
     "Whether the written text ends in the same words over and over."
-    text = "".join(r.letters[r.n_start : r.n_start + r.step])
-    for n in range(1, len(text) // 2 + 1):
-        turn = text[len(text) - n :]
-        if text[len(text) - 2 * n : len(text) - n] != turn: continue
-        turns = 2
-        while text.endswith(turn * (turns + 1)): turns += 1
-        shown = turn.replace("␣", " ").strip()
-        return (f"A circle: the last {turns * n} letters are “{shown}”, {turns} times. What is likely after the same "
-                "words is the same again. A text made only of its likeliest letters is not a typical text.")
-    return f"No circle within {r.step} letters this time; a circle may be longer, or begin later. Write on."
+    end, text, turns = turn(r), "".join(r.letters[r.n_start : r.n_start + r.step]), 2
+    if not end: return f"No circle within {r.step} letters; one may be longer, or begin later. Write on."
+    while text.endswith(end * (turns + 1)): turns += 1
+    shown = end.replace("␣", " ").strip()
+    return (f"The last {turns * len(end)} letters are “{shown}”, {turns} times: a circle. What is likely after the "
+            "same words is the same again. A text made only of its likeliest letters is not a typical text.")
+
+
+def unlikely(r) -> int:  # of a `WritingRecord`
+    "How many of the written letters the net itself gave less than `RARE`."
+    return sum([1 for p in r.chances[r.n_start :] if p < RARE])
 
 
 def surprises(r) -> str:  # of a `WritingRecord`
     "How many of the written letters the net itself thought unlikely."
-    mine = [p for p in r.chances[r.n_start :] if p < RARE]
     n = len(r.chances) - r.n_start
-    return (f"{len(mine)} of {n} letters are ones that the net itself gave less than {100 * RARE:.0f} % "
-            f"({percent(len(mine) / max(n, 1))}). From each of them the net had to go on.")
+    return (f"{unlikely(r)} of {n} letters are ones that the net itself gave less than {100 * RARE:.0f} % "
+            f"({percent(unlikely(r) / max(n, 1))}). From each of them the net had to go on.")
 
 
 def sureness(r) -> str:  # of a `WritingRecord`

@@ -15,8 +15,9 @@ import traitlets as T
 
 from ..char_rnn import KINDS, CharData, char_data
 from ..course.datasets import load
-from .rnn_data import (AGES, Nets, Reading, RNNRecord, arriving, best, blast, fade, percent,
-                                           read_phrase, shares, spoken, ten, tick, told, whole)
+from .rnn_data import (AGES, SORTS, Nets, Reading, RNNRecord, arriving, best, blast, counted, fade,
+                                           grows, kept, leader, percent, read_phrase, shares, spoken, ten, tick, told,
+                                           whole)
 from .stream import Stream
 from ..widgets.controls import Choice, Player, Slider, Words
 from ..widgets.explorer import Chip, Explorer
@@ -33,10 +34,7 @@ DASHES = ((), (7, 3), (2, 3), (9, 3, 2, 3), (14, 3))  # of their lines: they dif
 SIGNED = ramp("signed", 255, .72)
 
 
-def view(
-    r: RNNRecord,
-    width: float,  # px
-) -> Scene:
+def view(r: RNNRecord, width: float) -> Scene:  # width in px
     "The phrase; the gradient on its way back; what each net expects; what each remembers."
     wide, n = width >= NARROW, len(r.readings)
     left, right, curves, row, states = (130, 132, 210, 24, 108) if wide else (54, 2, 170, 23, 90)
@@ -127,8 +125,7 @@ def draw_guesses(r, s, box, left, right):
     "The letter that follows each one; below it what each net expects there, and what it gives to the true one."
     x, y, w, h = box
     n, known, wide = len(r.readings), len(r.letters) - 1, right > 60
-    heading(s, y, "What comes next?", "colored: right · click a net to see what it keeps",
-            "colored: right")
+    heading(s, y, "What comes next?", "colored: right · click a net to see what it keeps", "colored: right")
     p = track(r, s, "guesses", (x, y + 24, w, h - 24), left, right, (n + 1, 0), frame=False)
     at, size, small = np.arange(known + 1), letter_size(p), 12 if wide else 11
     p.text([[0, .5]], "true next letter" if wide else "true", ink="muted", align="right", dx=-8)
@@ -307,19 +304,22 @@ class RNNExplorer(Explorer):
                 found = e._read(trained, gain) if most else {}  # the answer's own net is the chosen one
                 name = max(e.names, key=lambda k: most(found[k], step)) if most else kind
                 return dict(step=step, gain=gain, kind=name) | ({} if own else {"trained": trained})
-
             return state
 
         own = self._own
-        back, after = lambda v, step: float(np.nan_to_num(shares(v.norms(step))[0])), "after 300 steps of training"
+        back, after = lambda v, step: float(np.nan_to_num(shares(v.norms(step))[0])), "After 300 training steps, which"
         old = "" if own else "Before training, identity hands its gradient on almost unchanged. "
         what, to = ("the largest gradient", dict(most=back)) if own else ("it", dict(kind="identity"))
         more = Chip("weights × 1.5", f"{old}Multiply all recurrent weights by 1.5: what becomes of {what}?",
-                    late("not yet", 1.5, **to), blast)
-        names = Chip("who names the letters", f"Which net names most of the phrase's letters{f' {after}' * (not own)}?",
-                     late("300 steps", 1.0, lambda v, step: int(v.named.sum())), best, "training …" * (not own))
-        far = Chip("after training", f"In which net does the gradient of a late answer reach the first letter {after}?",
-                   late("300 steps", 1.0, back), fade, "training …")
+                    late("not yet", 1.5, **to), blast, right=grows,
+                    guesses=("it shrinks", "it hardly changes", "it grows"))
+        sorts, training = {name: (name,) for name in self.names} if own else SORTS, "training …" * (not own)
+        some = (*sorts, "a tie") * (1 < len(sorts) < 4)
+        which = lambda scores: dict(guesses=some, right=lambda r: leader(scores(r), sorts))
+        names = Chip("who names the letters", f"{'Which' if own else after} net names the most letters of the phrase?",
+                     late("300 steps", 1.0, lambda v, step: int(v.named.sum())), best, training, **which(counted))
+        far = Chip("after training", f"{after} net lets the most gradient through, from a late answer to the "
+                                     "first letter?", late("300 steps", 1.0, back), fade, training, **which(kept))
         return [more, names] if own else [more, far, names]
 
     def code_of(self, **state):

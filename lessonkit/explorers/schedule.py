@@ -11,8 +11,8 @@ import pandas as pd
 import traitlets as T
 
 from .schedule_record import (SUITED, SUITED_ONE_CYCLE, USUAL, ScheduleRecord, Trained,
-                                                 asked_runs, brief, faster, first_runs, knots, limits, percent,
-                                                 sentence, short, suited, training_data)
+                                                 asked_runs, brief, falls_lower, faster, first_runs, knots, limits,
+                                                 percent, sentence, short, suited, training_data)
 from ..schedules import (Schedule, clr, combine_scheds, one_cycle, one_cycle_momentum, sched_const,
                                  sched_cos, sched_exp, sched_lin, sgdr, stlr, train_by)
 from ..widgets.controls import Button, Choice, Player, Slider, Toggle
@@ -57,7 +57,10 @@ def view(r: ScheduleRecord, width: float) -> Scene:  # width in px
     if moves:
         now, ends = r.momenta(r.position), (-.06, 1.12)
         if np.ptp(r.curves[1][1]): ends = max(-.06, np.floor(r.curves[1][1].min() * 10 - 1.5) / 10), 1.06
-        momentum = draw_time(r, s, "Momentum", middle[0], ends, note=" to ".join([k.words for k in own]) * (not wide))
+        told, steps = " to ".join([k.words for k in own]), number(r.counts, 2)
+        note = f"shaded: about {steps} past steps count" if wide else f"{told} · {steps} steps"
+        momentum = draw_time(r, s, "Momentum", middle[0], ends, note=note)
+        momentum.boxes([max(0, r.position - r.counts / r.n_step)], ends[:1], [r.position], ends[1:], fill="class2-pale")
         draw_curve(r, momentum, r.curves[1], now, "class2", own)
     for k in r.knots:
         p, ink, (lo, hi) = (momentum, "class2", (0, 1)) if k in own else (rate, "focus", r.limits)
@@ -119,10 +122,8 @@ def draw_loss(r, s, box):
 
 # %% ../../nbs/explorers/schedule.ipynb #xsc-class
 class ScheduleExplorer(Explorer):
-    """A schedule, its code, and what a small network makes of it.
-
-    Chosen state: `kind`, `lr` and the shape's other parameters, `step`; to be read: `position`, `schedule`, `code`,
-    `history`. Choosing a kind puts `lr` and momentum where the small network trains well."""
+    """A schedule, and what a small network makes of it. Chosen state: `kind`, `lr` and the shape's other parameters,
+    `step`; to be read: `position`, `schedule`, `code`, `history`. A kind brings its own `lr` and momentum."""
 
     title, lesson, hint = "How large a step, and when?", "05_schedules", "drag a knot of the curve"
     about = "A schedule says how large the steps are, from the first to the last. Dashed lines are where pieces meet."
@@ -281,31 +282,32 @@ class ScheduleExplorer(Explorer):
         def jump(choose, way):  # to the next joint
             marks = [0, *(round(j * self.n_step) for j in self.schedule.joints), self.n_step]
             self.step = choose((t for t in marks if way * (t - self.step) > 0), default=self.step)
-
         return stepping(self, "step", self.n_step) | {"PageDown": lambda: jump(min, 1), "PageUp": lambda: jump(max, -1)}
 
     def chips(self):
         ready = lambda e, state: e.show_runs(state["kind"]) or dict(lr_min=.001, log_axis=False) | state
         return [
-            Chip("level or falling?", "Train twice: with the rate at 1 to the end, and with one that falls from 1 in a "
-                                      "straight line. Which run ends with the lower loss?",
-                 lambda e: ready(e, dict(kind="lin", **SUITED, step=e.n_step)), faster, busy="training …", quiet=True),
+            Chip("level or falling?", "Train twice: at a level rate, and at a falling one. Which ends with less loss?",
+                 lambda e: ready(e, dict(kind="lin", **SUITED, step=e.n_step)), faster, busy="training …", quiet=True,
+                 guesses=("the level one", "the falling one"), right=falls_lower),
             Chip("longer and longer",
                  "Make each of three cycles twice as long as the one before. How much of the way does the last take?",
                  lambda e: ready(e, dict(kind="sgdr", **SUITED, n_cycle=3, cycle_mult=2.0, step=round(.7 * e.n_step))),
                  lambda r: f"{percent(1 - r.rate.joints[-1])}, from {percent(r.rate.joints[-1])} to 100 %: "
-                           "4 of 1 + 2 + 4 = 7 parts.", quiet=True),
+                           "4 of 1 + 2 + 4 = 7 parts.", quiet=True,
+                 guesses=("a third", "half", "more than half"), right=2),
             Chip("up and down", "Let momentum fall while the rate rises. At its lowest value, "
                                 f"{SUITED_ONE_CYCLE['momentum_low']}, about how many past steps count?",
                  lambda e: ready(e, dict(kind="one_cycle", **SUITED_ONE_CYCLE, pct_start=.3, div=25.0, div_final=1e4,
                                          step=round(.3 * e.n_step))),
-                 lambda r: f"About {number(1 / (1 - r.momenta(r.rate.joints[0])), 2)}, which is 1 / (1 − momentum); at "
-                           f"both ends {number(1 / (1 - r.momenta(0)), 2)}. Large steps carry fewer.", quiet=True),
-            Chip("a straight line?",
-                 "Let each step lower the rate by the same factor. Is it halfway down after half of the steps?",
+                 lambda r: f"About {number(r.counts, 2)} (shaded), which is 1 / (1 − momentum); at "
+                           f"both ends {number(1 / (1 - r.momenta(0)), 2)}. Large steps carry fewer.", quiet=True,
+                 guesses=("about 2", "about 7", "about 85"), right=1),
+            Chip("a straight line?", "Let each step lower the rate by the same factor. How high is it halfway?",
                  lambda e: ready(e, dict(kind="exp", **SUITED, log_axis=True, step=e.n_step // 2)),
-                 lambda r: f"No: it is {number(r.rate(.5))}, far below half of {number(r.rate(0))}. It only looks so "
-                           "on this logarithmic axis, where it is a straight line.", quiet=True),
+                 lambda r: f"Far below half of {number(r.rate(0))}: at {number(r.rate(.5))}. It only looks halfway "
+                           "on this logarithmic axis, where it is a straight line.", quiet=True,
+                 guesses=("below half", "at half", "above half")),
         ]
 
     def code_of(self, **state):
@@ -315,9 +317,7 @@ class ScheduleExplorer(Explorer):
         return super().code_of(**given)
 
     def on_drag(self, id, x, y):
-        if id.startswith("time-"):
-            self.step = int(np.clip(round(x * self.n_step), 0, self.n_step))
-            return
+        if id.startswith("time-"): return setattr(self, "step", int(np.clip(round(x * self.n_step), 0, self.n_step)))
         lo, hi = self._held = self._held or limits(self.curves[0][1], self.log_axis)
         if y > hi and id in ("lr", "peak"): self._held = None  # the axis grows; else it stays, dropped too
         y = short(y if self.log_axis else round(y, int(np.ceil(np.log10(200 / (hi - lo))))))

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SUITED', 'SUITED_ONE_CYCLE', 'USUAL', 'Trained', 'Knot', 'ScheduleRecord', 'suited', 'short', 'knots', 'limits',
-           'percent', 'piece', 'direction', 'motion', 'sentence', 'brief', 'faster', 'first_runs', 'asked_runs',
-           'training_data']
+           'percent', 'piece', 'direction', 'motion', 'sentence', 'brief', 'faster', 'falls_lower', 'first_runs',
+           'asked_runs', 'training_data']
 
 # %% ../../nbs/explorers/schedule_record.ipynb #xscr-imports
 from dataclasses import dataclass
@@ -70,6 +70,11 @@ class ScheduleRecord:
     def position(self) -> float:
         "Where it is read: from 0 to 1."
         return self.step / self.n_step
+
+    @property
+    def counts(self) -> float:
+        "About how many past steps still count in the present one, by its momentum."
+        return 1 / max(1 - self.momenta(self.position), 1e-9)
 
     @property
     def inks(self) -> list[str]:
@@ -222,9 +227,15 @@ def faster(r: ScheduleRecord) -> str:
     "Which of two runs ended lower, the level one before or the falling one after it, in words."
     level, falling = [float(run.history.loss.iloc[-1]) for run in r.runs]
     ended = f"it ends at {falling:.3g} (thick), the level one at {level:.3g} (thin)."
-    if not falling < level: return f"Not the falling one, this time: {ended}"
+    if not falls_lower(r): return f"Not the falling one, this time: {ended}"
     return (f"The falling one: {ended} At a level rate each small batch pulls as far as ever, so the loss goes on "
             "jumping; smaller and smaller steps let it settle.")
+
+
+def falls_lower(r: ScheduleRecord) -> int:
+    "Whether the falling one of two runs ended lower: 1, else 0."
+    level, falling = [float(run.history.loss.iloc[-1]) for run in r.runs]
+    return int(falling < level)
 
 
 def _of_run(r) -> str:

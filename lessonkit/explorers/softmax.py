@@ -37,8 +37,8 @@ class SoftmaxExplorer(Explorer):
     "What activations become. Chosen state: `activations`, `target`, `present`, `mode`, `temperature`, `selected`."
 
     title, lesson, hint = "How do activations become probabilities, and a loss?", "02_losses", "drag a knob"
-    about = ("A row is a class: what the network gave, the probability it becomes, what it costs, "
-             "and which way the loss pushes.")
+    about = ("A row is a class: what the network gave, the probability it becomes, and which way the loss pushes. "
+             "The curve shows what that probability costs.")
     watch = ("activations", "target", "present", "mode", "temperature", "selected", "activation", "outline")
     along, engine = "activation", "softmax"
     view, sentence, brief = staticmethod(view), staticmethod(sentence), staticmethod(brief)
@@ -112,6 +112,7 @@ class SoftmaxExplorer(Explorer):
         moved = "activation" in changed and not changed & {"activations", "selected"}
         if moved: self._put(self.selected, self.activation)
         self.activation = self.activations[self.selected]
+        if "selected" in changed: self.refresh_controls()  # the slider says whose it is
 
     def _put(self, i: int, value: float):
         self.activations = (*self.activations[:i], value, *self.activations[i + 1 :])
@@ -146,8 +147,9 @@ class SoftmaxExplorer(Explorer):
         super().ask(i, guess)
 
     def controls(self):
-        names = dict(enumerate(self.classes))
-        return [Slider("activation", -LIMIT, LIMIT, .1), Slider("temperature", .1, 5, .1),
+        names, whose = dict(enumerate(self.classes)), self.classes[self.selected]
+        whose = f" of {whose if len(whose) < 13 else whose[:11] + '…'}" * (whose != "")
+        return [Slider("activation", -LIMIT, LIMIT, .1, f"activation{whose}"), Slider("temperature", .1, 5, .1),
                 Choice("mode", list(MODES)), Choice("selected", names, "class"), Choice("target", names)]
 
     def off(self): return ("target",) if self.mode == "sigmoid" else ()  # then the boxes say what is true
@@ -167,25 +169,29 @@ class SoftmaxExplorer(Explorer):
         rest = lambda *first: (*first, *np.linspace(0, -2, others).round(1).tolist())
         words = lambda v: signed("{:+.2f}", v)
         what = f"What happens to {self.classes[2]}, whose knob stays?" if others else "Can both be above 0.6?"
-        sunk = lambda r: f"It sinks from {chance('{:.2f}', r.other[2])} (outline) to {chance('{:.2f}', r.p[2])}."
+        sunk = lambda r: f"It sinks from {chance('{:.2f}', r.other[2])} (outline) to {chance('{:.2f}', r.p[2])}. "
         plain = dict(mode="softmax", temperature=1.0, target=0, selected=1)
         return [
             Chip("sure, and wrong",
-                 "Let the network be sure, and wrong. What does that cost, and how hard does the loss push?",
+                 "Let the network be sure, and wrong. How hard does the loss push then, if 1 is the most?",
                  dict(activations=rest(-.5, 4.0), **plain, outline="guess"),
-                 lambda r: f"The loss is {r.loss.sum():.2f} nats, high up where the curve is steep; a mere guess "
-                           f"(hollow) costs {-np.log(r.other[0]):.2f}. The gradient is {words(r.grad[0])} on "
-                           f"{r.classes[0]} and {words(r.grad[1])} on {r.classes[1]}, close to its limit of 1."),
+                 lambda r: f"Close to its limit: the gradient is {words(r.grad[0])} on {r.classes[0]} and "
+                           f"{words(r.grad[1])} on {r.classes[1]}. The loss is {r.loss.sum():.2f} nats, high up where "
+                           f"the curve is steep; a mere guess (hollow) costs {-np.log(r.other[0]):.2f}.",
+                 guesses=("near 0", "near 0.5", "near 1"), right=2),
             Chip("two winners",
                  f"Raise {self.classes[0]} and {self.classes[1]} as high as they go. {what}",
                  dict(activations=(LIMIT, LIMIT, *first(others + 2)[2:].tolist()), **plain, outline="start"),
-                 lambda r: f"{sunk(r) if others else 'No.'} All share 1, and the two winners get {r.p[0]:.2f} each. "
-                           f"Sigmoids need not share: choose that mode, and tick {r.classes[1]}, too.", quiet=True),
+                 lambda r: f"{sunk(r) if others else ''}All share 1, and the two winners get {r.p[0]:.2f} each. "
+                           f"Sigmoids need not share: choose that mode, and tick {r.classes[1]}, too.", quiet=True,
+                 guesses=("it sinks", "it stays", "it rises") if others else ("they can", "they cannot"),
+                 right=0 if others else 1),
             Chip("five times hotter",
-                 "Divide all activations by a temperature of 5. Does the order of the classes change?",
+                 "Divide all activations by a temperature of 5. What changes: the probabilities, their order?",
                  plain | dict(activations=tuple(first(others + 2).tolist()), temperature=5.0, outline="cool"),
-                 lambda r: f"No, the order stays: {r.classes[0]} still has the most, {r.p[0]:.2f} in place of "
-                           f"{r.other[0]:.2f} (outlines): the answer is less sure."),
+                 lambda r: f"The order stays: {r.classes[0]} still has the most, {r.p[0]:.2f} in place of "
+                           f"{r.other[0]:.2f} (outlines): the answer is less sure.",
+                 guesses=("both", "only the probabilities", "neither"), right=1),
         ]
 
     def code_of(self, **state):

@@ -49,17 +49,17 @@ def view(
     r: SoftmaxRecord,
     width: float,  # px
 ) -> Scene:
-    "Activation, probability and gradient, a row a class; and the loss over the probability."
+    "Activation, probability and gradient, a row a class; then the loss over the probability."
     n, wide = len(r.classes), width >= NARROW
-    heights = [HEAD + ROW * n + FOOT] if wide else [HEAD + v + FOOT for v in (SLIM * n, LOW * n, 112, LOW * n)]
+    heights = [HEAD + ROW * n + FOOT] if wide else [HEAD + v + FOOT for v in (SLIM * n, LOW * n, LOW * n, 112)]
     s = Scene(width, sum(heights) + 12 * (len(heights) - 1))
     whole = (0, 0, width, s.height)
     if wide:
         names, *parts, loss = columns(whole, NAMES, .37, .21, .19, .23, gap=16)
         draw_block(r, s, names, dict(zip(("activation", "probability", "gradient"), parts)), ROW)
     else:
-        *boxes, loss, last = rows(whole, *heights, gap=12)
-        for box, name, row in zip((*boxes, last), ("activation", "probability", "gradient"), (SLIM, LOW, LOW)):
+        *boxes, loss = rows(whole, *heights, gap=12)
+        for box, name, row in zip(boxes, ("activation", "probability", "gradient"), (SLIM, LOW, LOW)):
             names, part = columns(box, NAMES, 1, gap=12)
             draw_block(r, s, names, {name: part}, row)
     draw_loss(r, s, loss)

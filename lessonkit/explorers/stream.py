@@ -213,30 +213,30 @@ def draw_matrix(r, s, box, n_rows, above):  # px: where that ends at the bottom 
     "Rows × time around the window: history, window, what is to come; the gradient's reach; tears."
     b, (t, v), (lo, few) = r.batches, in_matrix(r, s.width), in_pair(r, s.width)
     now, shown = np.flatnonzero(v == r.step), np.arange(r.top, r.top + n_rows)
-    width, n = r.span[1] - r.span[0], len(t)
-    first, last = t[now[0]] - r.span[0], t[now[-1]] - r.span[0]
-    this = "this window" if len(now) == width else f"columns {first} to {last} of {width}"
-    before = "◂ read before: the state remembers, no gradient", "◂ read before"
-    cell = (s.width - gutter(s.width)) / n
-    marks = [((now[0] + now[-1] + 1) / 2, this)]
-    for a, z, choices in ((0, now[0], before), (now[-1] + 1, n, ("still to come",))):
+    width, n, cell = r.span[1] - r.span[0], len(t), (s.width - gutter(s.width)) / len(t)
+    first, last = t[now[[0, -1]]] - r.span[0]
+    some = "this window" if len(now) == width else f"columns {first} to {last} of {width}"
+    this = f"step {r.step:,}, " * r.shuffled + some
+    marks, before = [((now[0] + now[-1] + 1) / 2, this)], "◂ read before"
+    sides = (0, now[0], (f"{before}: the state remembers, no gradient", before)), (now[-1] + 1, n, ("still to come",))
+    near = [(k, np.flatnonzero(v == k)) for k in (r.step - 1, r.step + 1)]
+    if r.shuffled: sides = [(j[0], j[-1] + 1, (f"step {k:,}", f"{k:,}")) for k, j in near if len(j)]  # as in panel 2
+    for a, z, choices in sides:
         room = (z - a) * cell - max(0, text_width(this) - len(now) * cell) / 2 - 10
-        fits = [w for w in choices if text_width(w) < room]
-        if fits: marks.append(((a + z) / 2, fits[0]))
-    order = "in the order they are read" if r.shuffled else "all rows at once" * (b.bs > 1)
-    if b.bs > n_rows: order = "in reading order" if r.shuffled else f"rows {r.top}–{r.top + n_rows - 1} of {b.bs}"
+        if word := fitting(room, *choices): marks.append(((a + z) / 2, word))
+    order = "all rows at once" * (b.bs > 1) if b.bs <= n_rows else f"rows {r.top}–{r.top + n_rows - 1} of {b.bs}"
+    if r.shuffled: order = "in reading order"
     how = heading(s, box, "3 · Read one window", POINT * (not r.tip and b.bs == n_rows and not r.shuffled), order)
     if not how: box = (box[0], box[1] + 17, box[2], box[3] - 17)  # words stand above the grid
     p = Panel(s, "matrix", box, (0, n), (max(n_rows, 4), 0), ylabel=" " * bool(how), xticks=marks, frame=False,
               yticks=[(i + .5, f"row {k}") for i, k in enumerate(shown)], left=gutter(s.width), **how)
-    s.area([*above, *p.px([[now[-1] + 1, 0], [now[0], 0]])], fill=f"class{r.place[0] % 8}-pale")
+    s.area([*above, *p.px([[now[-1] + 1, 0], [now[0], 0]])])
     tone = np.where(v == r.step, "-tint", np.where(v < r.step, "-pale", ""))
     ink = lambda k, j: "none" if t[j] < 0 else f"class{k % 8}{tone[j]}" if v[j] <= r.step else "panel"
     inks, there = [[ink(k, j) for j in range(n)] for k in shown], np.maximum(t, 0)
     read = lambda k: r.stream.show(r.stream.ids[k * b.row_len + there])
     names = [[w if c >= 0 else "" for w, c in zip(read(k), t)] for k in shown]
-    words = [["fg" if v[j] == r.step else "muted" for j in range(n)] for _ in shown]
-    p.tokens(names, inks, words, size=16 if n_rows <= 5 else 13)
+    p.tokens(names, inks, [["fg" if k == r.step else "muted" for k in v]] * n_rows, size=16 if n_rows <= 5 else 13)
     p.zone("matrix", (0, n, 0, n_rows), hover=True, click=True, cells=(n, n_rows))
     draw_reach(r, p, t, n_rows, draw_edges(r, p, t, v, n_rows))
     read = now[(t[now] >= r.span[0] + lo) & (t[now] < r.span[0] + lo + few)]
@@ -299,7 +299,7 @@ def draw_batch(r, s, box, n_rows, above) -> float:  # px: where they end at the 
     panels = [draw_pair(r, s, name, (x + left + i * (n * cell + gap), y, n * cell, h), n_rows, lo, n)
               for i, name in enumerate("xy")]
     (l, t, across, _), (edge, top, _, high) = panels[0].outer, panels[0].box
-    s.area([*above, (l + across, t), (l, t)], fill=f"class{r.place[0] % 8}-pale")
+    s.area([*above, (l + across, t), (l, t)])
     row = r.place[0] - r.top
     if 0 <= r.place[1] - r.span[0] - lo < n and 0 <= row < n_rows:  # in the gap, so that it crosses no token
         (ax, ay), (bx, _) = panels[0].px([[n, row + .5]])[0] + [6, 0], panels[1].px([[0, row + .5]])[0] - [6, 0]
