@@ -178,7 +178,8 @@ class EvidenceExplorer(Explorer):
             Chip("good news first", "The same two sentences, the second one first. How many of the two answers change?",
                  lambda e: dict(text=SWAPPED, edits={}, measure=MEASURES[0], word=_where(e, SWAPPED, "superb")),
                  lambda r: swapped(r, self._odds(TEXT)), guesses=("none", "one", "both"),
-                 right=lambda r: sum(percent(v) != percent(1 / (1 + np.exp(-o))) for v, o in zip(r.p, self._odds(TEXT)))),
+                 right=lambda r: sum(percent(v) != percent(1 / (1 + np.exp(-o)))
+                                     for v, o in zip(r.p, self._odds(TEXT)))),
             Chip("not bad", "How many of the two take “not bad at all” as praise?",
                  dict(text="The film is not bad at all.", edits={}, measure=MEASURES[0], word=3), negated,
                  guesses=("none", "one", "both"), right=lambda r: sum(v > .5 for v in r.p)),

@@ -215,10 +215,11 @@ class FactorSheetExplorer(Explorer):
                            f"{short(r.errors[0], 2)}. There are {many} numbers for {int((r.stars == r.stars).sum())} "
                            "stars.", guesses=("less than 0.1", "0.1 to 0.5", "more than 0.5"),
                  right=lambda r: int(r.errors[-1] >= 0.095) + int(r.errors[-1] >= 0.505)),
-            Chip("hide some", f"Keep {int(self.hidden.sum())} stars from the solver. Does it guess them better or worse "
-                 "than movie and person means?", lambda e: e.begin(end | {"hide": True}), overfitted,
+            Chip("hide some", f"Keep {int(self.hidden.sum())} stars from the solver. Does it guess them better or "
+                 "worse than movie and person means?", lambda e: e.begin(end | {"hide": True}), overfitted,
                  guesses=("better", "worse"), right=lambda r: int(r.hidden_errors[-1] >= r.by_means)),
-            Chip("sort by a factor", "Solve it, then sort by factor 1. From another random start, is the order the same?",
+            Chip("sort by a factor", "Solve it, then sort by factor 1. From another random start, is the order the "
+                 "same?",
                  lambda e: e.begin(end | {"hide": False, "by": 1}), self._meaning, guesses=("the same", "another"),
                  right=lambda r: int(self._again()[1] != list(r.ids[0]))),
             Chip("too fast", "Take long steps, at a rate of 0.04. What will the error do?",

@@ -230,7 +230,8 @@ class SearchExplorer(Explorer):
         told = lambda r: [v.told for v in r.leans.values()]
         return [Chip("the top tenth", "Keep only the best tenth of the scores. In how many parameters are they alike?",
                      none | {"ranges": {"score": (low, 1.0)}}, free_parameter,
-                     guesses=("in none", "in some", "in all") * bool((fine >= fine[n]).sum() > 4), right=lambda r: any(told(r)) + all(told(r))),
+                     guesses=("in none", "in some", "in all") * bool((fine >= fine[n]).sum() > 4),
+                     right=lambda r: any(told(r)) + all(told(r))),
                 Chip("the slowest", "Take the setting that ran longest. How good is it?", {"rank": slow} | none, worth,
                      guesses=("the best", "in the better half", "in the worse half"), right=place),
                 Chip("the means", "Let each cell show its mean, not its best score. Which is highest then?",
@@ -265,6 +266,7 @@ class SearchExplorer(Explorer):
         if not id.startswith("bars"): return
         axis = self.axes[self.names[int(id[4:])]]
         ends = axis.range_of(axis.bar(x), axis.bar(x))
+        if ends and axis.name == "score": ends = ends[0] * bool(axis.bar(x)), 1.0  # its edge goes there
         self._keep(axis.name, (0.0, 1.0) if ends == self.ranges.get(axis.name) else ends)  # once more: all
 
     def on_drag(self, id, x, y):

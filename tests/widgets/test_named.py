@@ -96,7 +96,7 @@ GUESSED = {
                   (2, "others, too", "all others together")],
     "search": [(0, "in some", "They share"), (1, "in the better half", "rank 6 of 300"),
                (2, "another one", "The highest mean is in")],
-    "entity": [(0, "mostly", "correlation 0.89"), (1, "N. Rhine-Westphalia and Saxony", "N. Rhine-Westphalia and Saxony"),
+    "entity": [(0, "mostly", "correlation 0.89"), (1, "N. Rhine-Westphalia and Saxony", "406 km apart"),
                (2, "never", "In no epoch"), (3, "Sunday", "Sunday: ")],
     "evidence": [(0, "the net", "from 76 % to 13 %"), (1, "both", "TF-IDF from"), (2, "none", "under 0.5 %")],
 }
@@ -126,6 +126,33 @@ def test_what_nobody_can_know_is_not_guessed():
     constant = BaggingExplorer(rng.random((40, 2)), np.ones(40), numbers=True, n_trees=3)
     constant.open()
     assert not constant._questions[2].guesses and not any(rare[2]._questions[i].guesses for i in (1, 2))
+
+
+def test_a_press_in_the_scores_takes_the_edge_there_and_again_takes_it_back():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(dict(a=rng.random(90), b=rng.random(90), score=rng.random(90), seconds=1.0, error=""))
+    e = SearchExplorer(table)
+    j, axis = e.names.index("score"), e.axes["score"]
+    x = 0.5 / len(axis.labels) + 0.5
+    e.on_click(f"bars{j}", x, 0)
+    inside = axis.code >= axis.bar(x)
+    assert (e.kept == inside).all() and e.ranges["score"][1] == 1 and 0 < inside.sum() < 90
+    e.on_click(f"bars{j}", x, 0)
+    assert e.kept.all() and not e.ranges
+    e.on_click(f"bars{j}", 0.001, 0)
+    assert e.kept.all()
+
+
+def test_the_axis_of_errors_stays_when_a_tree_is_chosen():
+    for width in (390, 900):
+        e, axes = BaggingExplorer(n_trees=12, k=6), []
+        for e.tree in (0, 3): axes.append(next(p for p in e.scene(width).panels if p.name == "curve").y)
+        assert axes[0] == axes[1]
+
+
+def test_three_maps_say_what_is_across_and_up():
+    for width in (390, 960):
+        assert "across: x · up: y" in BaggingExplorer(n_trees=12, compare=True).scene(width).strings()
 
 
 def test_a_click_on_a_dot_chooses_its_tree_and_beside_the_dots_a_number_of_trees():
@@ -194,11 +221,11 @@ def test_over_the_edge_the_loss_may_fall_at_first_and_the_words_allow_for_it():
         assert "each step leads farther" not in state.narration
 
 
-def test_the_key_holds_the_colors_of_map_and_rows_and_the_rows_of_no_draw_are_hollow():
+def test_the_key_holds_the_colors_of_both_map_and_rows_and_the_rows_of_no_draw_are_hollow():
     e = BaggingExplorer(n_trees=12, k=12, tree=3)
     strips = [it for it in e.scene(960).items if it["kind"] == "image" and it["codes"].shape == (1, 255)]
-    own, paler = strips[1]["colors"], strips[0]["colors"]
-    assert tuple(paler) == tuple(e.record().colors)
+    own = strips[0]["colors"]
+    assert len(strips) == 1 and tuple(own) == tuple(e.record().colors)
     for shade in (0, 0.5, 1): assert tuple(ink(f"cividis:{shade}")[:2]) == tuple(own[int(254 * shade)])
     assert any("size: times drawn, hollow: never" in s for s in e.scene(960).strings())
     assert not any("hollow" in s for s in BaggingExplorer(n_trees=12, bootstrap=False, tree=3).scene(960).strings())
