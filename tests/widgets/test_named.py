@@ -13,8 +13,10 @@ from lessonkit.explorers.sgd import SGDExplorer
 from lessonkit.explorers.softmax import SoftmaxExplorer
 from lessonkit.explorers.stream import in_matrix, in_pair
 from lessonkit.explorers.waterfall import WaterfallExplorer
+from lessonkit.explorers.waterfall_data import bar_ends
 from lessonkit.lr_finder import LRFind
 from lessonkit.widgets.palette import ink
+from lessonkit.widgets.text import number
 from tests.explorers import ROWS, last_value
 
 
@@ -153,6 +155,21 @@ def test_the_axis_of_errors_stays_when_a_tree_is_chosen():
 def test_three_maps_say_what_is_across_and_up():
     for width in (390, 960):
         assert "across: x · up: y" in BaggingExplorer(n_trees=12, compare=True).scene(width).strings()
+
+
+@pytest.mark.parametrize("width", [272, 300, 390])
+def test_a_narrow_waterfall_has_a_scale_and_says_what_each_bar_was(width):
+    e = last_value(next(row.code for row in ROWS if row.name == "waterfall"))
+    for name, value in (("Fare", 100.0), ("Sex", 1.0), e.rows.strongest_edit(e.row, 1)):
+        e.edits = {name: value}
+        scene, r = e.scene(width), e.record()
+        bars = next(p for p in scene.panels if p.name == "bars")
+        told = scene.strings()
+        assert len([v for v in np.arange(-2, 2.05, 0.1) if bars.x[0] < v < bars.x[1] and number(v) in told]) > 1
+        was, now = (np.diff(bar_ends(r.groups, v, r.bias)) for v in (r.was, r.now))
+        changed = [r.say(a, True) for a, b in zip(was, now) if r.say(a, True) != r.say(b, True)]
+        missing = [v for v in changed if not {v, f"was {v}"} & {*told}]
+        assert changed and not missing, (width, name, missing)
 
 
 def test_a_click_on_a_dot_chooses_its_tree_and_beside_the_dots_a_number_of_trees():
