@@ -87,6 +87,10 @@ def draw_bars(r, s, left, right, wide):
     at, how = (0.96, dict(align="right")) if wide else (0, dict(align="left", dx=8))
     told = ["start: the average", "end: the prediction"]
     names.text([[at, 0.5 + up], [at, n + 1.5 + up]], told, weight="bold", **how)
+    over = "" if wide else draw_end(r, s, p, n + 1.5 + low)  # what had no room there stands beside its name
+    after = 18 + text_width(told[1], 12, "bold")
+    over *= after + text_width(over) <= left[2]
+    names.text([[0, n + 1.5 + up]], over, dx=after, align="left", ink="muted")
     words = [b for _, b in s.boxes()]
     ids = ["+".join(map(str, g)) if len(g) == 1 else "others" for g in r.groups]
     old = np.diff(bar_ends(r.groups, r.was if r.edits else r.beside[1], r.bias)) if r.edits or r.beside else None
@@ -112,7 +116,7 @@ def draw_bars(r, s, left, right, wide):
         if x < p.box[0]: x, word = after, word[4:]  # no room for the word: the number alone, gray as its bar
         if x + text_width(word) <= right[0] + right[2]: s.text([[x, y]], word, ink="muted", align="left")
     p.text([[r.bias, 0.5 + low]], r.say(r.bias), dx=10, align="left", weight="bold")
-    draw_end(r, s, p, n + 1.5 + low)
+    if wide: draw_end(r, s, p, n + 1.5 + low)
     p.points([[r.bias, 0.5 + low], [r.prediction, n + 1.5 + low]], size=9, ink="fg", shape="diamond")
     if (here := (r.chosen,)) in r.groups:
         i = r.groups.index(here)
@@ -126,7 +130,7 @@ def draw_bars(r, s, left, right, wide):
         s.items.insert(grid, s.items.pop())
 
 
-def draw_end(r, s, p, y):
+def draw_end(r, s, p, y) -> str:  # what it was, where that had no room
     "The prediction in numbers; of an edit, an arrow from what it was, and each number at its own end of it."
     here, was = r.say(r.prediction), f"was {r.say(r.before)}" * (r.say(r.before) != r.say(r.prediction))
     (a, top), (b, _) = p.px([[r.before, y], [r.prediction, y]])
@@ -141,10 +145,11 @@ def draw_end(r, s, p, y):
     if own: x, old = own
     s.text([[x, top]], here, weight="bold", align="left")
     if own: s.text([[old, top]], was, ink="muted", align="left")
-    if not was: return
+    if not was: return ""
     head = [[b - 12 * to, top - 4], [b - 6 * to, top], [b - 12 * to, top + 4]]
     if abs(b - a) > 20: s.line([[a, top], [b - (6 + broken) * to, top], [np.nan] * 2, *head], ink="fg", width=2)
     p.points([[r.before, y]], size=9, ink="panel", stroke="fg", width=1.5, shape="diamond")
+    return "" if own else was
 
 
 def draw_tried(r, s, box):

@@ -170,6 +170,7 @@ def test_a_narrow_waterfall_has_a_scale_and_says_what_each_bar_was(width):
         changed = [r.say(a, True) for a, b in zip(was, now) if r.say(a, True) != r.say(b, True)]
         missing = [v for v in changed if not {v, f"was {v}"} & {*told}]
         assert changed and not missing, (width, name, missing)
+        assert told.count(f"was {r.say(r.before)}") == 2, "at the end of the bars, and at the curve's own"
 
 
 def test_a_click_on_a_dot_chooses_its_tree_and_beside_the_dots_a_number_of_trees():
