@@ -74,8 +74,7 @@ class BaggingExplorer(Explorer):
         self.n_trees = n_trees if forest is None else len(forest.estimators_)
         at = tuple(float(v) for v in data.bounds[::2] * 0.4 + data.bounds[1::2] * 0.6)
         last = data.classes.tolist()[-1] if data.n_classes else self._ends[1]
-        first = dict(k=1, max_features=1 if data.X.shape[1] == 2 else int(data.X.shape[1] ** 0.5),
-                     kind=kind, point=at, answer=last)
+        first = dict(k=1, max_features=self._few, kind=kind, point=at, answer=last)
         if forest is not None: first |= dict(kind="your own", bootstrap=bool(forest.bootstrap))
         super().__init__(**first | state)
 
@@ -113,6 +112,7 @@ class BaggingExplorer(Explorer):
     shown = property(lambda self: self.fitted(self.kind), doc="The forest shown, as a `FittedForest`.")
     forest = property(lambda self: self.shown.forest, doc="The forest that is shown.")
     points = property(lambda self: self.show_points or bool(self.tree and not self.compare), doc="Are rows drawn?")
+    _few = property(lambda self: int(self.origin.X.shape[1] ** 0.5))  # columns that a split chooses from at first
     curve = property(lambda self: self.shown.curve, doc="(n_trees,) out-of-bag error by trees; None without bootstrap.")
     answers = property(lambda self: self.shown.ask(self.point), doc="(n_trees, n_out): the trees' answers there.")
 
@@ -207,6 +207,7 @@ class BaggingExplorer(Explorer):
     def chips(self):
         seen = dict(tree=0, compare=False, beside="error", k=self.n_trees, show_points=False)
         full, mine = seen | dict(leaf=1, depth=0), self.given is not None
+        several = bool(np.ptp(self.data.codes if self.data.n_classes else self.data.y))
         grow = f"Take all {self.n_trees} trees" if mine else f"Grow all {self.n_trees} trees in full"
         grow += ", in a random forest of the same rows" * (mine and not self.given.bootstrap)
 
@@ -218,12 +219,16 @@ class BaggingExplorer(Explorer):
             return drawn(**dict(kind=KINDS[1]) if mine and not self.given.bootstrap else {})(e)
 
         return [
-            Chip("one tree or all", f"{grow}. How many are better alone than their average?", kept, self._alone),
+            Chip("one tree or all", f"{grow}. How many are better alone than their average?", kept, self._alone,
+                 guesses=("under 10 %", "10 to 50 %", "over 50 %") * (len(self.data.y) > 15),  # else nobody may know
+                 right=lambda r: int(np.searchsorted([10, 50], 100 * (self.shown.alone < r.curve[-1]).mean()))),
             Chip("no bootstrap", "Let every tree see all rows and all columns. How much do the trees still differ?",
                  full | dict(kind="bagging", bootstrap=False, beside="trees"),
-                 self._differ, quiet=True),
-            Chip("three ways", "Three ways to make trees differ. Which map is smoothest, and is it the best?",
-                 drawn(compare=True), self._smoothest),
+                 self._differ, quiet=True, guesses=("not at all", "hardly", "clearly"),
+                 right=lambda r: int(r.spread.max() >= 1e-9) + int(r.spread.mean() > 0.1 * r.data.widest)),
+            Chip("three ways", "Three ways to make trees differ. Which map is smoothest?",
+                 drawn(compare=True, max_features=self._few), self._smoothest, guesses=KINDS * several,
+                 right=lambda r: KINDS.index(self._rough(r)[0][0])),
         ]
 
     def code_of(self, **state):
@@ -245,15 +250,17 @@ class BaggingExplorer(Explorer):
 
     def _differ(self, r):
         mean, most = r.spread.mean(), r.spread.max()
-        if most < 1e-9: return "Not at all: on the map, all trees say the same."
-        by = f"by ±{number(mean, 1)} on average over the map, at most by ±{number(most, 2)}."
+        if most < 1e-9: return "On the map, all trees say the same."
+        by = f"By ±{number(mean, 1)} on average over the map, at most by ±{number(most, 2)}."
         if mean > 0.1 * r.data.widest:
-            return f"Still {by} Where several cuts are equally good, each tree takes one of them by chance."
-        return f"Hardly: {by} Trees that are alike make the same errors, and an average keeps those."
+            return f"{by} Where several cuts are equally good, each tree takes one of them by chance."
+        return f"{by} Trees that are alike make the same errors, and an average keeps those."
+
+    def _rough(self, r):  # (kind, roughness), the smoothest first
+        return sorted([(kind, self.fitted(kind).roughness(r.k)) for kind in KINDS], key=lambda pair: pair[1])
 
     def _smoothest(self, r):
-        rough = {kind: self.fitted(kind).roughness(r.k) for kind in KINDS}
-        (least, a), (second, b), _ = sorted(rough.items(), key=lambda pair: pair[1])
+        (least, a), (second, b), _ = self._rough(r)
         if a >= b: return "No map stands out as the smoothest."
         said = f"Smoothest: {least}{', whose cuts fall anywhere' * (least == 'extra-trees')}; then {second}."
         if not (best := r.best_kinds): return said

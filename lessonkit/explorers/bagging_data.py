@@ -338,9 +338,7 @@ class BaggingRecord:
     n_classes = property(lambda self: self.data.n_classes)
     ends = property(lambda self: (1 - 0.025 * (self.n - 1), self.n), doc="Of an axis of trees: a ring stands on each.")
     top_class = property(lambda self: int(self.answers[: self.k].mean(0).argmax()))
-    shade = property(lambda r: 0.6 if len(r.rows) else 1.0, doc="Of the maps' colors: paler than rows.")
-    colors = property(lambda r: class_shades(r.n_classes, most=r.shade) if r.n_classes
-                      else (*ramp("cividis", 255, r.shade), PAGES_NOTHING))
+    colors = property(lambda r: class_shades(r.n_classes) if r.n_classes else (*ramp("cividis", 255), PAGES_NOTHING))
     usual = property(lambda r: float(np.mean(r.alone[: r.k])) if len(r.alone) else np.nan,
                      doc="The error of a tree in the average alone, on average; NaN where some tree has none.")
     ended = property(lambda r: {name: float(v[r.k - 1]) for name, v in r.three if v is not None},

@@ -8,12 +8,10 @@ __all__ = ['STRIP', 'ADD', 'DRAG', 'BACK', 'DASHES', 'NO_BAG', 'view', 'draw_map
            'draw_key', 'draw_strip', 'brief', 'sentence']
 
 # %% ../../nbs/explorers/bagging_view.ipynb #xgv-imports
-from dataclasses import replace
-
 import numpy as np
 
 from .bagging_data import BaggingRecord
-from ..widgets.palette import PAGES_NOTHING, ramp
+from ..widgets.palette import ramp
 from ..widgets.panel import NARROW, Panel, columns, rows, ticks
 from ..widgets.scene import Scene, number, text_width
 from ..widgets.text import whole
@@ -34,8 +32,8 @@ def view(
     strip = 26 + 1.25 * width / across * (STRIP // across)
     side = 0.46 * (width - gap) if wide else width
     plane = side - 40 + 73  # px: with its title and its ticks the map is square
-    high = plane + 10 + key + (0 if wide else 0.4 * width + 165)
-    if r.three: high = maps_of(width)[2] + (160 if wide else key + 0.4 * width + 62)
+    high = plane + 10 + key + (0 if wide else 0.4 * width + 190)
+    if r.three: high = maps_of(width)[2] + (160 if wide else key + 17 + 0.4 * width + 62)
     s = Scene(width, high + 14 + strip)
     above, below = rows((0, 0, width, s.height), 1, strip, gap=14)
     if r.three: draw_three(r, s, above, wide)
@@ -72,6 +70,7 @@ def draw_map(r, s, box, i=0):
     inks = [f"class{c}" if r.n_classes else f"cividis:{c:.2f}" for c in value]
     times = np.ones(len(xy)) if r.times is None else r.times[r.rows]
     size = [6 - three if r.times is None else 4 + 1.5 * min(t, 5) for t in times]
+    p.points(xy, [v + 2.5 for v in size], "page")  # a rim, as the map may have the row's own color
     p.points(xy, size=size, ink=[c if t else "page" for c, t in zip(inks, times)], width=0.8, stroke="fg")
     if r.near >= 0: p.points(r.data.plane[[r.near]], size=18, ink="none", stroke="focus", width=3)
     for color, more in (("page", 4), ("fg", 0)):
@@ -111,13 +110,14 @@ def error_ticks(r, top: float):
 
 def draw_error(r, s, box):
     "The out-of-bag error by trees; below it, once a tree is chosen, what that asks."
+    room = box[3] - 112 - 75  # px: as high as the chart is beside a tree's questions, so that its axis stays
     if r.tree:
         box, words = rows(box, 1, 98, gap=14)
         draw_words(r, s, words)
     what, known = "share wrong" if r.n_classes else "squared error", r.curve is not None
     found = np.concatenate([r.curve, r.alone]) if known else np.zeros(0)
     top = max(found[np.isfinite(found)], default=0) or 1.0
-    y = 0, upper(top, max(0.08, 30 / (box[3] - 75)))
+    y = 0, upper(top, max(0.08, 30 / room))
     p = Panel(s, "curve", box, r.ends, y, title="Out-of-bag error", left=44,
               note="dots: each tree alone; click one" * (known and r.k > 1),
               ylabel=f"{what} on the rows that a tree has not seen" if box[2] > 330 else what,
@@ -136,7 +136,7 @@ def draw_error(r, s, box):
             if i > len(line) or not np.isfinite(line[i - 1, 1]): continue
             p.points(line[i - 1 : i], size, ink)
             if (i == k) == (ink == "focus") and (i == k or not r.tree and r.n - k > 0.25 * r.n):
-                trees = f"{error_words(r, line[i - 1, 1])} with {i} tree{'s' * (i > 1)}"
+                trees = error_words(r, line[i - 1, 1]) + f" with {i} tree{'s' * (i > 1)}" * bool(p.box[2] > 260)
                 if i == k and (k == 1 or 30 * k <= r.n) and 3 * line[k - 1, 1] > top:  # steep: room on the right
                     s.rects([(*(p.px(line[[k - 1]])[0] + [11, -28]), text_width(ADD) + 8, 38)], "panel", radius=4)
                     p.text(line[[k - 1]], ADD, ink=ink, dx=15, dy=-18, align="left")
@@ -206,8 +206,11 @@ def draw_three(r, s, box, wide):
     across, each, maps = maps_of(box[2])
     maps, below = rows(box, maps, 1, gap=0)
     boxes = columns(maps, 1, 1, 1, gap=16) if across == 3 else rows(maps, 1, 1, 1, gap=12)
-    key, chart = columns(below, 0.3, 0.7, gap=16) if wide else rows(below, 17 * r.key_rows, 1, gap=12)
-    draw_key(r, s, (*key[:3], 17 * r.key_rows))
+    key, chart = columns(below, 0.3, 0.7, gap=16) if wide else rows(below, 17 * (r.key_rows + 1), 1, gap=12)
+    ways = [f"across: {r.data.names[0]} · up: {r.data.names[1]}", f"{r.data.names[0]} · {r.data.names[1]}"]
+    s.text([[key[0], key[1] + 9]], next((v for v in ways if text_width(v) <= key[2]), ways[1]), align="left",
+           max_width=key[2])
+    draw_key(r, s, (key[0], key[1] + 19, key[2], 17 * r.key_rows))
     known = [(name, v) for name, v in r.three if v is not None and np.isfinite(v).any()]
     top = max((np.nanmax(v) for _, v in known), default=0) or 1.0
     note = "by trees in the average" * bool(chart[2] > 340)
@@ -233,12 +236,10 @@ def draw_key(r, s, box):
         low, high = (number(v, 2) for v in r.data.span)  # beyond them, rows and trees have the last color
         low = "≤ " * bool(r.data.y.min() < r.data.span[0]) + low
         high = "≥ " * bool(r.data.y.max() > r.data.span[1]) + high
-        shades, half = np.arange(255, dtype=np.uint8)[None], 0.5 if dots else 0.9  # the rows' own below the map's
-        p.field(shades, r.colors, extent=(0, 2, half, 0.15))
-        if dots: p.field(shades, (*ramp("cividis", 255), PAGES_NOTHING), extent=(0, 2, 0.9, half))
+        p.field(np.arange(255, dtype=np.uint8)[None], r.colors, extent=(0, 2, 0.9, 0.15))
         p.text([[0, 1.5]], low, ink="muted", align="left")
         p.text([[2, 1.5]], high, ink="muted", align="right")
-        few = ["above: predicted · below: the rows", "map · rows"] * bool(dots)
+        few = ["predicted · dots: the rows", "map · rows"] * bool(dots)
         for words in [f"predicted · {draws}", draws, "hollow: never drawn"] * drawn + few + ["predicted"]:
             if text_width(low + words + high) < box[2] - 30: return p.text([[1, 1.5]], words, ink="muted")
         return
@@ -260,7 +261,7 @@ def draw_strip(r, s, box, across):
               title=title, note=" · ".join([BACK if r.tree else "click one"] * (not r.three)
                                            + ["blue: in the average"] * (box[2] > (450 if r.tree else 330))))
     at, inside = np.stack([i % across, i // across], 1), first + i < r.k
-    p.images(thumbnails, replace(r, rows=r.rows[:0]).colors, gap=4)  # full: no rows lie on them
+    p.images(thumbnails, r.colors, gap=4)
     if not r.three: p.zone("strip", click=True, cells=(across, STRIP // across))
     for some, ink, weight in ((inside, "focus", "bold"), (~inside, "muted", "normal")):
         p.text(at[some] + [0.5, 0.88], [f"{first + j + 1}" for j in i[some]], ink=ink, weight=weight)

@@ -179,32 +179,49 @@ class EntityExplorer(Explorer):
         end = dict(seed=0, selected=None, pair=(), k=3, **({"epoch": last} if last else {}))
         away = lambda c: e.apart(c, 0, len(e.frames[c][0]) - 1)
         alone = lambda c: lambda x: dict(end, column=c, selected=e.levels[c][int(_means(away(c)).argmax())])
+
+        def some_of(c):  # the loner, the next, and the one that is least alone
+            order = np.argsort(-_means(away(c)), kind="stable")
+            some = sorted(order[[0, 1, -1]].tolist())
+            return dict(guesses=[e.words[c][i] for i in some], right=some.index(order[0]))
+
         c = next((c for c, w in e.worlds.items() if w.kind and len(e.levels[c]) > 3), None)
         out = []
         if self.n_seeds > 1 and c:
             out.append(Chip("another training", "Train once more, from another random start. Will the same names be "
-                            "near each other?", dict(end, column=c, seed=1), self._same))
-        if c: out.append(Chip("out of place", "Which two names are near each other in the net, though they are really "
-                              "far apart?", lambda x: dict(end, column=c, pair=_stray(e.worlds[c].away, away(c))),
-                              misplaced))
+                            "near each other?", dict(end, column=c, seed=1), self._same,
+                            guesses=("mostly", "in part", "hardly"),
+                            right=lambda r: int(not self._like(r) > .7) + int(not self._like(r) > .3)))
+        if c:
+            stray, i = _stray(e.worlds[c].away, away(c)), np.triu_indices(len(e.levels[c]), 1)
+            others = int(e.worlds[c].away[i].argmax()), int(away(c)[i].argmin())  # far in the world, near in the net
+            some = sorted({stray, *((int(i[0][at]), int(i[1][at])) for at in others)})
+            out.append(Chip("out of place", "Which two names are near each other in the net, though they are really "
+                            "far apart?", dict(end, column=c, pair=stray), misplaced, right=some.index(stray),
+                            guesses=[f"{e.words[c][a]} and {e.words[c][b]}" for a, b in some] * (len(some) > 1)))
         if c and last:
             other = next((o for o, w in reversed(e.worlds.items()) if w.kind and o != c and len(e.levels[o]) > 3), c)
             curve = lambda: [e.agreement(other, 0, f)[0] for f in range(len(e.frames[other][0]))]
             what = called(other, e.words[other])
-            out.append(Chip(f"{what}, too?", f"Take {what} instead. Do distances in the net come to follow the real "
-                            "ones, and after which epoch?", lambda x: dict(end, column=other, epoch=_begin(curve())),
-                            appeared))
-        if not c: out.append(Chip("the loner", "Which name is farthest from all others?", alone(self.column), loner))
+            out.append(Chip(f"{what}, too?", f"Take {what} instead. When do distances in the net come to follow the "
+                            "real ones?", lambda x: dict(end, column=other, epoch=_begin(curve())), appeared,
+                            guesses=("early", "late", "never"),
+                            right=lambda r: 2 if max(r.curve) < .2 else int(2 * r.epoch > len(r.curve) - 1)))
+        if not c: out.append(Chip("the loner", "Which name is farthest from all others?", alone(self.column), loner,
+                                  **some_of(self.column)))
         days = next((c for c, words in e.words.items() if "Sunday" in words), None)
-        if days: out.append(Chip("the odd weekday", "Which weekday is least like the others?", alone(days), loner))
+        if days: out.append(Chip("the odd weekday", "Which weekday is least like the others?", alone(days), loner,
+                                 **some_of(days)))
         return out[:4]
 
-    def _same(self, r):
+    def _like(self, r) -> float:
+        "The rank correlation of all distances, between the first training and the one that is shown."
         pairs = np.triu_indices(len(r.words), 1)
         ranks = [pd.Series(self.of.apart(r.column, s, r.epoch)[pairs]).rank() for s in (0, r.seed)]
-        like = ranks[0].corr(ranks[1])
-        mostly = "Mostly" if like > .7 else "In part" if like > .3 else "Hardly"
-        return (f"{mostly}: between the two trainings, distances of all pairs have rank correlation {like:.2f}. Rings "
+        return ranks[0].corr(ranks[1])
+
+    def _same(self, r):
+        return (f"Between the two trainings, distances of all pairs have rank correlation {self._like(r):.2f}. Rings "
                 "show where training 1 put each name. What both agree on is more likely in the data; the rest may "
                 "be chance.")
 
@@ -231,7 +248,7 @@ def _ranks(m): return pd.Series(m[np.triu_indices(len(m), 1)]).rank(pct=True).to
 def appeared(r: EntityRecord) -> str:
     "The epoch that is shown, before which distances did not go with those in the world."
     first, now, last, best = r.curve[0], r.curve[r.epoch], r.curve[-1], max(r.curve)
-    if best < .2: return f"After none: the rank correlation is {last:.2f} at the end, and 0 is chance."
+    if best < .2: return f"In no epoch: the rank correlation is {last:.2f} at the end, and 0 is chance."
     when, was = f"After epoch {r.epoch}", f", and was {first:.2f} before training"
     if not r.epoch: when, was = "Already before training", ""
     return (f"{when} the rank correlation is past half of its best, {best:.2f}: it is {now:.2f}{was}; 0 is chance. At "
@@ -251,6 +268,6 @@ def misplaced(r: EntityRecord) -> str:
 def loner(r: EntityRecord) -> str:
     "The name with the largest mean distance from the others."
     mean = _means(r.apart)
-    first, second = np.argsort(-mean)[:2]
+    first, second = np.argsort(-mean, kind="stable")[:2]
     return (f"{r.words[first]}: {number(mean[first])} from the others on average, then {r.words[second]} with "
             f"{number(mean[second])}.")

@@ -14,8 +14,8 @@ import torch
 import traitlets as T
 
 from ..course.nets import weights_folder
-from .evidence_view import (MEASURES, EvidenceRecord, moved, negated, sentence, swapped,
-                                               view)
+from .evidence_view import (MEASURES, EvidenceRecord, moved, negated, percent, sentence,
+                                               swapped, view)
 from ..tokens import detokenize, tokenize_words
 from ..ulmfit import (TextClassifier, TfidfBaseline, classifier_score, input_gradient, load_classifier,
                               word_spans)
@@ -171,15 +171,18 @@ class EvidenceExplorer(Explorer):
     def chips(self):
         if self._own: return ()
         return [
-            Chip("superb → dreadful", "“superb” becomes “dreadful”. How far does each of them move?",
+            Chip("superb → dreadful", "“superb” becomes “dreadful”. Which of the two moves farther?",
                  lambda e: dict(text=TEXT, edits={_where(e, TEXT, "superb"): "dreadful"}, measure=MEASURES[0],
-                                word=_where(e, TEXT, "superb")), moved),
-            Chip("good news first", "The same two sentences, the second one first. Does the net's answer change? Does "
-                 "TF-IDF's?", lambda e: dict(text=SWAPPED, edits={}, measure=MEASURES[0],
-                                            word=_where(e, SWAPPED, "superb")),
-                 lambda r: swapped(r, self._odds(TEXT))),
-            Chip("not bad", "What do they make of “not bad at all”?",
-                 dict(text="The film is not bad at all.", edits={}, measure=MEASURES[0], word=3), negated),
+                                word=_where(e, TEXT, "superb")), moved, guesses=("the net", "TF-IDF"),
+                 right=lambda r: int(np.abs(np.subtract(r.p, r.before)).argmax())),
+            Chip("good news first", "The same two sentences, the second one first. How many of the two answers change?",
+                 lambda e: dict(text=SWAPPED, edits={}, measure=MEASURES[0], word=_where(e, SWAPPED, "superb")),
+                 lambda r: swapped(r, self._odds(TEXT)), guesses=("none", "one", "both"),
+                 right=lambda r: sum(percent(v) != percent(1 / (1 + np.exp(-o)))
+                                     for v, o in zip(r.p, self._odds(TEXT)))),
+            Chip("not bad", "How many of the two take “not bad at all” as praise?",
+                 dict(text="The film is not bad at all.", edits={}, measure=MEASURES[0], word=3), negated,
+                 guesses=("none", "one", "both"), right=lambda r: sum(v > .5 for v in r.p)),
         ]
 
     def code_of(self, **state):

@@ -209,27 +209,36 @@ class FactorSheetExplorer(Explorer):
         end = dict(step=self.n_steps, rate=self.slow)
         many = self.n_factors * (len(self.movies) + len(self.people))
         return [
-            Chip("solve it", f"{many} numbers may move. How close to the stars can they come?",
+            Chip("solve it", f"{many} numbers may move. How far from the stars do they stay, on average?",
                  lambda e: e.begin(end | {"hide": False}),
                  lambda r: f"As close as {short(r.errors[-1], 2)} (RMSE); at the start it was "
                            f"{short(r.errors[0], 2)}. There are {many} numbers for {int((r.stars == r.stars).sum())} "
-                           "stars."),
-            Chip("hide some", f"Keep {int(self.hidden.sum())} stars from the solver. Will it guess them better than "
-                 "the means of movie and person would?", lambda e: e.begin(end | {"hide": True}), overfitted),
-            Chip("sort by a factor", "Solve it, then sort by factor 1. Does the factor mean something, like “funny”?",
-                 lambda e: e.begin(end | {"hide": False, "by": 1}), self._meaning),
-            Chip("too fast", "Take steps four times as long. Is it done sooner?",
-                 lambda e: e.begin(dict(rate=0.04, step=60, hide=False)), overshot),
+                           "stars.", guesses=("less than 0.1", "0.1 to 0.5", "more than 0.5"),
+                 right=lambda r: int(r.errors[-1] >= 0.095) + int(r.errors[-1] >= 0.505)),
+            Chip("hide some", f"Keep {int(self.hidden.sum())} stars from the solver. Does it guess them better or "
+                 "worse than movie and person means?", lambda e: e.begin(end | {"hide": True}), overfitted,
+                 guesses=("better", "worse"), right=lambda r: int(r.hidden_errors[-1] >= r.by_means)),
+            Chip("sort by a factor", "Solve it, then sort by factor 1. From another random start, is the order the "
+                 "same?",
+                 lambda e: e.begin(end | {"hide": False, "by": 1}), self._meaning, guesses=("the same", "another"),
+                 right=lambda r: int(self._again()[1] != list(r.ids[0]))),
+            Chip("too fast", "Take long steps, at a rate of 0.04. What will the error do?",
+                 lambda e: e.begin(dict(rate=0.04, step=60, hide=False)), overshot, guesses=("it falls", "it rises"),
+                 right=lambda r: int(r.errors[-1] > r.errors[0])),
         ]
+
+    def _again(self) -> tuple:
+        "From another random start: the error, and the movies in the order of factor 1."
+        m, _, errors = solve_sheet(self.stars, self.other_m, self.other_p, self.rate, self.n_steps)
+        return errors[-1], [int(i) for i in np.argsort(-m[-1][:, 0], kind="stable")]
 
     def _meaning(self, r):
         "What factor 1 puts first and last, here and from another random start."
-        m, _, errors = solve_sheet(self.stars, self.other_m, self.other_p, self.rate, self.n_steps)
-        order = np.argsort(-m[-1][:, 0], kind="stable")
-        first, second, last = (self.movies[int(order[i])] for i in (0, 1, -1))
-        return (f"Not by itself. Here {r.movies[0]} and {r.movies[1]} come first, {r.movies[-1]} last. From another "
-                f"random start the error is {short(errors[-1], 2)}, here {short(r.errors[-1], 2)}; but factor 1 puts "
-                f"{first} and {second} first, {last} last.")
+        error, order = self._again()
+        first, second, last = (self.movies[order[i]] for i in (0, 1, -1))
+        return (f"Here {r.movies[0]} and {r.movies[1]} come first, {r.movies[-1]} last, with an error of "
+                f"{short(r.errors[-1], 2)}; from another start {first} and {second} first, {last} last, with "
+                f"{short(error, 2)}. By itself, a factor has no meaning like “funny”.")
 
     def on_drag(self, id, x, y):
         if id == "steps": self.step = int(min(max(round(x), 0), self.last()))

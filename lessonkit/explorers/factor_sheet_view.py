@@ -306,12 +306,14 @@ def overfitted(r: SheetRecord) -> str:
     "Where the hidden cells' error was least, and where it is now."
     best = int(r.hidden_errors.argmin())
     better = r.hidden_errors[-1] < r.by_means
-    return (f"{'Yes' if better else 'No'}. It misses the stars it was told by {short(r.errors[-1], 2)}, the hidden "
-            f"ones by {short(r.hidden_errors[-1], 2)}. It had come closest, {short(r.hidden_errors[best], 2)}, at step "
-            f"{best}; movie and person means alone miss by {short(r.by_means, 2)}. It learned the sheet by heart.")
+    heart = "" if better else " It learned the sheet by heart."
+    return (f"It misses the hidden stars by {short(r.hidden_errors[-1], 2)}, movie and person means by "
+            f"{short(r.by_means, 2)}; the stars it was told, by {short(r.errors[-1], 2)}. It had come closest, "
+            f"{short(r.hidden_errors[best], 2)}, at step {best}.{heart}")
 
 
 def overshot(r: SheetRecord) -> str:
     "What becomes of steps that are too long."
-    return (f"No: it began at an error of {number(r.errors[0], 2)}, and after {len(r.errors) - 1} steps has "
-            f"{number(r.errors[-1], 2)}. A step that is too long jumps over the valley, at last higher each time.")
+    said = f"It began at {number(r.errors[0], 2)}; after {len(r.errors) - 1} steps it is {number(r.errors[-1], 2)}."
+    if r.errors[-1] <= r.errors[0]: return f"{said} On this sheet, such steps are not too long."
+    return f"{said} A step that is too long jumps over the valley, at last higher each time."

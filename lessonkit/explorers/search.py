@@ -24,26 +24,26 @@ from ..widgets.text import number
 
 # %% ../../nbs/explorers/search.ipynb #xs-class
 def worth(r: SearchRecord) -> str:
-    "Whether the chosen setting was worth its time, in words."
+    "What the chosen setting gave for its time, in words."
     own, other = (number(v[1]) for v in (r.own, r.other))  # seconds
-    if r.error: return "No: its fit failed."
-    if r.rank == 1: return f"Yes: none of {r.n} is better. It took {own} s, the second best {other} s."
+    if r.error: return "Its fit failed."
+    if r.rank == 1: return f"None of {r.n} is better. It took {own} s, the second best {other} s."
     if r.own[0] == r.other[0]: return f"It took {own} s; another setting scores the same in {other} s."
     took = f"{'was quicker' if own != other else 'took as long'} ({other} s) and " * (r.other[1] <= r.own[1])
-    return (f"No: the best {took}scores {apart(r.other[0], r.own[0])} more. "
+    return (f"The best {took}scores {apart(r.other[0], r.own[0])} more. "
             f"This one took {own} s and is rank {r.rank} of {r.n:,}.")
 
 
 def same_top(r: SearchRecord) -> str:
-    "Whether the cell of the best mean is that of the best score, in words."
+    "The cells of the best mean and of the best score, in words."
     mean, best = r.tops["mean"], r.tops["best"]
     if mean is None: return "Nobody can say: no setting has a score."
     around = "around " * (r.x.binned or r.y.binned)  # a label is then the middle of a bin, not a setting's value
     words = lambda at: f"in the cell {around}{r.x.name} {r.x.labels[at[1]]}, {r.y.name} {r.y.labels[at[0]]}"
     n = int(r.map.count[mean] - r.map.failed[mean])
     few = f" That mean is of {n} setting{'s' * (n != 1)}: too few to rely on." if n < 5 else ""
-    if mean == best: return f"Yes: {words(best)}, both ways.{few}"
-    return f"No: the highest mean is {words(mean)}; the best single score, {words(best)}.{few}"
+    if mean == best: return f"Both are {words(best)}.{few}"
+    return f"The highest mean is {words(mean)}; the best single score, {words(best)}.{few}"
 
 
 def rounded_down(v: float, above: float) -> float:
@@ -226,11 +226,17 @@ class SearchExplorer(Explorer):
         fine = np.sort(self.score[np.isfinite(self.score)])
         n = np.searchsorted(fine, np.quantile(fine, 0.9))
         low = axis.where(rounded_down(fine[n], fine[n - 1] if n else fine[n]))
-        return [Chip("the top tenth", "Keep only the best tenth of the scores. Which parameters may still be anything?",
-                     none | {"ranges": {"score": (low, 1.0)}}, free_parameter),
-                Chip("the slowest", "Take the setting that ran longest. Is it worth it?", {"rank": slow} | none, worth),
-                Chip("the means", "Show the mean of each cell. Is the best cell still that of the best score?",
-                     none | {"reduce": "mean", "rank": 1}, same_top)]
+        place = lambda r: 0 if r.rank == 1 or r.own[0] == r.other[0] else 1 if 2 * r.rank <= r.n else 2
+        told = lambda r: [v.told for v in r.leans.values()]
+        return [Chip("the top tenth", "Keep only the best tenth of the scores. In how many parameters are they alike?",
+                     none | {"ranges": {"score": (low, 1.0)}}, free_parameter,
+                     guesses=("in none", "in some", "in all") * bool((fine >= fine[n]).sum() > 4),
+                     right=lambda r: any(told(r)) + all(told(r))),
+                Chip("the slowest", "Take the setting that ran longest. How good is it?", {"rank": slow} | none, worth,
+                     guesses=("the best", "in the better half", "in the worse half"), right=place),
+                Chip("the means", "Let each cell show its mean, not its best score. Which is highest then?",
+                     none | {"reduce": "mean", "rank": 1}, same_top, guesses=("the same cell", "another one"),
+                     right=lambda r: int(r.tops["mean"] != r.tops["best"]))]
 
     def code_of(self, **state):
         "The line of code that makes a state: ranges in the columns' own values."
@@ -260,6 +266,7 @@ class SearchExplorer(Explorer):
         if not id.startswith("bars"): return
         axis = self.axes[self.names[int(id[4:])]]
         ends = axis.range_of(axis.bar(x), axis.bar(x))
+        if ends and axis.name == "score": ends = ends[0] * bool(axis.bar(x)), 1.0  # its edge goes there
         self._keep(axis.name, (0.0, 1.0) if ends == self.ranges.get(axis.name) else ends)  # once more: all
 
     def on_drag(self, id, x, y):

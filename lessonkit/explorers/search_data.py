@@ -310,13 +310,12 @@ def sides(r: SearchRecord) -> tuple[str, str, str]:
 
 
 def free_parameter(r: SearchRecord) -> str:
-    "Which parameters are mixed among the kept settings much as among all, and which are not, in words."
+    "Which parameters the kept settings share, and which are mixed much as among all, in words."
     if r.n_kept < 5: return f"Nobody can say: {r.n_kept} settings are too few."
     told, hinted, free = sides(r)
-    if not (told or free): return f"{r.n_kept} are too few to say for sure. Perhaps none: {hinted} may all matter."
-    out = [f"{free[0].upper()}{free[1:]}." if free else "None: each of them leans."]
-    if told: out.append(f"Not free: {told}.")
-    if hinted: out.append(f"Perhaps not free, but {r.n_kept} are too few to be sure: {hinted}.")
+    out = [f"They share {told}." if told else "They share nothing for sure."]
+    if hinted: out.append(f"Perhaps, but {r.n_kept} are too few to be sure: {hinted}.")
+    if free: out.append(f"{free[0].upper()}{free[1:]}.")
     return " ".join(out)
 
 

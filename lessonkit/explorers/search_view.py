@@ -175,7 +175,8 @@ def draw_parameter(r, s, j, box):
     elif lean and r.ranges and lean.n >= 5:
         said = lean.free.replace("ly more", "ly\nmore").split("\n")  # two lines, for the narrow ones
     if held or lean and lean.told: ink, weight = "focus", "bold"
-    name = f"{a.name} (log)" if a.log and text_width(f"{a.name} (log)", 13, weight) <= w else a.name
+    more = " (cost)" * (a.name == "seconds") + " (log)" * a.log
+    name = a.name + more * (text_width(a.name + more, 13, weight) <= w)
     s.text([[x, y + 9]], fit(name, w, 13, weight), 13, ink if weight == "bold" else "fg", "left", weight=weight)
     lines = [fit(line, w - 8, 11) for line in said]
     every, kept = r.bars[j]

@@ -13,8 +13,8 @@ import numpy as np
 import traitlets as T
 
 from .waterfall_data import (ForestRows, WaterfallRecord, arrange, bar_ends, largest,
-                                                most, places, brief, compared, own_and_others, rounded,
-                                                sentence)
+                                                most, places, alike, brief, compared, own_and_others,
+                                                rounded, sentence)
 from .waterfall_view import ALONG, view
 from ..forest_insight import TableEncoder, class_index
 from ..widgets.axis import ticks
@@ -256,12 +256,20 @@ class WaterfallExplorer(Explorer):
             e._from = e.rows.name_of(e.row), e.was, i
             return dict(row=i, feature=e.rows.strongest(i, e.output), edits={})
 
+        said, names = self.rows.answers, [self.names[j] for j in sorted(largest(self.was)[:3])]
+        names += ["another"] * (len(names) < len(self.names))
+        if len(names) < 2 or not (said.max(0) > self.rows.bias).all(): names = ()  # nothing raises it
+        first = lambda r: r.names[int(r.now.argmax())]
+        moves = len(said) > 1 and bool(np.ptp(said, 0).all())
         return [
-            Chip("the highest", "Take the row that is predicted highest. Which column raises it most?", highest, most),
-            Chip("the same answer", "Take another row, with nearly the same prediction. Do the same columns move it?",
-                 beside, lambda r: compared(r, *self._from[:2])),
-            Chip("one big change", "Change one value, so that the prediction moves as far as it can. "
-                 "Does only that column's bar move?", edited, own_and_others),
+            Chip("the highest", "Take the row that is predicted highest. Which column raises it most?", highest, most,
+                 guesses=names, right=lambda r: names.index(first(r)) if first(r) in names else len(names) - 1),
+            Chip("the same answer", "Take another row, with nearly the same prediction. Do the same columns move it "
+                 "most?", beside, lambda r: compared(r, *self._from[:2]), guesses=("yes", "in part", "no") * moves,
+                 right=lambda r: alike(r, self._from[1])),
+            Chip("one big change", "Change one value, so that the prediction moves as far as it can. Which bars move?",
+                 edited, own_and_others, guesses=("only that column's", "others, too") * moves,
+                 right=lambda r: int(not r.alone)),
         ]
 
     def code_of(self, **state):

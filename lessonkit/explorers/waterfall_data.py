@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TOP', 'MANY', 'FILLED', 'arrange', 'bar_ends', 'places', 'largest', 'WaterfallRecord', 'ForestRows', 'rounded',
-           'brief', 'sentence', 'most', 'compared', 'own_and_others']
+           'brief', 'sentence', 'most', 'alike', 'compared', 'own_and_others']
 
 # %% ../../nbs/explorers/waterfall_data.ipynb #xf-imports
 from collections.abc import Mapping
@@ -90,6 +90,8 @@ class WaterfallRecord:
     before = property(lambda self: self.bias + float(self.was.sum()))
     prediction = property(lambda self: self.bias + float(self.now.sum()))
     what = property(lambda self: self.target or "prediction")
+    alone = property(lambda self: np.allclose(np.delete(self.now - self.was, self.chosen), 0),
+                     doc="Did the chosen column's contribution alone change?")
     places = property(lambda self: places(self.tried, self.answers, self.apart), doc="Where the values stand across.")
 
     def say(self, v: float, signed: bool = False) -> str:
@@ -316,31 +318,33 @@ def most(
     return f"{first}, most of all: {r.say(r.now[up[0]], True)}." + f" Then {then}." * bool(rest)
 
 
+def alike(r, parts) -> int:  # `parts` as in `compared`; 0: both of them, 1: one, 2: none
+    "Whether the same two columns move two rows most, and the same way."
+    was, now = ({(j, bool(v[j] > 0)) for j in largest(v)[:2]} for v in (parts, r.now))
+    return 0 if was and was == now else 1 if was & now else 2
+
+
 def compared(
     r,  # a `WaterfallRecord`
     row: str,  # the row that was shown before, in words
     parts: np.ndarray,  # (n_features,) what each column added there
 ) -> str:
-    "Whether the same two columns move two rows most, and the same way, in words."
+    "Which two columns move two rows most, in words."
     if row == r.row: return "There is no other row."
     if not (parts.any() or r.now.any()): return "No column moves either."
-    first, second = (largest(v)[:2] for v in (parts, r.now))
-    ways = [{(j, bool(v[j] > 0)) for j in some} for v, some in ((parts, first), (r.now, second))]
-    told = [", ".join(f"{r.names[j]} {r.say(v[j], True)}" for j in some) or "none"
-            for v, some in ((parts, first), (r.now, second))]
-    yes = "Yes, mostly: the two largest bars agree" if len(ways[0]) > 1 else "Yes"
-    same = yes if ways[0] == ways[1] else "In part" if ways[0] & ways[1] else "No"
-    return (f"{same}. Row {row} came to {r.say(r.bias + parts.sum())}, moved most by {told[0]}; "
+    told = [", ".join(f"{r.names[j]} {r.say(v[j], True)}" for j in largest(v)[:2]) or "none" for v in (parts, r.now)]
+    same = ("Their largest bars agree", "One of their two largest bars agrees", "Their largest bars differ")
+    return (f"{same[alike(r, parts)]}. Row {row} came to {r.say(r.bias + parts.sum())}, moved most by {told[0]}; "
             f"row {r.row} comes to {r.say(r.prediction)}, moved most by {told[1]}.")
 
 
 def own_and_others(
     r,  # a `WaterfallRecord`
 ) -> str:
-    "How much of an edit's effect stands in the edited column's own bar, in words."
+    "How far an edit moves the edited column's own bar, and how far the others, in words."
     moved, name = r.now - r.was, r.names[r.chosen]
     others = moved.sum() - moved[r.chosen]
     own = f"{name}'s own bar goes from {r.say(r.was[r.chosen], True)} to {r.say(r.now[r.chosen], True)}"
-    if np.allclose(np.delete(moved, r.chosen), 0): return f"Yes: {own}, no other moves."
-    return (f"No: {own}, and all others together move by {r.say(others, True)}. Another value leads down other paths, "
+    if r.alone: return f"{own}, no other moves."
+    return (f"{own}, and all others together move by {r.say(others, True)}. Another value leads down other paths, "
             "where other columns are asked.")

@@ -58,14 +58,18 @@ def draw_bars(r, s, left, right, wide):
     if wide: s.rects([right], fill="panel")
     reach = r.reach[0] - pad, r.reach[1] + pad
     p = Panel(s, "bars", right, reach, (n + 2, 0), xticks=False, yticks=False, right=room, frame=False)
-    most = int(np.clip((right[2] - room) / 80, 2, 5))
-    marks = next((t for m in range(most, 6) if len(t := ticks(*reach, m)) > 1), ticks(*reach, 6))
-    half, scale = max([text_width(number(v)) for v in marks]) / 2, p.box[2] / (reach[1] - reach[0])  # px; px of 1
-    while len(marks) > 1 and (marks[1] - marks[0]) * scale < 2 * half + 6: marks = marks[::2]
-    whole = [v for v in marks if half <= p.px([[v, 0]])[0, 0] - p.outer[0] <= p.outer[2] - half]
-    marks = [v for v in whole or marks[:1] if not r.target.startswith("chance") or -1e-9 < v < 1 + 1e-9]
-    for v in marks:  # also where others' values lead
-        p.line([[v, 0 if wide else n + 1.9], [v, n + 2]], ink="line", width=1)
+    most, scale = int(np.clip((right[2] - room) / 80, 2, 5)), p.box[2] / (reach[1] - reach[0])  # scale: px of 1
+
+    def fitting(m):  # ticks whose numbers have room
+        marks = [v for v in ticks(*reach, m) if not r.target.startswith("chance") or -1e-9 < v < 1 + 1e-9]
+        half = max([text_width(number(v)) for v in marks], default=0) / 2
+        while len(marks) > 1 and (marks[1] - marks[0]) * scale < 2 * half + 6: marks = marks[::2]
+        return [v for v in marks if half <= p.px([[v, 0]])[0, 0] - p.outer[0] <= p.outer[2] - half]
+
+    found = [fitting(m) for m in range(most, 9)]  # two of them at least: one number alone is no scale
+    for v in next((t for t in found if len(t) > 1), max(found, key=len)):  # also where others' values lead
+        for i in range(1 if wide else n + 2):  # on a narrow page beside the bars, not the names
+            p.line([[v, i + low + 0.2], [v, i + 1]] if not wide else [[v, 0], [v, n + 2]], ink="line", width=1)
         p.beside(v, v, n + 2, number(v), gap=-text_width(number(v)) / 2, dy=FOOT / 2, ink="muted")
     grid = len(s.items)
     p.zone("lines", (*p.x, 0, n + 2), click=True)
@@ -83,6 +87,10 @@ def draw_bars(r, s, left, right, wide):
     at, how = (0.96, dict(align="right")) if wide else (0, dict(align="left", dx=8))
     told = ["start: the average", "end: the prediction"]
     names.text([[at, 0.5 + up], [at, n + 1.5 + up]], told, weight="bold", **how)
+    over = "" if wide else draw_end(r, s, p, n + 1.5 + low)  # what had no room there stands beside its name
+    after = 18 + text_width(told[1], 12, "bold")
+    over *= after + text_width(over) <= left[2]
+    names.text([[0, n + 1.5 + up]], over, dx=after, align="left", ink="muted")
     words = [b for _, b in s.boxes()]
     ids = ["+".join(map(str, g)) if len(g) == 1 else "others" for g in r.groups]
     old = np.diff(bar_ends(r.groups, r.was if r.edits else r.beside[1], r.bias)) if r.edits or r.beside else None
@@ -98,28 +106,31 @@ def draw_bars(r, s, left, right, wide):
     for i, v in enumerate(now):  # from bar to bar, where no word stands between them
         rod = [[v, i + end] for end in (0.5 + low + thick / 2, 1.5 + low - thick / 2)]
         (x, top), (_, foot) = p.px(rod)
-        if not any(touch((x - 3, top, 6, foot - top), b) for b in words): p.line(rod, ink="muted", width=1)
+        if not any(touch((x - 6, top, 12, foot - top), b) for b in words): p.line(rod, ink="muted", width=1)
     p.text(np.stack([np.maximum(now[:-1], now[1:]), lines + low], 1), steps, dx=10, align="left")
     for i, word in enumerate(r.say(v, True) for v in old) if r.edits else ():
         if word == steps[i]: continue  # what has changed: beside the number, or on the other side of the bar
         (a, y), (b, _) = p.px([[min(now[i : i + 2]), lines[i] + low], [max(now[i : i + 2]), lines[i] + low]])
         more, after = text_width(word := f"was {word}"), b + 18 + text_width(steps[i])
         x = after if after + more <= right[0] + right[2] else a - 10 - more
-        if x >= p.box[0]: s.text([[x, y]], word, ink="muted", align="left")
+        if x < p.box[0]: x, word = after, word[4:]  # no room for the word: the number alone, gray as its bar
+        if x + text_width(word) <= right[0] + right[2]: s.text([[x, y]], word, ink="muted", align="left")
     p.text([[r.bias, 0.5 + low]], r.say(r.bias), dx=10, align="left", weight="bold")
-    draw_end(r, s, p, n + 1.5 + low)
+    if wide: draw_end(r, s, p, n + 1.5 + low)
     p.points([[r.bias, 0.5 + low], [r.prediction, n + 1.5 + low]], size=9, ink="fg", shape="diamond")
     if (here := (r.chosen,)) in r.groups:
         i = r.groups.index(here)
         if not r.still: p.points([[now[i + 1], lines[i] + low]], size=11, ink="panel", stroke="focus", width=2.5)
         p.handle("end", (now[i + 1], lines[i] + low), cursor="ew-resize")
-    if not wide: return
-    inside = [b for _, b in s.boxes() if b[0] > right[0] and b[1] + b[3] <= right[1] + right[3]]
-    s.rects([(x - 3, y, w + 6, h) for x, y, w, h in inside], fill="panel")
-    s.items.insert(grid, s.items.pop())  # a gap in the grid's lines behind each word
+    inside = [b for _, b in s.boxes() if b[0] > right[0] and right[1] <= b[1] and b[1] + b[3] <= right[1] + right[3]]
+    mine = r.groups.index(here) + 1 if here in r.groups else -1  # a gap in the grid's lines behind each word
+    for x, y, w, h in inside:
+        own = wide or int((y + h / 2 - right[1]) // (right[3] / (n + 2))) == mine
+        s.rects([(x - 3, y, w + 6, h)], fill="panel" if own else "page")
+        s.items.insert(grid, s.items.pop())
 
 
-def draw_end(r, s, p, y):
+def draw_end(r, s, p, y) -> str:  # what it was, where that had no room
     "The prediction in numbers; of an edit, an arrow from what it was, and each number at its own end of it."
     here, was = r.say(r.prediction), f"was {r.say(r.before)}" * (r.say(r.before) != r.say(r.prediction))
     (a, top), (b, _) = p.px([[r.before, y], [r.prediction, y]])
@@ -134,10 +145,11 @@ def draw_end(r, s, p, y):
     if own: x, old = own
     s.text([[x, top]], here, weight="bold", align="left")
     if own: s.text([[old, top]], was, ink="muted", align="left")
-    if not was: return
+    if not was: return ""
     head = [[b - 12 * to, top - 4], [b - 6 * to, top], [b - 12 * to, top + 4]]
     if abs(b - a) > 20: s.line([[a, top], [b - (6 + broken) * to, top], [np.nan] * 2, *head], ink="fg", width=2)
     p.points([[r.before, y]], size=9, ink="panel", stroke="fg", width=1.5, shape="diamond")
+    return "" if own else was
 
 
 def draw_tried(r, s, box):

@@ -2,6 +2,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.tree import DecisionTreeRegressor
 
 from lessonkit.explorers.bagging import KINDS, BaggingExplorer
 from lessonkit.explorers.bptt import BPTTExplorer
@@ -11,8 +12,12 @@ from lessonkit.explorers.search import SearchExplorer
 from lessonkit.explorers.sgd import SGDExplorer
 from lessonkit.explorers.softmax import SoftmaxExplorer
 from lessonkit.explorers.stream import in_matrix, in_pair
+from lessonkit.explorers.waterfall import WaterfallExplorer
+from lessonkit.explorers.waterfall_data import bar_ends
 from lessonkit.lr_finder import LRFind
 from lessonkit.widgets.palette import ink
+from lessonkit.widgets.text import number
+from tests.explorers import ROWS, last_value
 
 
 def test_each_tree_has_a_dot_beside_the_average():
@@ -79,9 +84,93 @@ def test_a_search_that_keeps_nothing_says_what_to_loosen_and_little_is_said_as_t
     assert "drag across bars" in told() and "none kept" not in told()
     e.open()
     e.ask(0)
-    free = e._asked["answer"].partition("Not free")[0].lower()
+    free = e._asked["answer"].lower()
     said = [v.free for v in e.record().leans.values() if not v.told and not v.hinted]
     assert said and all(f"{words}: " in free and words in told() for words in said), (free, said)
+
+
+GUESSED = {
+    "bagging": [(0, "under 10 %", "1 of 100"), (1, "hardly", "Trees that are alike"),
+                (2, "extra-trees", "Smoothest: extra-trees")],
+    "sheet": [(0, "0.1 to 0.5", "0.25 (RMSE)"), (1, "worse", "by heart"), (2, "another", "from another start"),
+              (3, "it rises", "jumps over the valley")],
+    "waterfall": [(0, "Sex", "Sex = female, most of all"), (1, "in part", "One of their two largest"),
+                  (2, "others, too", "all others together")],
+    "search": [(0, "in some", "They share"), (1, "in the better half", "rank 6 of 300"),
+               (2, "another one", "The highest mean is in")],
+    "entity": [(0, "mostly", "correlation 0.89"), (1, "N. Rhine-Westphalia and Saxony", "406 km apart"),
+               (2, "never", "In no epoch"), (3, "Sunday", "Sunday: ")],
+    "evidence": [(0, "the net", "from 76 % to 13 %"), (1, "both", "TF-IDF from"), (2, "none", "under 0.5 %")],
+}
+
+
+@pytest.mark.parametrize("name", GUESSED)
+def test_the_right_guess_is_what_the_answer_says(name):
+    e = last_value(next(row.code for row in ROWS if row.name == name))
+    for i, right, words in GUESSED[name]:
+        e.ask(i, 1)
+        assert (e._asked["right"], words in e._asked["answer"]) == (right, True), e._asked
+
+
+def test_what_nobody_can_know_is_not_guessed():
+    "Too few rows, one class, one column, a row alone, a tree of one leaf: the question stands without guesses."
+    rng = np.random.default_rng(0)
+    X, few = pd.DataFrame(dict(a=rng.random(40), b=rng.random(40))), pd.DataFrame(dict(a=[1, 2, 3], b=[3, 1, 2]))
+    few = few.assign(score=[0.1, 0.2, 0.3], seconds=1.0, error="")
+    one, root = DecisionTreeRegressor(max_depth=2).fit(X, X.a), DecisionTreeRegressor().fit(X, np.ones(40))
+    rare = [BaggingExplorer(rng.random((4, 2)), np.arange(4.0), numbers=True, n_trees=3), SearchExplorer(few),
+            WaterfallExplorer(root, X), WaterfallExplorer(one, X[X.a < X.a.mean()][:9])]
+    for e in rare:
+        e.open()
+        assert not e._questions[0].guesses
+        e.ask(0)
+        assert e._asked["answer"] and "guess" not in e._asked
+    constant = BaggingExplorer(rng.random((40, 2)), np.ones(40), numbers=True, n_trees=3)
+    constant.open()
+    assert not constant._questions[2].guesses and not any(rare[2]._questions[i].guesses for i in (1, 2))
+
+
+def test_a_press_in_the_scores_takes_the_edge_there_and_again_takes_it_back():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(dict(a=rng.random(90), b=rng.random(90), score=rng.random(90), seconds=1.0, error=""))
+    e = SearchExplorer(table)
+    j, axis = e.names.index("score"), e.axes["score"]
+    x = 0.5 / len(axis.labels) + 0.5
+    e.on_click(f"bars{j}", x, 0)
+    inside = axis.code >= axis.bar(x)
+    assert (e.kept == inside).all() and e.ranges["score"][1] == 1 and 0 < inside.sum() < 90
+    e.on_click(f"bars{j}", x, 0)
+    assert e.kept.all() and not e.ranges
+    e.on_click(f"bars{j}", 0.001, 0)
+    assert e.kept.all()
+
+
+def test_the_axis_of_errors_stays_when_a_tree_is_chosen():
+    for width in (390, 900):
+        e, axes = BaggingExplorer(n_trees=12, k=6), []
+        for e.tree in (0, 3): axes.append(next(p for p in e.scene(width).panels if p.name == "curve").y)
+        assert axes[0] == axes[1]
+
+
+def test_three_maps_say_what_is_across_and_up():
+    for width in (390, 960):
+        assert "across: x · up: y" in BaggingExplorer(n_trees=12, compare=True).scene(width).strings()
+
+
+@pytest.mark.parametrize("width", [272, 300, 390])
+def test_a_narrow_waterfall_has_a_scale_and_says_what_each_bar_was(width):
+    e = last_value(next(row.code for row in ROWS if row.name == "waterfall"))
+    for name, value in (("Fare", 100.0), ("Sex", 1.0), e.rows.strongest_edit(e.row, 1)):
+        e.edits = {name: value}
+        scene, r = e.scene(width), e.record()
+        bars = next(p for p in scene.panels if p.name == "bars")
+        told = scene.strings()
+        assert len([v for v in np.arange(-2, 2.05, 0.1) if bars.x[0] < v < bars.x[1] and number(v) in told]) > 1
+        was, now = (np.diff(bar_ends(r.groups, v, r.bias)) for v in (r.was, r.now))
+        changed = [r.say(a, True) for a, b in zip(was, now) if r.say(a, True) != r.say(b, True)]
+        missing = [v for v in changed if not {v, f"was {v}"} & {*told}]
+        assert changed and not missing, (width, name, missing)
+        assert told.count(f"was {r.say(r.before)}") == 2, "at the end of the bars, and at the curve's own"
 
 
 def test_a_click_on_a_dot_chooses_its_tree_and_beside_the_dots_a_number_of_trees():
@@ -150,11 +239,11 @@ def test_over_the_edge_the_loss_may_fall_at_first_and_the_words_allow_for_it():
         assert "each step leads farther" not in state.narration
 
 
-def test_the_key_holds_the_colors_of_map_and_rows_and_the_rows_of_no_draw_are_hollow():
+def test_the_key_holds_the_colors_of_both_map_and_rows_and_the_rows_of_no_draw_are_hollow():
     e = BaggingExplorer(n_trees=12, k=12, tree=3)
     strips = [it for it in e.scene(960).items if it["kind"] == "image" and it["codes"].shape == (1, 255)]
-    own, paler = strips[1]["colors"], strips[0]["colors"]
-    assert tuple(paler) == tuple(e.record().colors)
+    own = strips[0]["colors"]
+    assert len(strips) == 1 and tuple(own) == tuple(e.record().colors)
     for shade in (0, 0.5, 1): assert tuple(ink(f"cividis:{shade}")[:2]) == tuple(own[int(254 * shade)])
     assert any("size: times drawn, hollow: never" in s for s in e.scene(960).strings())
     assert not any("hollow" in s for s in BaggingExplorer(n_trees=12, bootstrap=False, tree=3).scene(960).strings())
