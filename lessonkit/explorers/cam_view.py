@@ -297,8 +297,7 @@ def draw_erase(r, s, box):
     p.across(0, ink="line", dash=())
     p.across(float(own[0]), ink="focus", dash=(2, 4))
     if not begun:
-        l, t, w, h = p.box
-        words = "erase the evidence"
+        (l, t, w, h), words = p.box, "erase the evidence"
         wide = min(text_width(words) + 36, w - 16)
         button = (l + (w - wide) / 2, t + .5 * h - 16, wide, 32)
         s.rects([button], fill="page", stroke="focus", width=1.5, radius=6)
@@ -323,7 +322,6 @@ def questions(
     odd = e.labels.index("a palace") if e.ours and "a palace" in e.labels else -1
     start = dict(versus=-1, method="CAM", card=False, zoomed=False, strokes=(), cell=())
     top = lambda e: [int(k) for k in np.argsort(-(e.whole or e.seen).logits)][:2]
-    said = lambda e: top(e)[0]
     none = Chip("none of them", "The net was trained on other things only. How sure is it of its answer?",
                 dict(start, picture=odd, threshold=0.0),
                 lambda r: f"Softmax shares out 100 % among the classes there are, and {r.names[0]} gets "
@@ -333,7 +331,7 @@ def questions(
     return [
         Chip("erase the evidence", "The cells that hold half of what speaks for the answer are painted over. What "
              "will the net say?",
-             lambda e: dict(start, target=said(e), strokes=strokes_over((e.whole or e.seen).cells[said(e)])),
+             lambda e: dict(start, target=top(e)[0], strokes=strokes_over((e.whole or e.seen).cells[top(e)[0]])),
              lambda r: f"It {'still' if r.target == 0 else 'now'} says {r.names[0]}, "
                        f"{percent(float(r.p[0]))}. The logit of {r.names[r.target]} went from {signed(r.begun[1])} to "
                        f"{signed(float(r.logits[r.target]))}." + took_over(r),
