@@ -108,6 +108,10 @@ function shell(model, el) {
       chip.textContent = text;
       chip.onclick = () => press(i);
     });
+    const over = make("button", "lk-button lk-icon lk-over", tries, { type: "button", title: "start over" });
+    over.ariaLabel = "start over";
+    over.textContent = "↺";
+    over.onclick = () => { panel.stop(); act.send({ kind: "over" }); };
     question();
   }
   for (const way of ["move", "send"]) { // the first move after an answer leaves the state that it speaks of
@@ -124,7 +128,7 @@ function shell(model, el) {
     !guess ? [] : guess === right ? [`✓ ${guess}`] : [`✗ Your guess: ${guess}`, `✓ Right: ${right}`];
   let before = asked(); // what was there when the page opened is not told
   function question() {
-    const now = asked(), chip = [...tries.querySelectorAll("button")];
+    const now = asked(), chip = [...tries.querySelectorAll(".lk-chip")];
     const focused = () => asking.contains(el.getRootNode().activeElement), inside = focused();
     chip.forEach((b, i) => b.setAttribute("aria-pressed", String(now.i === i)));
     pending &&= now.i === before.i && now.answer === undefined; // an answer that changes no picture ends it, too
@@ -135,7 +139,7 @@ function shell(model, el) {
       make("span", "lk-question", asking).textContent = now.question;
       if (now.answer === undefined) {
         const row = make("span", "lk-guess", asking), guesses = now.guesses ?? [];
-        make("span", "", row).textContent = guesses.length ? "Your guess?" : "Make a guess, then";
+        make("span", "lk-word", row).textContent = guesses.length ? "Your guess?" : "Make a guess, then";
         [...guesses, SHOW].forEach((name, k) => {
           const plain = k === guesses.length ? " lk-show" : "";
           const b = make("button", `lk-button${plain}`, row, { type: "button", name });
@@ -147,7 +151,8 @@ function shell(model, el) {
         for (const text of verdict(now)) make("span", "lk-verdict", rest).textContent = text;
         make("span", "", rest).textContent = now.answer;
         const name = "the line of code that makes this state";
-        if (now.code) make("code", "lk-code", rest, { tabindex: 0, "aria-label": name }).textContent = now.code;
+        const code = now.code && make("code", "lk-code", rest, { tabindex: 0, "aria-label": name });
+        if (code) for (const part of now.code.split(/(?<=[(,])/)) code.append(part, make("wbr")); // a line may end
       }
     }
     if (inside && !focused()) chip[now.i ?? before.i]?.focus({ preventScroll: true });

@@ -82,6 +82,7 @@ class Explorer(Working, anywidget.AnyWidget):
         if not self._open:
             self._open = True
             self.react(set(self.watch))
+            self._at_first = {name: getattr(self, name) for name in self.watch}
             self._list = {c.name: c for c in self.controls()}
             self._actions = self.key_map()
             self._questions = list(self.chips())
@@ -163,15 +164,8 @@ class Explorer(Working, anywidget.AnyWidget):
         "The width, in px, that the page has for the picture."
         return min(max(self._width or DESIGN, NARROWEST), WIDEST)
 
-    @property
-    def narration(self) -> str:
-        "The sentence on screen."
-        return self._text
-
-    @property
-    def error(self) -> str:
-        "What is wrong, in words; empty when all is well."
-        return self._error
+    narration = property(lambda self: self._text, doc="The sentence on screen.")
+    error = property(lambda self: self._error, doc="What is wrong, in words; empty when all is well.")
 
     def scene(self, width: float | None = None) -> Scene:
         "The picture of the present state."
@@ -250,6 +244,7 @@ class Explorer(Working, anywidget.AnyWidget):
             elif kind == "set" and act["name"] in self._list: self._set(self._list[act["name"]], act["value"])
             elif kind == "question": self.pose(act["value"])
             elif kind == "chip": self.ask(act["value"], act.get("guess"))
+            elif kind == "over": self.start_over()
         except Exception as e: self._fail(e)
         if self._drawn != drawn: return
         if before and not self._answers: self._text = self._said(self.record())
@@ -278,6 +273,11 @@ class Explorer(Working, anywidget.AnyWidget):
             self._asked = dict(i=i, question=chip.question, **answered(self, chip, guess)) if chip else {}
             self._answers = chip is not None
             self._text = self._said(self.record())
+
+    def start_over(self):
+        "Puts a question away, and the state back to what it was when the widget was opened."
+        self.ask(-1)
+        for _ in range(2): set_traits(self, self._at_first)  # the second time: what `react` has changed with them
 
     def code_of(self, **state) -> str:  # values of traits
         "The line of code that makes a state."

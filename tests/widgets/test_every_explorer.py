@@ -366,8 +366,9 @@ def test_every_question_comes_before_its_answer(explorer):
         asked = explorer._asked
         assert (asked["i"], asked["question"]) == (i, chip.question) and asked["answer"] and asked["code"]
         assert not chip.guesses or (asked["guess"] == chip.guesses[0] and asked["right"] in chip.guesses)
-    explorer._act({"kind": "chip", "value": -1})
-    assert explorer._asked == {}
+    explorer._act({"kind": "over"})
+    assert explorer._asked == {} and not explorer.error
+    assert {name: getattr(explorer, name) for name in explorer._at_first} == explorer._at_first
 
 
 @pytest.mark.parametrize("kind", [c for c in bare() if c not in (*NEED_ONE, BaggingExplorer)],  # it answers in words

@@ -237,7 +237,7 @@ def test_a_question_by_keyboard_and_ear(page):
     assert e._asked == {} and chip.evaluate(focused) and not page.locator(".lk-ask").is_visible()
     page.keyboard.press("Enter")
     passed_on(page)
-    for _ in range(3 + len(e._questions[0].guesses)): page.keyboard.press("Tab")
+    for _ in range(4 + len(e._questions[0].guesses)): page.keyboard.press("Tab")
     show = page.get_by_role("button", name="Show the answer")
     assert show.evaluate(focused)
     page.keyboard.press("Enter")

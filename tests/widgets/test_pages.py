@@ -65,7 +65,7 @@ def test_every_control_handle_chip_and_key_answers(offline, name):
     e = MADE[name]()
     page = offline(e)
     page.locator("summary").click()
-    now = sentence(page)
+    now = opened = sentence(page)
     for control in page.locator(".lk-control").all():
         field = control.locator("input:enabled, select:enabled").first
         if not field.count(): continue
@@ -99,6 +99,10 @@ def test_every_control_handle_chip_and_key_answers(offline, name):
     page.wait_for_timeout(200)
     if sentence(page) == now: page.keyboard.press("End")
     now = changed(page, now)
+    page.get_by_role("button", name="start over").click()
+    page.wait_for_function("said => document.querySelector('.lk-narration').innerText.startsWith(said)",
+                           arg=opened.split(". ")[0])  # a new run stays, and is spoken of
+    assert not page.locator(".lk-ask").is_visible()
     page.wait_for_timeout(3500)
     assert not page.locator(".lk-gone").count(), "the page says that a kernel has gone"
     assert not page.locator(".lk-error").inner_text()
