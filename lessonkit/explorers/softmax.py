@@ -190,8 +190,8 @@ class SoftmaxExplorer(Explorer):
                  guesses=("it sinks", "it stays", "it rises") if others else ("they can", "they cannot"),
                  right=0 if others else 1),
             Chip("five times hotter",
-                 f"With softmax, take activations from {at[0]} ({cat}) down to {at[-1]} ({low}), and divide them by a "
-                 "temperature of 5. What changes: the probabilities, their order?",
+                 f"With softmax, take activations from {at[0]} ({cat}) down to {at[-1]} ({low}), and divide by a "
+                 "temperature of 5 in place of 1. What changes: the probabilities, their order?",
                  plain | dict(activations=tuple(first(others + 2).tolist()), temperature=5.0, outline="cool"),
                  lambda r: f"The order stays: {r.classes[0]} still has the most, {r.p[0]:.2f} in place of "
                            f"{r.other[0]:.2f} (outlines): the answer is less sure.",

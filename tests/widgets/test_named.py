@@ -333,13 +333,12 @@ def test_an_answer_does_not_depend_on_what_was_on_screen(make, moves):
     e = make()
     for i, chip in enumerate(e._questions):
         found = set()
-        for before in range(len(e._questions)):
-            for move in moves:
-                e.ask(before)
-                with e.at_once():
-                    for name, value in move.items(): setattr(e, name, value)
-                e.ask(i, guess=0)
-                found.add((e._asked["right"], e._asked["answer"], e.narration))
+        for before, move in enumerate(moves):
+            e.ask(before)
+            with e.at_once():
+                for name, value in move.items(): setattr(e, name, value)
+            e.ask(i, guess=0)
+            found.add((e._asked["right"], e._asked["answer"], e.narration))
         assert len(found) == 1, (chip.short, found)
 
 
