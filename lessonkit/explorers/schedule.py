@@ -288,7 +288,7 @@ class ScheduleExplorer(Explorer):
         ready = lambda e, state: e.show_runs(state["kind"]) or USUAL | state
         return [
             Chip("level or falling?",
-                 "Train twice, without momentum: at a level rate of 1; from 1 to 0.001. Which ends with less loss?",
+                 "Train twice without momentum: at a level rate of 1, then from 1 to 0.001. Which ends with less loss?",
                  lambda e: ready(e, dict(kind="lin", **SUITED, step=e.n_step)), faster, busy="training …", quiet=True,
                  guesses=("the level one", "the falling one"), right=falls_lower),
             Chip("longer and longer",
