@@ -285,29 +285,29 @@ class ScheduleExplorer(Explorer):
         return stepping(self, "step", self.n_step) | {"PageDown": lambda: jump(min, 1), "PageUp": lambda: jump(max, -1)}
 
     def chips(self):
-        ready = lambda e, state: e.show_runs(state["kind"]) or dict(lr_min=.001, log_axis=False) | state
+        ready = lambda e, state: e.show_runs(state["kind"]) or USUAL | state
         return [
-            Chip("level or falling?", "Train twice: at a level rate, and at a falling one. Which ends with less loss?",
+            Chip("level or falling?",
+                 "Train twice without momentum: at a level rate of 1, then from 1 to 0.001. Which ends with less loss?",
                  lambda e: ready(e, dict(kind="lin", **SUITED, step=e.n_step)), faster, busy="training …", quiet=True,
                  guesses=("the level one", "the falling one"), right=falls_lower),
             Chip("longer and longer",
                  "Make each of three cycles twice as long as the one before. How much of the way does the last take?",
-                 lambda e: ready(e, dict(kind="sgdr", **SUITED, n_cycle=3, cycle_mult=2.0, step=round(.7 * e.n_step))),
-                 lambda r: f"{percent(1 - r.rate.joints[-1])}, from {percent(r.rate.joints[-1])} to 100 %: "
-                           "4 of 1 + 2 + 4 = 7 parts.", quiet=True,
-                 guesses=("a third", "half", "more than half"), right=2),
+                 lambda e: ready(e, dict(kind="sgdr", **SUITED, cycle_mult=2.0, step=round(.7 * e.n_step))),
+                 lambda r: f"{percent(1 - r.rate.joints[-1])}: 4 of 1 + 2 + 4 = 7 parts.",
+                 quiet=True, guesses=("about 33 %", "about 43 %", "about 57 %"), right=2),
             Chip("up and down", "Let momentum fall while the rate rises. At its lowest value, "
                                 f"{SUITED_ONE_CYCLE['momentum_low']}, about how many past steps count?",
-                 lambda e: ready(e, dict(kind="one_cycle", **SUITED_ONE_CYCLE, pct_start=.3, div=25.0, div_final=1e4,
-                                         step=round(.3 * e.n_step))),
-                 lambda r: f"About {number(r.counts, 2)} (shaded), which is 1 / (1 − momentum); at "
-                           f"both ends {number(1 / (1 - r.momenta(0)), 2)}. Large steps carry fewer.", quiet=True,
+                 lambda e: ready(e, dict(kind="one_cycle", **SUITED_ONE_CYCLE, step=round(.3 * e.n_step))),
+                 lambda r: f"About {number(r.counts, 2)}, which is 1 / (1 − momentum); at both ends "
+                           f"{number(1 / (1 - r.momenta(0)), 2)}. Large steps carry fewer.", quiet=True,
                  guesses=("about 2", "about 7", "about 85"), right=1),
-            Chip("a straight line?", "Let each step lower the rate by the same factor. How high is it halfway?",
+            Chip("a straight line?",
+                 "Let each step lower the rate by the same factor, from 1 to 0.001. How high is it halfway?",
                  lambda e: ready(e, dict(kind="exp", **SUITED, log_axis=True, step=e.n_step // 2)),
-                 lambda r: f"Far below half of {number(r.rate(0))}: at {number(r.rate(.5))}. It only looks halfway "
+                 lambda r: f"Far below {number(r.rate(0) / 2)}: at {number(r.rate(.5))}. It only looks halfway "
                            "on this logarithmic axis, where it is a straight line.", quiet=True,
-                 guesses=("below half", "at half", "above half")),
+                 guesses=("below 0.5", "at 0.5", "above 0.5")),
         ]
 
     def code_of(self, **state):

@@ -168,26 +168,30 @@ class SoftmaxExplorer(Explorer):
         others = len(self.classes) - 2
         rest = lambda *first: (*first, *np.linspace(0, -2, others).round(1).tolist())
         words = lambda v: signed("{:+.2f}", v)
-        what = f"What happens to {self.classes[2]}, whose knob stays?" if others else "Can both be above 0.6?"
+        cat, dog, low = self.classes[0], self.classes[1], self.classes[-1]
+        at, start = [signed("{:g}", v) for v in first(others + 2)], "With softmax at temperature 1"
+        what = ". Can both be above 0.6?"
+        if others: what = f", while {self.classes[2]} stays at {at[2]}. What happens to its probability?"
         sunk = lambda r: f"It sinks from {chance('{:.2f}', r.other[2])} (outline) to {chance('{:.2f}', r.p[2])}. "
         plain = dict(mode="softmax", temperature=1.0, target=0, selected=1)
         return [
             Chip("sure, and wrong",
-                 "Let the network be sure, and wrong. How hard does the loss push then, if 1 is the most?",
+                 f"{start}, let the network be sure of {dog} while {cat} is true. How large is the gradient on {cat}?",
                  dict(activations=rest(-.5, 4.0), **plain, outline="guess"),
-                 lambda r: f"Close to its limit: the gradient is {words(r.grad[0])} on {r.classes[0]} and "
+                 lambda r: f"Close to its limit, −1: the gradient is {words(r.grad[0])} on {r.classes[0]} and "
                            f"{words(r.grad[1])} on {r.classes[1]}. The loss is {r.loss.sum():.2f} nats, high up where "
                            f"the curve is steep; a mere guess (hollow) costs {-np.log(r.other[0]):.2f}.",
-                 guesses=("near 0", "near 0.5", "near 1"), right=2),
+                 guesses=("near 0", "near −0.5", "near −1"), right=2),
             Chip("two winners",
-                 f"Raise {self.classes[0]} and {self.classes[1]} as high as they go. {what}",
+                 f"{start}, raise {cat} from {at[0]} and {dog} from {at[1]} to {LIMIT:g}{what}",
                  dict(activations=(LIMIT, LIMIT, *first(others + 2)[2:].tolist()), **plain, outline="start"),
                  lambda r: f"{sunk(r) if others else ''}All share 1, and the two winners get {r.p[0]:.2f} each. "
                            f"Sigmoids need not share: choose that mode, and tick {r.classes[1]}, too.", quiet=True,
                  guesses=("it sinks", "it stays", "it rises") if others else ("they can", "they cannot"),
                  right=0 if others else 1),
             Chip("five times hotter",
-                 "Divide all activations by a temperature of 5. What changes: the probabilities, their order?",
+                 f"With softmax, take activations from {at[0]} ({cat}) down to {at[-1]} ({low}), and divide by a "
+                 "temperature of 5 in place of 1. What changes: the probabilities, their order?",
                  plain | dict(activations=tuple(first(others + 2).tolist()), temperature=5.0, outline="cool"),
                  lambda r: f"The order stays: {r.classes[0]} still has the most, {r.p[0]:.2f} in place of "
                            f"{r.other[0]:.2f} (outlines): the answer is less sure.",

@@ -152,7 +152,7 @@ def draw_loss(r, s, box):
             p.text([[0, row]], [r.classes[i]], size=11 if len(held) > 5 else 13, align="left", dx=-81, max_width=66)
         if listed and i == r.selected:
             s.rects([(*(p.px([[1, row]])[0] + [6, -10]).tolist(), 38, 20)], stroke="focus", width=1.5, radius=4)
-        elif not alone: p.label((r.p[i], held[i]), said, size=13, weight="bold", clear=curve)
+        elif not alone: p.label((r.p[i], held[i]), said, size=13, gap=14, weight="bold", clear=curve)
 
 
 def draw_knobs(r, p, words):

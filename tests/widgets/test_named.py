@@ -326,6 +326,22 @@ def test_at_the_end_of_the_scale_you_can_only_lower():
     assert e.narration.endswith("Lower dog a little from 5: the loss falls, at first by 0.97 a unit.")
 
 
+@pytest.mark.parametrize("make, moves", [
+    (SoftmaxExplorer, [{}, dict(mode="sigmoid", present=(1, 3)), dict(temperature=5.0, activation=5.0, target=2)]),
+    (ScheduleExplorer, [{}, dict(lr=1.32, lr_min=.1, step=9), dict(kind="one_cycle", pct_start=.8, momentum=.9)])])
+def test_an_answer_does_not_depend_on_what_was_on_screen(make, moves):
+    e = make()
+    for i, chip in enumerate(e._questions):
+        found = set()
+        for before, move in enumerate(moves):
+            e.ask(before)
+            with e.at_once():
+                for name, value in move.items(): setattr(e, name, value)
+            e.ask(i, guess=0)
+            found.add((e._asked["right"], e._asked["answer"], e.narration))
+        assert len(found) == 1, (chip.short, found)
+
+
 @pytest.mark.parametrize("width", [600, 720, 960])
 @pytest.mark.parametrize("mode", ["softmax", "sigmoid"])
 def test_no_words_around_the_bars_are_cut(width, mode):
