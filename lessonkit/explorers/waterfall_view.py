@@ -59,7 +59,7 @@ def draw_bars(r, s, left, right, wide):
     if wide: s.rects([right], fill="panel")
     reach = r.reach[0] - pad, r.reach[1] + pad
     p = Panel(s, "bars", right, reach, (n + 2, 0), xticks=False, yticks=False, right=room, frame=False)
-    most, scale = int(np.clip((right[2] - room) / 80, 2, 5)), p.box[2] / (reach[1] - reach[0])  # scale: px of 1
+    most, scale = int(np.clip((right[2] - room) / 80, 2, 6)), p.box[2] / (reach[1] - reach[0])  # scale: px of 1
 
     def fitting(m):  # ticks whose numbers have room
         marks = [v for v in ticks(*reach, m) if not r.target.startswith("chance") or -1e-9 < v < 1 + 1e-9]

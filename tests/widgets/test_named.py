@@ -90,7 +90,7 @@ def test_a_search_that_keeps_nothing_says_what_to_loosen_and_little_is_said_as_t
 
 
 GUESSED = {
-    "bagging": [(0, "under 10 %", "1 of 100"), (1, "hardly", "Trees that are alike"),
+    "bagging": [(0, "under 10 %", "1 of 100"), (1, "under ±0.03", "equally good"),
                 (2, "extra-trees", "Smoothest: extra-trees")],
     "sheet": [(0, "0.1 to 0.5", "0.25 (RMSE)"), (1, "worse", "by heart"), (2, "another", "from another start"),
               (3, "it rises", "jumps over the valley")],
