@@ -173,6 +173,17 @@ def test_a_narrow_waterfall_has_a_scale_and_says_what_each_bar_was(width):
         assert told.count(f"was {r.say(r.before)}") == 2, "at the end of the bars, and at the curve's own"
 
 
+def test_chances_stand_on_one_axis_and_what_two_rows_share_is_counted_whichever_way_it_moves_them():
+    e = last_value(next(row.code for row in ROWS if row.name == "waterfall"))
+    for e.row in (4, 12, 204):
+        axes = {p.name: p.y if p.name == "tried" else p.x for p in e.scene(960).panels}
+        assert all(a <= 0 and b >= 1 and b - a < 1.7 for a, b in (axes["tried"], axes["bars"])), axes
+    e.row = 4
+    e.ask(1, 2)
+    answer = e._asked["answer"]
+    assert "Sex +" in answer and "Sex −" in answer and e._asked["right"] == "in part", answer
+
+
 def test_a_click_on_a_dot_chooses_its_tree_and_beside_the_dots_a_number_of_trees():
     e = BaggingExplorer(n_trees=12, k=6)
     e.on_click("curve", 3, e.shown.alone[2])
