@@ -210,6 +210,7 @@ class BaggingExplorer(Explorer):
         several = bool(np.ptp(self.data.codes if self.data.n_classes else self.data.y))
         grow = f"Take all {self.n_trees} trees" if mine else f"Grow all {self.n_trees} trees in full"
         grow += ", in a random forest of the same rows" * (mine and not self.given.bootstrap)
+        far = number(self._far, 1)
 
         def drawn(**more):  # of the kind that is shown
             return lambda e: full | dict(kind=KINDS[1] if e.kind == "your own" else e.kind, bootstrap=True) | more
@@ -222,10 +223,11 @@ class BaggingExplorer(Explorer):
             Chip("one tree or all", f"{grow}. How many are better alone than their average?", kept, self._alone,
                  guesses=("under 10 %", "10 to 50 %", "over 50 %") * (len(self.data.y) > 15),  # else nobody may know
                  right=lambda r: int(np.searchsorted([10, 50], 100 * (self.shown.alone < r.curve[-1]).mean()))),
-            Chip("no bootstrap", "Let every tree see all rows and all columns. How much do the trees still differ?",
+            Chip("no bootstrap", "Let every tree see all rows and all columns. How far do the trees still differ, on "
+                 "average over the map?",
                  full | dict(kind="bagging", bootstrap=False, beside="trees"),
-                 self._differ, quiet=True, guesses=("not at all", "hardly", "clearly"),
-                 right=lambda r: int(r.spread.max() >= 1e-9) + int(r.spread.mean() > 0.1 * r.data.widest)),
+                 self._differ, quiet=True, guesses=("0", f"under ±{far}", f"±{far} or more"),
+                 right=lambda r: int(r.spread.max() >= 1e-9) + int(r.spread.mean() >= self._far)),
             Chip("three ways", "Three ways to make trees differ. Which map is smoothest?",
                  drawn(compare=True, max_features=self._few), self._smoothest, guesses=KINDS * several,
                  right=lambda r: KINDS.index(self._rough(r)[0][0])),
@@ -241,20 +243,20 @@ class BaggingExplorer(Explorer):
         errors, last = self.shown.alone, r.curve[-1]
         if np.isnan([last, *errors]).any(): return "Nobody can say: some tree drew every row. Give more rows."
         n, best, alone = int((errors < last).sum()), int(errors.argmin()), errors.mean()
-        rings = "the ringed dots are" if n > 1 else "the ringed dot is" if n else "no dot is"
-        text = (f"{n or 'None'} of {r.n}: {rings} below the end of the blue line. A tree alone has an error of "
+        text = (f"{n or 'None'} of {r.n}{', ringed' * bool(n)}. A tree alone has an error of "
                 f"{error_words(r, alone)} on average, all together {error_words(r, last)}")
         text += ": trees err in different places, and averaging cancels that." if last < alone else "."
         out = f"{(self.shown.times(best) == 0).sum()} of {len(r.data.y):,} rows"
-        return text + f" (The best, tree {best + 1}, is judged on {out} only.)" * bool(n)
+        return text + f" (The best, tree {best + 1}, has {error_words(r, errors[best])}, on {out} only.)" * bool(n)
+
+    _far = property(lambda self: float(f"{0.07 * self.data.widest:.0e}"))  # a spread that is clear to see on the map
 
     def _differ(self, r):
         mean, most = r.spread.mean(), r.spread.max()
         if most < 1e-9: return "On the map, all trees say the same."
-        by = f"By ±{number(mean, 1)} on average over the map, at most by ±{number(most, 2)}."
-        if mean > 0.1 * r.data.widest:
-            return f"{by} Where several cuts are equally good, each tree takes one of them by chance."
-        return f"{by} Trees that are alike make the same errors, and an average keeps those."
+        by = f"By ±{number(mean, 2)} on average over the map, at most by ±{number(most, 2)}."
+        by += " They have the same rows, but where several cuts are equally good, each tree takes one by chance."
+        return by + " So the map of the average looks nearly like one tree's." * bool(mean < self._far)
 
     def _rough(self, r):  # (kind, roughness), the smoothest first
         return sorted([(kind, self.fitted(kind).roughness(r.k)) for kind in KINDS], key=lambda pair: pair[1])

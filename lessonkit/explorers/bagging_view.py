@@ -42,12 +42,12 @@ def view(
         (draw_trees if r.beside == "trees" else draw_error)(r, s, rows(right, plane, 1, gap=0)[0])
         left, under = rows(left, plane, 1, gap=10)
         draw_map(r, s, left)
-        draw_key(r, s, (*under[:3], key))
+        draw_key(r, s, (*under[:3], key), 40)
     else:
         first, under, second = rows(above, plane, key, 1, gap=12)
         (draw_trees if r.beside == "trees" else draw_error)(r, s, second)
         draw_map(r, s, first)
-        draw_key(r, s, under)
+        draw_key(r, s, under, 40)
     draw_strip(r, s, below, across)
     return s
 
@@ -67,16 +67,19 @@ def draw_map(r, s, box, i=0):
     if r.boxes is not None: p.boxes(*r.boxes[:, [0, 2, 1, 3]].T, stroke="line", width=0.5)
     (low, high), xy = r.data.span, r.data.plane[r.rows]
     value = np.clip((r.data.y[r.rows] - low) / (high - low), 0, 1) if not r.n_classes else r.data.codes[r.rows]
-    inks = [f"class{c}" if r.n_classes else f"cividis:{c:.2f}" for c in value]
+    own = [f"class{c}" if r.n_classes else f"cividis:{c:.2f}" for c in value]
     times = np.ones(len(xy)) if r.times is None else r.times[r.rows]
-    size = [6 - three if r.times is None else 4 + 1.5 * min(t, 5) for t in times]
-    p.points(xy, [v + 2.5 for v in size], "page")  # a rim, as the map may have the row's own color
-    p.points(xy, size=size, ink=[c if t else "page" for c, t in zip(inks, times)], width=0.8, stroke="fg")
+    size, bag = [6 - three if r.times is None else 4 + 1.5 * min(t, 5) for t in times], times > 0
+    for color, stroke in (("page", 3), ("fg", 1.2)):  # out of the bag: a ring, through which the map is seen
+        p.points(xy[~bag], 7, "none", color, stroke)
+    dots = [(v, "fg" if (times != 1).any() else c) for v, c, t in zip(size, own, times) if t]
+    p.points(xy[bag], [v + 2.5 for v, _ in dots], "page")  # a rim, as the map may have the row's own color
+    p.points(xy[bag], [v for v, _ in dots], [c for _, c in dots], width=0.8, stroke="fg")
     if r.near >= 0: p.points(r.data.plane[[r.near]], size=18, ink="none", stroke="focus", width=3)
     for color, more in (("page", 4), ("fg", 0)):
         p.points([r.point], size=16 + more, ink=color, shape="plus", width=1 + more / 2)
     here = np.flatnonzero((xy == r.point).all(1))  # a row that was added at the cross
-    p.points(xy[here], size=9, ink=[inks[j] for j in here], width=1.5, stroke="page")
+    p.points(xy[here], size=9, ink=[own[j] for j in here], width=1.5, stroke="page")
     p.handle(f"cross{i}", r.point, label="cross", step=[(b - a) / 60 for a, b in ends], value=r.data.place(r.point),
              size=30)
 
@@ -129,9 +132,13 @@ def draw_error(r, s, box):
         line, k = np.stack([np.arange(len(r.curve)) + 1, r.curve], 1), r.k
         dots = np.stack([line[:, 0], r.alone], 1)
         own, dots = dots[r.tree - 1 : r.tree] if r.tree else dots[:0], dots[:k]  # of the trees in the average
-        p.points(dots, 5, "focus-tint").points(own, 9, "none", "fg", 1.5).points(own, 4, "fg")
+        p.points(dots, 5.5, "focus-tint", "focus").points(own, 9, "none", "fg", 1.5).points(own, 4, "fg")
         p.line(line, ink="line", width=2.5).line(line[:k], ink="focus", width=3)
-        if k == r.n: p.points(dots[dots[:, 1] < line[-1, 1]], 9, "none", "focus", 2)  # better alone than all together
+        better = dots[dots[:, 1] < line[-1, 1]] if k == r.n else dots[:0]  # alone, than all together
+        p.points(better, 10, "none", "focus", 2)
+        for x, error in better if len(better) == 1 else ():
+            words = f"tree {x:.0f}: {error_words(r, error)}"
+            p.label((x, error), words, "muted", gap=10, clear=np.concatenate([line, dots]))
         for i, ink, size in ((r.n, "muted", 7), (k, "focus", 12)):
             if i > len(line) or not np.isfinite(line[i - 1, 1]): continue
             p.points(line[i - 1 : i], size, ink)
@@ -227,8 +234,9 @@ def draw_three(r, s, box, wide):
     for i, b in enumerate(boxes): draw_map(r, s, (*b[:3], each), i)
 
 
-def draw_key(r, s, box):
-    "What the colors mean."
+def draw_key(r, s, box, left=0):
+    "What the colors mean; a scale of numbers stands right below the map, `left` px in."
+    if not r.n_classes: box = (box[0] + left, box[1], box[2] - left, box[3])
     p = Panel(s, "key", box, (0, 2), (r.key_rows, 0), xticks=False, yticks=False, frame=False)
     dots, drawn = " · dots: the rows" if len(r.rows) else "", r.times is not None and bool((r.times != 1).any())
     draws = "size: times drawn, hollow: never"
@@ -267,7 +275,7 @@ def draw_strip(r, s, box, across):
         p.text(at[some] + [0.5, 0.88], [f"{first + j + 1}" for j in i[some]], ink=ink, weight=weight)
     if first < r.tree <= first + len(i):
         x, y = at[r.tree - first - 1]
-        p.boxes([x], [y], [x + 1], [y + 0.81], stroke="focus", width=3)
+        p.boxes([x], [y], [x + 1], [y + 0.79], stroke="focus", width=2)
 
 # %% ../../nbs/explorers/bagging_view.ipynb #xgv-sentence
 NO_BAG = "Without a bootstrap no row is out of a bag, so there is no error to compare."
@@ -293,8 +301,9 @@ def sentence(r: BaggingRecord) -> str:
         out, own = f"{(r.times == 0).sum()} of {len(r.times)} rows are out of its bag", r.alone[r.tree - 1 : r.tree]
         if np.isfinite(own).any(): out += f" (error {error_words(r, own[0])})"
         boxes = f"{len(r.boxes):,} rectangle{'s' * (len(r.boxes) > 1)}"
+        first = f"; the first {r.k} on average {average}" if r.k > 1 else f"; tree 1 {average}" * (r.tree > 1)
         return (f"Tree {r.tree} of {r.n} ({r.about}) has {boxes}; {out}. {at} it says "
-                f"{r.data.say(r.answers[r.tree - 1])}; the first {r.k} on average {average}.{r.pointed}")
+                f"{r.data.say(r.answers[r.tree - 1])}{first}.{r.pointed}")
     text = f"{f'The average of {r.k} of {r.n} trees' if r.k > 1 else 'The first tree'} ({r.about})"
     if np.isfinite(error):
         words, last = lambda v: error_words(r, v), error_of(r, r.n)

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import traitlets as T
 
-from .waterfall_data import (ForestRows, WaterfallRecord, arrange, bar_ends, largest,
-                                                most, places, alike, brief, compared, own_and_others,
-                                                rounded, sentence)
-from .waterfall_view import ALONG, view
+from .waterfall_data import ForestRows, WaterfallRecord, arrange, bar_ends, largest, rounded
+from .waterfall_view import (ALONG, alike, brief, compared, most, own_and_others, sentence, view,
+                                                whose)
 from ..forest_insight import TableEncoder, class_index
 from ..widgets.axis import ticks
 from ..widgets.controls import Choice, Player, Slider
@@ -86,13 +85,21 @@ class WaterfallExplorer(Explorer):
 
     def edited(self) -> np.ndarray:  # (n_features,)
         "The present row with its edits."
-        x = self.rows.x[self.row].copy()
-        for name, v in self.edits.items(): x[self.names.index(name)] = v
-        return x
+        return self.rows.edited(self.row, self.edits)
 
     def own(self, name: str) -> float:  # of a column
         "The value that the present row has in X."
         return float(self.rows.x[self.row, self.names.index(name)])
+
+    def changed(self) -> list[str]:
+        "The columns that differ from the row in X: those that were edited first."
+        x, own = self.edited(), self.rows.x[self.row]
+        other = np.flatnonzero((x != own) & np.isfinite(x))
+        return [*dict.fromkeys([*self.edits, *(self.names[i] for i in other)])]
+
+    def _but(self, edit):  # edits with one more; a column and where it was missing are one
+        name, = edit
+        return {k: v for k, v in self.edits.items() if k not in (name, self.rows.twins.get(name))} | edit
 
     # ── state ──
 
@@ -120,8 +127,7 @@ class WaterfallExplorer(Explorer):
     def react(self, changed):
         if self._ready and "row" in changed and "edits" not in changed: self.edits = {}
         if self._ready and "value" in changed and np.isfinite(self.value):
-            others = {k: v for k, v in self.edits.items() if k != self.feature}
-            self.edits = {**others, self.feature: float(self.value)}
+            self.edits = self._but({self.feature: float(self.value)})
         same = {k for k, v in self.edits.items() if np.float32(v) == np.float32(self.own(k))}
         if same: self.edits = {k: v for k, v in self.edits.items() if k not in same}
         j, k, x = self.names.index(self.feature), self.output, self.edited()
@@ -140,9 +146,10 @@ class WaterfallExplorer(Explorer):
             self.tried = self.rows.tries(self.feature, self.row)
             if np.isfinite(self.value): self.tried = np.union1d(self.tried, self.value)
             self._seen = about
-            self.parts = self.rows.parts(np.where(np.arange(len(x)) == j, self.tried[:, None], x), k)
+            asked = [x if v == x[j] else self.rows.edited(self.row, self._but({self.feature: v})) for v in self.tried]
+            self.parts = self.rows.parts(np.array(asked or [x])[: len(asked)], k)
         beside = () if self._from is None else largest(self._from[1])[:2]
-        self.groups = arrange(self.was, self.now, {j, *map(self.names.index, self.edits), *beside})
+        self.groups = arrange(self.was, self.now, {j, *map(self.names.index, self.changed()), *beside})
         if self._held and any((j,) == g for g in self._held[0]): self.groups = self._held[0]
         self.prediction = float(self.rows.bias[k] + self.now.sum())
         self.reach = self._reach(k)
@@ -166,8 +173,10 @@ class WaterfallExplorer(Explorer):
         lo, hi = ends.min(), max(ends.max(), ends.min() + 0.2 * np.ptp(self.rows.answers[:, k]))
         step = float(np.diff(ticks(lo, hi, 8))[0]) if hi > lo else 1.0
         ends = np.array([np.floor(lo / step + 0.1), np.ceil(hi / step - 0.1)]) * step
-        if self.classes is not None and self.rows.scale == "chance": ends = ends.clip(0, 1)  # only bars lead beyond
-        ends = float(min(lo, ends[0])), float(max(hi, ends[1]))
+        out = 0.0
+        if self.classes is not None and self.rows.scale == "chance":  # one axis for all rows; bars may lead beyond it,
+            ends, out = np.array([0.0, 1.0]), 0.03  # and a little beyond is still in the picture
+        ends = float(min(lo + out, ends[0])), float(max(hi - out, ends[1]))
         if self._grown[0] == (self.row, k) and len(self.edits) > 1:
             ends = min(ends[0], self._grown[1][0]), max(ends[1], self._grown[1][1])
         self._grown = (self.row, k), ends
@@ -181,12 +190,12 @@ class WaterfallExplorer(Explorer):
         f, k, name, x = self.rows, self.output, self.feature, self.edited()
         bias, ladder, n = float(f.bias[k]), f.answers[self.order, k], len(f.x)
         apart = f.apart(name)
-        ticks = not apart or tuple((at, f.words(name, v)) for at, v in sorted(zip(self._places(), self.tried)))
+        ticks = not apart or tuple((v, f.words(name, v)) for v in self.tried)
         return WaterfallRecord(
             f.name_of(self.row), "" if self.classes is None else f"{f.scale} of “{self.classes[k]}”", f.digits,
             tuple(self.names), tuple(f.meaning.get(name, "") for name in self.names),
             tuple(f.told(x, self.edits)), self.was, self.now, self.groups, bias,
-            tuple((c, f.words(c, self.own(c)), f.words(c, v)) for c, v in self.edits.items()),
+            tuple((c, f.words(c, self.own(c)), f.words(c, x[self.names.index(c)])) for c in self.changed()),
             self.names.index(name), self.value, f.grid(name)[2], apart, ticks,
             self.tried, self._told(), f.middle(name),
             self.reach,
@@ -222,19 +231,10 @@ class WaterfallExplorer(Explorer):
 
     def _told(self): return float(self.rows.bias[self.output]) + self.parts.sum(1)  # with each value that is tried
 
-    def _places(self): return places(self.tried, self._told(), self.rows.apart(self.feature))
-
     def _step(self, n):
         low, high, step = self.rows.grid(self.feature)
-        if self._places() is not self.tried and np.isfinite(self.value):
-            return self._put(self._places()[self.tried == self.value][0] + n)
         start = self.value if np.isfinite(self.value) else low
         self._set_value(start + n * step, min(low, start), max(high, start))
-
-    def _put(self, x):
-        at = self._places()
-        if at is self.tried: return self._set_value(x, *self.rows.grid(self.feature)[:2])
-        self.value = float(self.tried[np.abs(at - x).argmin()])
 
     def _set_value(self, v, low, high): self.value = rounded(np.clip(v, low, high), self.rows.grid(self.feature)[2])
 
@@ -267,9 +267,9 @@ class WaterfallExplorer(Explorer):
             Chip("the same answer", "Take another row, with nearly the same prediction. Do the same columns move it "
                  "most?", beside, lambda r: compared(r, *self._from[:2]), guesses=("yes", "in part", "no") * moves,
                  right=lambda r: alike(r, self._from[1])),
-            Chip("one big change", "Change one value, so that the prediction moves as far as it can. Which bars move?",
-                 edited, own_and_others, guesses=("only that column's", "others, too") * moves,
-                 right=lambda r: int(not r.alone)),
+            Chip("one big change", "Change one value, so that the prediction moves as far as it can. Whose bars take "
+                 "it there?", edited, own_and_others, right=whose,
+                 guesses=("only that column's", "mostly that column's", "mostly others'") * moves),
         ]
 
     def code_of(self, **state):
@@ -279,7 +279,7 @@ class WaterfallExplorer(Explorer):
 
     def on_drag(self, id, x, y):
         if id in ("rows", "row"): self.row = int(self.order[int(np.clip(x, 0, len(self.rows.x) - 1))])
-        elif id in ("tried", "value"): self._put(x)
+        elif id in ("tried", "value"): self._set_value(x, *self.rows.grid(self.feature)[:2])
         else:
             if not self._held: self._held = self.groups, self.reach  # they stay where they are until it is let go
             if id.startswith("bar"): self.feature = self.names[int(id[3:])]

@@ -90,12 +90,12 @@ def test_a_search_that_keeps_nothing_says_what_to_loosen_and_little_is_said_as_t
 
 
 GUESSED = {
-    "bagging": [(0, "under 10 %", "1 of 100"), (1, "hardly", "Trees that are alike"),
+    "bagging": [(0, "under 10 %", "1 of 100"), (1, "under ±0.03", "equally good"),
                 (2, "extra-trees", "Smoothest: extra-trees")],
     "sheet": [(0, "0.1 to 0.5", "0.25 (RMSE)"), (1, "worse", "by heart"), (2, "another", "from another start"),
               (3, "it rises", "jumps over the valley")],
-    "waterfall": [(0, "Sex", "Sex = female, most of all"), (1, "in part", "One of their two largest"),
-                  (2, "others, too", "all others together")],
+    "waterfall": [(0, "Sex", "Sex = female, most of all"), (1, "in part", "One column is among the two"),
+                  (2, "mostly that column's", "all others together")],
     "search": [(0, "in some", "They share"), (1, "in the better half", "rank 6 of 300"),
                (2, "another one", "The highest mean is in")],
     "entity": [(0, "mostly", "correlation 0.89"), (1, "N. Rhine-Westphalia and Saxony", "406 km apart"),
@@ -171,6 +171,17 @@ def test_a_narrow_waterfall_has_a_scale_and_says_what_each_bar_was(width):
         missing = [v for v in changed if not {v, f"was {v}"} & {*told}]
         assert changed and not missing, (width, name, missing)
         assert told.count(f"was {r.say(r.before)}") == 2, "at the end of the bars, and at the curve's own"
+
+
+def test_chances_stand_on_one_axis_and_what_two_rows_share_is_counted_whichever_way_it_moves_them():
+    e = last_value(next(row.code for row in ROWS if row.name == "waterfall"))
+    for e.row in (4, 12, 204):
+        axes = {p.name: p.y if p.name == "tried" else p.x for p in e.scene(960).panels}
+        assert all(a <= 0 and b >= 1 and b - a < 1.7 for a, b in (axes["tried"], axes["bars"])), axes
+    e.row = 4
+    e.ask(1, 2)
+    answer = e._asked["answer"]
+    assert "Sex +" in answer and "Sex −" in answer and e._asked["right"] == "in part", answer
 
 
 def test_a_click_on_a_dot_chooses_its_tree_and_beside_the_dots_a_number_of_trees():
