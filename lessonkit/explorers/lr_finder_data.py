@@ -216,14 +216,15 @@ def sentence(r: LRRecord) -> str:
         done = {-1: "all explode" + ": go left" * goes, 0: "a tenth did best" + ": go left" * goes,
                 1: "yours did best", 2: "ten times your rate did best" + ": go right" * goes}[best]
         return f"After {len(losses)} steps, {', '.join(ended)}; {done}. On the curve, {there}"
-    if r.tries is not None and r.learner and not (r.running or r.still): advice += " Press “try your rate” again."
+    goes = advice.startswith(" Go")  # more than a rule says
+    if r.tries is not None and r.learner and not (goes or r.running or r.still): advice += " Press “try your rate” again."
     if m and not np.isclose(m.said.lr, r.lr): more = f" “{m.shown}” suggests {number(m.said.lr, 2)}."
     elif m:
         rate += f", as “{m.shown}” suggests"
         seeds = f"{r.n_seeds} seeds lie" if r.n_seeds < MANY else f"9 in 10 of {r.n_seeds} seeds lie"
         out = ", this run outside them" * m.outside
-        if np.isfinite(m.low): more = f" {seeds} within a factor of {number(m.high / m.low, 2)}{out}."
-    return f"{rate}: {there}{more}{advice if advice.startswith(' Go') or not more else ''}"
+        if np.isfinite(m.low) and not goes: more = f" {seeds} within a factor of {number(m.high / m.low, 2)}{out}."
+    return f"{rate}: {there}{more}{advice * (goes or not more)}"
 
 
 def where(r: LRRecord) -> tuple[str, str]:  # the verdict, and the advice

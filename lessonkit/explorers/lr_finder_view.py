@@ -37,8 +37,8 @@ def view(
     end = r.end * (20 if not wide else 6 if low < 1e-6 * r.end else 2.5)
     names = max([text_width(n) for n in (r.name, *(n for n, *_ in r.others))]) + 14
     room = min(names, NAMES) if r.others and wide else 10.0
-    if r.boom and wide:  # room to name the explosion, on either side of your rate
-        share = 130 / (above[2] - side - room)
+    if r.boom and wide:  # room to name the explosion
+        share = 72 / (above[2] - side - room)
         end = max(end, (r.boom / low**share) ** (1 / (1 - share)))
     x = low, end
     draw_curves(r, s, above, x, dict(log="x", left=side, right=room))
@@ -149,7 +149,7 @@ def draw_curves(r, s, box, x, shape):
 def draw_zones(r, s, box, x, shape):
     "The strip below the curve: where it is level, where it falls, where it explodes."
     p = Panel(s, "zones", box, x, yticks=False, xlabel="learning rate", **shape)
-    yours, edge = float(np.clip(r.lr, *x)), x[0]
+    yours, edge, taken = float(np.clip(r.lr, *x)), x[0], 0.0
     for end, word, fill in r.zones:
         start, edge = edge, float(np.clip(end, edge, x[1]))
         p.boxes([start], [0], [edge], [0.25], fill=fill)  # thin: your rate comes first
@@ -157,7 +157,9 @@ def draw_zones(r, s, box, x, shape):
         l, last, at = p.px([[v, 0] for v in (start, edge, yours)])[:, 0]
         wide = text_width(word)
         spots = (l + last - wide) / 2, last - wide, at + 6, at - 6 - wide
+        l = taken + 8 if end == np.inf and at < last else l  # the explosion's may begin before it does
         place = [v for v in spots if l <= v <= last - wide and not v - 5 < at < v + wide + 5][:1]
+        taken = place[0] + wide if place else taken
         s.text([[v, p.box[1] + 0.38 * p.box[3]] for v in place], [word] * len(place), ink="muted", align="left")
     p.upright(yours, ink="focus", width=1.5 if r.still else 4)
 

@@ -234,7 +234,7 @@ class SearchExplorer(Explorer):
         ask, guesses = "In how many parameters are they alike?", ("in none", "in some", "in all")
         right = lambda r: any(told(r)) + all(told(r))
         if names := self._one_shared(axis.place >= low - 1e-9):
-            ask, guesses = "Which of these do they share?", names
+            ask, guesses = "Which one of these do they share?", names
             right = lambda r: [r.leans[c].told for c in names].index(True)
         return [Chip("the top tenth", f"Of all settings, keep the best tenth of the scores. {ask}",
                      at(ranges={"score": (low, 1.0)}), free_parameter,
