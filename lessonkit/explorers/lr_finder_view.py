@@ -132,7 +132,8 @@ def draw_curves(r, s, box, x, shape):
     if not narrow: p.ends([(float(np.clip(v, *y)), *more) for v, *more in names])
     shown = float(np.clip(r.lr, *p.x))
     p.upright(shown, ink="focus", width=1.5 if r.still else 4, key="chosen")
-    words, size = f"{'' if narrow else 'your '}rate {number(r.lr, 2)}", 13 if narrow else 16
+    small = p.box[2] < 340
+    words, size = f"{'' if small else 'your '}rate {number(r.lr, 2)}", 13 if small else 16
     (at, foot), wide = p.px([[shown, y[0] + 0.06 * (y[1] - y[0])]])[0], text_width(words, size, "bold")
     at += 9 if at + wide + 12 < p.box[0] + p.box[2] else -9 - wide
     s.rects([(at - 3, foot - 10, wide + 6, 20)], fill="plate", radius=4)
