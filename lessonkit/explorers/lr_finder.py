@@ -213,7 +213,10 @@ class LRFinderExplorer(Explorer):
 
     def controls(self):
         rules = {"all": "all of them"} | {name: name for name in self.suggestions or RULES}
-        return [Button("start_run", "stop" if self.running else "run the finder"), Button("start_try", "try your rate"),
+        idle = ("a run, and a learner to train, come first",) * bool(self.find)  # what to do next is the main one
+        first = () if idle else ("there is no learner to run it on",)
+        return [Button("start_run", "stop" if self.running else "run the finder", *first),
+                Button("start_try", "try your rate", *idle),
                 Slider("smoothing", 0, 0.98, 0.02, digits=2), Choice("rule", rules),
                 Toggle("raw", "each batch" + " and seed" * bool(self.finds)),
                 Choice("run_name", list(self.runs), "curve")]
@@ -236,25 +239,27 @@ class LRFinderExplorer(Explorer):
         def at(**state):
             def make(e):
                 if e.find is None: raise ValueError("there is no curve yet: run the finder first")
-                return dict(rule="all", smoothing=0.9) | {k: v(e.find) if callable(v) else v for k, v in state.items()}
+                return dict(rule="all", smoothing=0.9, raw=e.raw) | {k: v(e.find) if callable(v) else v for k, v in state.items()}
             return make
 
+        def moved(beta):  # your rate goes to the rule that moves most
+            rule = lambda f: wanders(f, beta)
+            return at(smoothing=beta, rule=rule, lr=lambda f: float(f.constructions(beta)[rule(f)].lr))
+
         lowest = lambda f: float(f"{f.lrs[f.smooth(0.9).argmin()]:.3g}")
-        asks, guesses, right = (f"Train {self.n_try} steps at the rate of the lowest loss, and as many at a tenth of "
-                                "it. Which does better?", ("the full rate", "a tenth of it", "neither"), self._better)
+        asks, guesses, right = (f"Take the rate of the lowest loss at smoothing 0.9. Train {self.n_try} steps at it, "
+                                "and as many at a tenth of it. Which does better?", ("the full rate", "a tenth of it", "neither"), self._better)
         if self.learn is None:
-            asks, right = "Take the rate of the lowest loss. Why not train with it?", 1
+            asks, right = "Take the rate of the lowest loss at smoothing 0.9. Why not train with it?", 1
             guesses = "it is too slow", "it may explode", "it overfits"
         names, raw = list(self._usual), self.find.constructions(0.0) if self.find else {}
         some = len(names) < 5 and any(raw[name].lr != self._usual[name].lr for name in names)
         return [Chip("the lowest point", asks, at(lr=lowest), self._lowest,
                      "training three short runs …" * (self.learn is not None), guesses=guesses, right=right),
-                Chip("raw losses", "Turn the smoothing off. Which rule moves most from where it was at 0.9?",
-                     at(smoothing=0.0, rule=lambda f: wanders(f, 0.0)), unsmoothed,
+                Chip("raw losses", "Turn the smoothing off. Against smoothing 0.9, which rule moves most?", moved(0.0), unsmoothed,
                      guesses=tuple(map(on_screen, names)) if some else (), right=lambda r: names.index(r.rule)),
-                Chip("too smooth", "Average about 50 losses instead of 10. How far does a rule move, at most?",
-                     at(smoothing=0.98, rule=lambda f: wanders(f, 0.98)), lagged,
-                     guesses=("under 2 times", "2 to 10 times", "over 10 times"),
+                Chip("too smooth", "Against smoothing 0.9, average about 50 losses instead of 10. How far does a rule "
+                     "move, at most?", moved(0.98), lagged, guesses=("under 2 times", "2 to 10 times", "over 10 times"),
                      right=lambda r: 0 if factor(r) < 2 else 1 if factor(r) <= 10 else 2)]
 
     def _ends(self):
@@ -276,7 +281,11 @@ class LRFinderExplorer(Explorer):
         well = " Here it goes well, by luck or by a wide valley." * bool(own < tenth)
         return f"{said}. After {len(self.tries)} steps of training at it, {here}; at a tenth of it, {below}.{well}"
 
-    def code_of(self, **state): return super().code_of(**state).replace("(", "(find, ", 1)
+    def code_of(self, **state):
+        "The line of code that makes a state; of several curves, by the name of the one looked at."
+        state = {k: v for k, v in state.items() if v != self.traits()[k].default_value}
+        what, name = ("find", {}) if len(self.runs) < 2 else ("explorer.runs", {"run_name": self.run_name})
+        return super().code_of(**name | state).replace("(", f"({what}, ", 1).replace(", )", ")")
 
     def on_drag(self, id, x, y):
         if self.find is not None: self.lr = float(f"{x:.3g}")

@@ -127,12 +127,12 @@ class LRRecord:
     further: bool = False  # a later run than those of the seeds
 
     @property
-    def zones(self) -> tuple:  # (where it ends, word, fill, ink) of each stretch
+    def zones(self) -> tuple:  # (where it ends, word, fill) of each stretch
         "What the loss does, from the lowest rate to the highest; none where it hardly falls."
         if not self.falls: return ()
         lowest, boom = float(self.lrs[self.smooth.argmin()]), self.boom or np.inf
-        return ((self.level, "level", "none", "muted"), (lowest, "falls", "focus-tint", "fg"), (boom, "", "none", "fg"),
-                (np.inf, "explodes", "class5-pale", "fg"))
+        return ((self.level, "level", "none"), (lowest, "falls", "focus-tint"), (boom, "", "none"),
+                (np.inf, "explodes", "class5-tint"))
 
     def fell(self, share: float) -> float:
         """Up to which rate less than a share of the whole fall is done, of a smooth curve. The first steps' mean is of
@@ -144,6 +144,8 @@ class LRRecord:
     level = property(lambda self: self.fell(0.02), doc="Up to which rate the loss is level.")
     here = property(lambda self: self.tries is not None and bool(np.isclose(self.tries[0][1], self.lr)),
                     doc="Whether the short runs tried the present rate.")
+    quiet = property(lambda self: self.rule == "all" and self.beta == 0.9,
+                     doc="Whether the rules step back, behind your rate: none is chosen, and none has moved.")
     by_name = property(lambda self: {m.name: m for m in self.marks}, doc="The rules by name.")
     loss = property(lambda self: self.at(self.lr), doc="The smoothed loss at the chosen rate.")
 
@@ -185,7 +187,8 @@ def how_smooth(r) -> str:
 def brief(r) -> str:
     "What is on screen while an answer stands, which says the rest."
     if not len(r.lrs): return ""
-    return f"Your rate is {number(r.lr, 2)}; the curve is {'' if r.beta else 'shown '}{how_smooth(r)}."
+    back = f" Click “{r.by_name[r.rule].shown}” below to see all rules." if r.rule in r.by_name and not r.still else ""
+    return f"Your rate is {number(r.lr, 2)}; the curve is {'' if r.beta else 'shown '}{how_smooth(r)}.{back}"
 
 
 def last_few(losses: np.ndarray) -> int:
@@ -194,12 +197,16 @@ def last_few(losses: np.ndarray) -> int:
 
 
 def sentence(r: LRRecord) -> str:
-    "What is on screen, in words."
+    "What is on screen, in words: the loss at your rate, and one thing more."
     if not len(r.lrs):
         return "No curve yet. “run the finder” draws one, and leaves the learner as it is."
     told, m = r.here and not r.running, r.by_name.get(r.rule)
     smoothed, of = f", {how_smooth(r)}," * (r.beta != 0.9), f" of “{r.name}”" * bool(r.others)
-    (verdict, advice), text, rate, said, seeds = where(r), "", number(r.lr, 2), "", ""
+    (verdict, advice), rate, more = where(r), f"Your rate is {number(r.lr, 2)}", ""
+    there = f"the loss{of} there{smoothed} is {r.loss:.2f}{verdict}."
+    if r.pointed:
+        k = int(np.abs(np.log(r.lrs / r.pointed)).argmin())
+        return f"Pointed at: rate {number(r.lrs[k], 2)}, loss {r.smooth[k]:.2f}. {rate}: {there}"
     if told:  # they tell more than the curve
         rates, losses = r.tries
         k = last_few(losses)
@@ -208,18 +215,16 @@ def sentence(r: LRRecord) -> str:
         best, goes = int(np.argmin(np.nan_to_num(ends, nan=np.inf))) if np.isfinite(ends).any() else -1, not r.still
         done = {-1: "all explode" + ": go left" * goes, 0: "a tenth did best" + ": go left" * goes,
                 1: "yours did best", 2: "ten times your rate did best" + ": go right" * goes}[best]
-        text, advice = f"After {len(losses)} steps, {', '.join(ended)}; {done}. ", ""
-    elif r.tries is not None and r.learner and not (r.running or r.still): advice += " Press “try your rate” again."
-    if m and np.isfinite(m.low) and not told:
-        seeds = f"{r.n_seeds} seeds lie" if r.n_seeds < MANY else f"9 in 10 of {r.n_seeds} seeds,"
-        seeds = f" ({seeds} within a factor of {number(m.high / m.low, 2)}{', this run outside them' * m.outside})"
-    if m and np.isclose(m.said.lr, r.lr): rate = f"now that of {m.shown}, {rate}{seeds}"
-    elif m: said = f"; {m.shown} suggests {number(m.said.lr, 2)}{seeds}"
-    there = f"the loss{of} there{smoothed} is {r.loss:.2f}{verdict}"
-    if not r.pointed: return f"{text}Your rate is {rate}: {there}{said}.{advice}"
-    k = int(np.abs(np.log(r.lrs / r.pointed)).argmin())
-    return (f"Pointed at: rate {number(r.lrs[k], 2)}, loss {r.smooth[k]:.2f}. Your rate is {number(r.lr, 2)}: "
-            f"{there}.")
+        return f"After {len(losses)} steps, {', '.join(ended)}; {done}. On the curve, {there}"
+    goes = advice.startswith(" Go")  # more than a rule says
+    if r.tries is not None and r.learner and not (goes or r.running or r.still): advice += " Press “try your rate” again."
+    if m and not np.isclose(m.said.lr, r.lr): more = f" “{m.shown}” suggests {number(m.said.lr, 2)}."
+    elif m:
+        rate += f", as “{m.shown}” suggests"
+        seeds = f"{r.n_seeds} seeds lie" if r.n_seeds < MANY else f"9 in 10 of {r.n_seeds} seeds lie"
+        out = ", this run outside them" * m.outside
+        if np.isfinite(m.low) and not goes: more = f" {seeds} within a factor of {number(m.high / m.low, 2)}{out}."
+    return f"{rate}: {there}{more}{advice * (goes or not more)}"
 
 
 def where(r: LRRecord) -> tuple[str, str]:  # the verdict, and the advice
@@ -230,9 +235,8 @@ def where(r: LRRecord) -> tuple[str, str]:  # the verdict, and the advice
     if r.step >= s.argmin(): return f", {'past' if r.step > s.argmin() else 'at'} its lowest point", left
     if r.lr <= r.level:
         return ", still level", " Go right, to where it falls." * (not r.still)
-    far = f", well before it explodes ({number(r.boom, 2)})" if r.boom and 10 * r.lr <= r.boom else ""
     fall = " and falling" if r.lr > r.fell(0.1) else ", only just falling"
-    return f"{fall}{far}", " Now press “try your rate”." * (r.learner and not r.still and r.tries is None)
+    return fall, " Now press “try your rate”." * (r.learner and not r.still and r.tries is None)
 
 
 def wanders(

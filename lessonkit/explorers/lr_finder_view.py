@@ -14,7 +14,7 @@ from ..widgets.scene import Scene, fit, number, text_width
 from ..widgets.text import whole
 
 # %% ../../nbs/explorers/lr_finder_view.ipynb #xlv-view
-NAMES = 152.0, 84.0  # px right of the curve, where several have names: on a wide page, on a narrow one
+NAMES = 152.0  # px right of the curve, where several have names; on a narrow page they stand above it
 LANES, HEAD, STRIP = (22, 38), 28, 52  # px: a lane, its words beside its bars or above; over them; the curve's foot
 
 
@@ -34,9 +34,13 @@ def view(
     said = [v for m in r.marks for v in (m.said.lr, m.low, m.usual) if np.isfinite(v)]
     said += [r.lrs[m.said.steps[0]] for m in r.marks if m.name == r.rule]  # all that it is built on
     low = 0.8 * min([r.start, *said, r.lr or r.start])
-    x = low, r.end * (20 if not wide else 6 if low < 1e-6 * r.end else 2.5)  # room to name the explosion
+    end = r.end * (20 if not wide else 6 if low < 1e-6 * r.end else 2.5)
     names = max([text_width(n) for n in (r.name, *(n for n, *_ in r.others))]) + 14
-    room = min(names, NAMES[not wide]) if r.others else 10.0
+    room = min(names, NAMES) if r.others and wide else 10.0
+    if r.boom and wide:  # room to name the explosion
+        share = 72 / (above[2] - side - room)
+        end = max(end, (r.boom / low**share) ** (1 / (1 - share)))
+    x = low, end
     draw_curves(r, s, above, x, dict(log="x", left=side, right=room))
     if r.marks: draw_rules(r, s, below, x, dict(log="x", left=side, right=room), lane, key)
     if r.tried: draw_tries(r, s, tries)
@@ -49,6 +53,7 @@ def draw_rules(r, s, box, x, shape, lane, key):
     notes += ["○ at smoothing 0.9"] * any(np.isfinite(m.usual) for m in r.marks)
     n, title, tall = len(r.marks), "What the rules suggest", key > 0
     click = ["click one to see how it reads the curve", "click one"] * (not r.still)
+    if click and r.rule in r.by_name: click = [f"click “{r.by_name[r.rule].shown}” for all rules", "again: all rules"]
     said = [" · ".join(v) for v in (*([*notes, v] for v in click), notes, notes[-1:])]
     note = next((v for v in said if text_width(v) < box[2] - 190 * (not tall)), "")
     p = Panel(s, "rules", (*box[:3], HEAD - 6 + key + lane * n), x, (n, 0), title=title, note=note * (not tall),
@@ -60,14 +65,15 @@ def draw_rules(r, s, box, x, shape, lane, key):
         chosen, y, at = r.rule in ("all", m.name), i + (0.74 if tall else 0.5), float(np.clip(m.said.lr, *p.x))
         p.line([[yours, i + 0.5 * tall], [yours, i + 1]], ink="focus", width=1.5)  # it strikes no words
         if np.isfinite(m.low):
-            p.bars([y], [m.high], base=m.low, thick=0.3 if tall else 0.5, flat=True, ink=f"{m.ink}-tint")
-        if np.isfinite(m.usual): p.points([[m.usual, y]], size=8, stroke=m.ink, ink="page", width=1.5)
-        p.points([[at, y]], size=10, ink=m.ink if chosen else "line", stroke="page", width=1.5,
-                 key=f"rule-{m.name}")
+            p.bars([y], [m.high], base=m.low, thick=0.2 if r.quiet else 0.3 if tall else 0.5, flat=True,
+                   ink=f"{m.ink}-{'pale' if r.quiet else 'tint'}")
+        if np.isfinite(m.usual):
+            p.line([[m.usual, y], [at, y]], ink="muted").points([[m.usual, y]], size=8, stroke="muted", ink="page")
+        p.points([[at, y]], size=8 if r.quiet else 10, ink=m.ink, stroke="page", width=1.5, key=f"rule-{m.name}")
         value, start, up = number(m.said.lr, 2), box[0] if not tall else l + 3, 18 * tall  # a place that stays
         name = fit(f"{m.shown}:", (w if tall else l - box[0] - 6) - text_width(f" {value}") - 3)
         p.scene.text([[start, p.px([[yours, y]])[0, 1] - up]], f"{name} {value}", align="left",
-                     ink=f"{m.ink}-text" if chosen else "muted")
+                     ink=f"{m.ink}-text" if chosen and not r.quiet else "muted")
         s.handle(f"rule-{m.name}", (box[0], t + i * lane, l + w - box[0], lane), p, click=True,
                  label=f"take the rate of {m.shown}", value=number(m.said.lr, 2))
 
@@ -89,16 +95,22 @@ def draw_curves(r, s, box, x, shape):
     box, strip = rows(box, 1, STRIP, gap=0)
     draw_zones(r, s, strip, x, shape)
     shape["xticks"] = False
-    if narrow and (note or r.rule != "all"):
-        p = Panel(s, "curve", (box[0], box[1] + 32, box[2], box[3] - 32), x, y, **shape)
+    names = [(v[-1], n, f"class{i % 8}-text") for i, (n, _, v) in enumerate(r.others)]
+    names += [(r.smooth[-1], r.name, "fg")] * bool(names)
+    if narrow and (names or note or r.rule != "all"):
+        per = max(int(box[2] // 110), 1)  # names in a row
+        down = 16 + 17 * -(-len(names) // per) + 16 * bool(note or r.rule != "all")
+        p = Panel(s, "curve", (box[0], box[1] + down, box[2], box[3] - down), x, y, **shape)
         s.text([[box[0], box[1] + 8]], title, size=14, weight="bold", align="left")
+        for i, (_, name, ink) in enumerate(reversed(names)):
+            s.text([[box[0] + i % per * box[2] / per, box[1] + 27 + 17 * (i // per)]], fit(name, box[2] / per - 8),
+                   ink=ink, align="left")
         s.text([[box[0], p.box[1] - 13]], whole(note, box[2]), ink="muted", align="left")
     else: p = Panel(s, "curve", box, x, y, title=title, note=note, **shape)
     if r.band and (ok := np.isfinite(r.band[0])).any():
         p.area(r.lrs[ok], r.band[0][ok], r.band[1][ok], ink="class1-tint")
     for i, (_, lrs, v) in enumerate(r.others):
         p.line(np.stack([lrs, v], 1), ink=f"class{i % 8}-tint", width=6)  # seen beneath a curve that is the same
-    if r.boom and r.boom < x[1]: p.boxes([r.boom], [y[0]], [x[1]], [y[1]], fill="class5-pale", key="boom")
     if r.raw: p.line(np.stack([r.lrs[: len(raw)], raw], 1), ink="muted", width=1)
     on = np.stack([r.lrs, r.smooth], 1)
     p.line(on, ink="fg", width=2.5, key="curve")
@@ -108,7 +120,7 @@ def draw_curves(r, s, box, x, shape):
         at = [m.said.lr, float(np.clip(r.at(m.said.lr), *y))]  # where it stands, not always where it looked
         dots.append((at, m.ink, m.name))
         if not narrow and r.rule == "all":
-            p.label(at, m.shown, f"{m.ink}-text", weight="bold", gap=9,
+            p.label(at, m.shown, "muted" if r.quiet else f"{m.ink}-text", gap=11,
                     clear=np.concatenate([on, yours]))
         if r.rule != m.name: continue
         p.line([at, [at[0], y[0]]], ink=m.ink, width=1.5, dash=(2, 3), key=m.name)
@@ -117,19 +129,19 @@ def draw_curves(r, s, box, x, shape):
     for at, _, name in dots:  # a click takes its rate
         (px, py), = p.px([at])
         s.handle(f"dot-{name}", (px - 12, py - 12, 24, 24), p, click=True, drag=True, hover=True)
-    if r.others:
-        names = [(v[-1], n, f"class{i % 8}-text") for i, (n, _, v) in enumerate(r.others)]
-        names += [(r.smooth[-1], r.name, "fg")]
-        p.ends([(float(np.clip(v, *y)), *more) for v, *more in names])
+    if not narrow: p.ends([(float(np.clip(v, *y)), *more) for v, *more in names])
     shown = float(np.clip(r.lr, *p.x))
-    p.upright(shown, ink="focus", width=1.5 if r.still else 3, key="chosen")
-    rods = [yours, *(np.stack([np.full(60, at[0]), yours[:, 1]], 1) for at, *_ in dots if r.rule != "all")]
-    p.label((shown, y[0] + 0.05 * (y[1] - y[0])), f"{'' if narrow else 'your '}rate {number(r.lr, 2)}", "focus",
-            13 if narrow else 15, weight="bold", clear=np.concatenate(rods))
-    look = dict(size=9, ink="focus") if r.still else dict(size=16, ink="panel", stroke="focus", width=3)
+    p.upright(shown, ink="focus", width=1.5 if r.still else 4, key="chosen")
+    small = p.box[2] < 340
+    words, size = f"{'' if small else 'your '}rate {number(r.lr, 2)}", 13 if small else 16
+    (at, foot), wide = p.px([[shown, y[0] + 0.06 * (y[1] - y[0])]])[0], text_width(words, size, "bold")
+    at += 9 if at + wide + 12 < p.box[0] + p.box[2] else -9 - wide
+    s.rects([(at - 3, foot - 10, wide + 6, 20)], fill="plate", radius=4)
+    s.text([[at, foot]], words, size=size, weight="bold", ink="focus", align="left")
+    look = dict(size=9, ink="focus") if r.still else dict(size=20, ink="panel", stroke="focus", width=4)
     if r.loss > y[1]: p.points([[shown, y[1]]], size=12, ink="focus", shape="up", cut=True)  # it lies above
     p.points([[shown, r.loss]], **look)
-    for at, ink, _ in dots: p.points([at], size=9, ink=ink)  # one under the ring is seen, too
+    for at, ink, _ in dots: p.points([at], size=7 if r.quiet else 9, ink=ink)  # one under the ring is seen, too
     step = float(np.log10(r.lrs[1] / r.lrs[0]))
     p.handle("lr", (shown, sum(y) / 2), axis="x", label="chosen rate", step=(step, 0), value=f"rate {number(r.lr)}")
     if r.pointed: p.upright(r.pointed, ink="muted", dash=(1, 3))
@@ -138,17 +150,19 @@ def draw_curves(r, s, box, x, shape):
 def draw_zones(r, s, box, x, shape):
     "The strip below the curve: where it is level, where it falls, where it explodes."
     p = Panel(s, "zones", box, x, yticks=False, xlabel="learning rate", **shape)
-    yours, edge = float(np.clip(r.lr, *x)), x[0]
-    for end, word, fill, ink in r.zones:
+    yours, edge, taken = float(np.clip(r.lr, *x)), x[0], 0.0
+    for end, word, fill in r.zones:
         start, edge = edge, float(np.clip(end, edge, x[1]))
-        p.boxes([start], [0], [edge], [1], fill=fill)
+        p.boxes([start], [0], [edge], [0.25], fill=fill)  # thin: your rate comes first
         if not word or start == edge: continue
         l, last, at = p.px([[v, 0] for v in (start, edge, yours)])[:, 0]
         wide = text_width(word)
         spots = (l + last - wide) / 2, last - wide, at + 6, at - 6 - wide
+        l = taken + 8 if end == np.inf and at < last else l  # the explosion's may begin before it does
         place = [v for v in spots if l <= v <= last - wide and not v - 5 < at < v + wide + 5][:1]
-        s.text([[v, p.box[1] + p.box[3] / 2] for v in place], [word] * len(place), ink=ink, align="left")
-    p.upright(yours, ink="focus", width=1.5 if r.still else 3)
+        taken = place[0] + wide if place else taken
+        s.text([[v, p.box[1] + 0.38 * p.box[3]] for v in place], [word] * len(place), ink="muted", align="left")
+    p.upright(yours, ink="focus", width=1.5 if r.still else 4)
 
 
 def draw_tries(r, s, box):

@@ -108,6 +108,7 @@ class SearchExplorer(Explorer):
         self.names, self.others = list(self.axes), [*self.parameters, "seconds"]
         self.places = np.column_stack([a.place for a in self.axes.values()])
         many = sorted(self.parameters, key=lambda c: -len(self.axes[c].labels))
+        self._usual = many[:2]
         x = x or next(c for c in many if c != y)
         y = y or next(c for c in many if c != x)
         if x == y: raise ValueError(f"x and y are both {x!r}; give two different parameters")
@@ -222,25 +223,42 @@ class SearchExplorer(Explorer):
 
     def chips(self):
         slow = int(self._rank_of[np.nan_to_num(self.table["seconds"], nan=-1).argmax()])
-        none, axis = dict(ranges={}, held={}, reduce="best"), self.axes["score"]
+        axis, every = self.axes["score"], dict(ranges={}, held={}, reduce="best", rank=1)
+        at = lambda **state: lambda e: every | dict(x=e.x, y=e.y) | state  # the map keeps its parameters
         fine = np.sort(self.score[np.isfinite(self.score)])
         n = np.searchsorted(fine, np.quantile(fine, 0.9))
         low = axis.where(rounded_down(fine[n], fine[n - 1] if n else fine[n]))
-        place = lambda r: 0 if r.rank == 1 or r.own[0] == r.other[0] else 1 if 2 * r.rank <= r.n else 2
+        first = lambda r: r.rank == 1 or r.own[0] == r.other[0]
+        place = lambda r: 0 if first(r) or 10 * r.rank <= r.n else 2 if r.error or 10 * r.rank > 9 * r.n else 1
         told = lambda r: [v.told for v in r.leans.values()]
-        return [Chip("the top tenth", "Keep only the best tenth of the scores. In how many parameters are they alike?",
-                     none | {"ranges": {"score": (low, 1.0)}}, free_parameter,
-                     guesses=("in none", "in some", "in all") * bool((fine >= fine[n]).sum() > 4),
-                     right=lambda r: any(told(r)) + all(told(r))),
-                Chip("the slowest", "Take the setting that ran longest. How good is it?", {"rank": slow} | none, worth,
-                     guesses=("the best", "in the better half", "in the worse half"), right=place),
-                Chip("the means", "Let each cell show its mean, not its best score. Which is highest then?",
-                     none | {"reduce": "mean", "rank": 1}, same_top, guesses=("the same cell", "another one"),
+        ask, guesses = "In how many parameters are they alike?", ("in none", "in some", "in all")
+        right = lambda r: any(told(r)) + all(told(r))
+        if names := self._one_shared(axis.place >= low - 1e-9):
+            ask, guesses = "Which one of these do they share?", names
+            right = lambda r: [r.leans[c].told for c in names].index(True)
+        return [Chip("the top tenth", f"Of all settings, keep the best tenth of the scores. {ask}",
+                     at(ranges={"score": (low, 1.0)}), free_parameter,
+                     guesses=guesses * bool((fine >= fine[n]).sum() > 4), right=right),
+                Chip("the slowest", "Of all settings, take the one that ran longest. Where does its score stand?",
+                     at(rank=slow), worth, right=place,
+                     guesses=("among the best tenth", "in the middle", "among the worst tenth")),
+                Chip("the means", "Of all settings, which cell has the highest mean: that of the best score?",
+                     at(reduce="mean"), same_top, guesses=("the same cell", "another one"),
                      right=lambda r: int(r.tops["mean"] != r.tops["best"]))]
+
+    def _one_shared(self, kept) -> tuple:
+        "Three or four parameters, of which some settings share one, and surely none of the others; () if there are not."
+        leans = {c: lean(self.axes[c], kept) for c in self.parameters}
+        shared = [c for c, v in leans.items() if v.told]
+        others = [c for c, v in leans.items() if not v.told and not v.hinted][:3]
+        if not shared or len(others) < 2: return ()
+        most = max(shared, key=lambda c: leans[c].gain)
+        return tuple(c for c in self.parameters if c in (most, *others))
 
     def code_of(self, **state):
         "The line of code that makes a state: ranges in the columns' own values."
         state = {k: v for k, v in state.items() if v != self.traits()[k].default_value}
+        if [state.get("x"), state.get("y")] == self._usual: del state["x"], state["y"]
         end = lambda name, place, at: None if place == at else self.axes[name].short(place)
         kept = {k: (end(k, a, 0), end(k, z, 1)) for k, (a, z) in state.pop("ranges", {}).items()}
         kind, _, rest = super().code_of(**state).removesuffix(")").partition("(")

@@ -331,7 +331,7 @@ def sentence(r: SearchRecord) -> str:
     "What is kept and what that shares; the chosen setting, its cell, and what the mouse points at."
     at_first = not (r.ranges or r.rank > 1 or r.error)
     away = any(not low - 1e-9 <= r.here[j] <= high + 1e-9 for j, (low, high) in r.ranges.items())
-    if r.there is not None: return f"The best there: {r.pointed}.{' ' + r.kept_told if r.ranges else ''}"
+    if r.there is not None: return f"△, the best there: {r.pointed}.{' ' + r.kept_told if r.ranges else ''}"
     rank, score, out = f"Rank {r.rank} of {r.n:,}{', tied' * r.tied}", scored(r.own[0], r.more.get("score", 0)), []
     if r.ranges: rank, out = f"Chosen: rank {r.rank}", [r.kept_told, shared(r) * (r.n_kept > 1)]
     if r.error: out.append(f"{rank}: the fit failed with “{r.error[:160]}”.")

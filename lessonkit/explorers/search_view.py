@@ -40,8 +40,10 @@ def view(
 
 def brief(r: SearchRecord) -> str:
     "What is on screen while an answer stands, which says the rest."
-    if r.ranges: return r.kept_told
-    if r.reduce == "best": return "▲ marks this setting's values."
+    there = "" if r.there is None else f"△, the best where you point: {r.pointed}."
+    if r.ranges: return f"{r.kept_told} {there}".strip()
+    if r.reduce == "best": return f"▲ marks this setting's values{'. ' * bool(there)}{there or '.'}"
+    if there: return there
     if r.tops["mean"] == r.tops["best"]: return "The frame marks the cell of both."
     return "The frames mark the cell of the highest mean and that of the best score."
 
@@ -119,13 +121,16 @@ def draw_bars(r, s, j, p, room):
         if places is None or np.isnan(places[j]): continue
         s.marks(p.px([[places[j], 0]]) + [0, 9], shape="up", key=f"{p.name}/{len(look)}", **look)
     own, taken = [(here, a.at(here, r.more.get(a.name, 0)))] if np.isfinite(here) else [], []
-    for i, (at, word) in enumerate(own + [t for t in a.ticks if t[1:] not in [o[1:] for o in own]]):
+    words = own + [t for t in a.ticks if t[1:] not in [o[1:] for o in own]]
+    pair = n == len(words) == 2 and sum(text_width(w, 12, "bold") for _, w in words) + 16 > p.box[2]
+    for i, (at, word) in enumerate(words):
         look = dict(weight="bold" if i < len(own) else "normal", ink="fg" if i < len(own) else "muted")
-        word = fit(word, room[2] if i < len(own) or a.binned else max(2 * p.box[2] / n - 6, 30), 12, look["weight"])
+        word = fit(word, room[2] - 4 if pair or i < len(own) or a.binned else max(2 * p.box[2] / n - 6, 30), 12, look["weight"])
         half = text_width(word, 12, look["weight"]) / 2
-        x = float(np.clip(p.px([[at, 0]])[0, 0], room[0] + half, room[0] + room[2] - half))
+        x = float(np.clip(p.px([[round(at) if pair else at, 0]])[0, 0], room[0] + half, room[0] + room[2] - half))
         for y in (foot + 23,) if a.binned else (foot + 23, foot + 37):  # names may need two lines
-            box = (x - half - 4, y - 7, 2 * half + 8, 14)
+            gap = 2 if pair else 4  # two long names go to the ends, side by side
+            box = (x - half - gap, y - 7, 2 * half + 2 * gap, 14)
             if any(touch(box, other) for other in taken): continue
             s.text([[x, y]], word, **look)
             taken.append(box)

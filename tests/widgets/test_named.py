@@ -71,6 +71,28 @@ def test_no_answer_of_the_search_moves_a_control_that_is_folded_away():
         assert before == ([e._values[name] for name in folded], [name for name in folded if name in e._off]), i
 
 
+def test_each_answer_of_the_search_is_of_the_state_that_its_line_of_code_makes():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(dict(a=rng.random(90), b=rng.random(90), c=np.arange(90) % 3, d=np.arange(90) % 2))
+    table["score"], table["seconds"] = 0.9 - 0.1 * table.d + 0.01 * rng.random(90), rng.random(90)
+    e = SearchExplorer(table)
+    assert e._questions[0].guesses == ("a", "b", "c", "d")
+    for before in (dict(rank=30, reduce="mean"), dict(x="c", y="a"), dict(held={"d": 1}), dict(ranges={"a": (0.2, 0.4)})):
+        for i in range(3):
+            for name, value in before.items(): e.set_trait(name, value)
+            e.ask(i, 0)
+            twin = eval(e._asked["code"], dict(SearchExplorer=SearchExplorer, table=table))
+            for name in ("rank", "x", "y", "reduce", "held"): assert getattr(e, name) == getattr(twin, name), name
+            assert (e.kept == twin.kept).all()
+            twin.ask(i, 0)
+            assert [e._asked[k] for k in ("answer", "right")] == [twin._asked[k] for k in ("answer", "right")]
+    e.ask(0)
+    row = int(np.flatnonzero(e.kept)[-1])
+    e._act({"kind": "hover", "id": "map", "x": float(e.axes[e.x].code[row]),
+            "y": float(e.map.count.shape[0] - 1 - e.axes[e.y].code[row])})
+    assert e.pointed < 0 or "△, the best where you point: rank" in e.narration
+
+
 def test_a_search_that_keeps_nothing_says_what_to_loosen_and_little_is_said_as_the_answer_says_it():
     rng = np.random.default_rng(0)
     table = pd.DataFrame(dict(a=rng.random(90), b=rng.random(90), c=np.arange(90) % 3, d=np.arange(90) % 2))
@@ -96,7 +118,7 @@ GUESSED = {
               (3, "it rises", "jumps over the valley")],
     "waterfall": [(0, "Sex", "Sex = female, most of all"), (1, "in part", "One column is among the two"),
                   (2, "mostly that column's", "all others together")],
-    "search": [(0, "in some", "They share"), (1, "in the better half", "rank 6 of 300"),
+    "search": [(0, "average", "They share"), (1, "among the best tenth", "rank 6 of 300"),
                (2, "another one", "The highest mean is in")],
     "entity": [(0, "mostly", "correlation 0.89"), (1, "N. Rhine-Westphalia and Saxony", "406 km apart"),
                (2, "never", "In no epoch"), (3, "Sunday", "Sunday: ")],
@@ -205,11 +227,33 @@ def test_rules_are_named_where_they_read_and_say_how_far_seeds_differ(rule):
     falls = 2.3 - 1.9 / (1 + (0.01 / lrs) ** 1.5) + (lrs / 2) ** 3
     seeds = [LRFind(lrs, falls + np.random.default_rng(i).normal(0, 0.05, 100)) for i in range(6)]
     e = LRFinderExplorer(seeds[0], finds=seeds, rule=rule)
+    if rule != "all": e.lr = e.suggestions[rule].lr
     r = e.record()
     strings = e.view(r, 960).strings()
     for m in r.marks:
         assert (m.shown in strings) == (rule == "all")
     assert ("6 seeds lie within a factor of" in e.narration) == (rule != "all")
+
+
+def test_of_several_curves_the_line_of_code_names_the_one_that_the_answer_is_of():
+    lrs = np.geomspace(1e-7, 10, 100)
+    falls = lambda at: LRFind(lrs, 2.3 - 1.9 / (1 + (at / lrs) ** 1.5) + (lrs / 2) ** 3
+                              + np.random.default_rng(0).normal(0, 0.05, 100))
+    e = LRFinderExplorer(falls(0.01))
+    for i in range(3):
+        e.ask(i)
+        assert e._asked["code"].startswith("LRFinderExplorer(find, ") and "lr=" in e._asked["code"]
+    e.add(falls(0.03), "further")
+    for before in (dict(smoothing=0.5, rule="steep"), dict(lr=3.0, raw=True), dict(smoothing=0.0, raw=False)):
+        for i in range(3):
+            e.set_trait("run_name", "further")
+            for name, value in before.items(): e.set_trait(name, value)
+            e.ask(i)
+            twin = eval(e._asked["code"], dict(LRFinderExplorer=LRFinderExplorer, explorer=e))
+            same = [(k, getattr(e, k), getattr(twin, k)) for k in ("step", "rule", "smoothing", "raw", "run_name")]
+            assert all(a == b for _, a, b in same), same
+            assert twin.lr == pytest.approx(e.lr, rel=1e-3)
+            for width in (272, 390, 960): assert not e.scene(width).faults()
 
 
 def test_lines_side_by_side_are_named_at_their_ends():
