@@ -467,6 +467,31 @@ def test_a_trained_loss_says_what_it_was_trained_at():
     assert e.off() == ("compare", "epoch") and "Loss" not in e.scene().strings()
 
 
+def test_training_that_an_answer_asks_for_is_told_in_it():
+    e = BPTTExplorer("some text to read " * 60)
+    e.open()
+    e._act({"kind": "chip", "value": 1, "guess": 0})
+    assert "train two networks" in e._asked["answer"]
+    e._act({"kind": "press", "name": "compare"})
+    assert "Trained on" in e._asked["answer"] and e._asked["guess"] and e._text == e.brief(e.record())
+    e.step += 1
+    told = e._asked
+    e._act({"kind": "press", "name": "compare"})
+    assert e._asked == told and e._text != e.brief(e.record())  # the state is another
+
+
+def test_the_next_epochs_cut_is_counted_in_the_picture_and_wedges_lie_below_words():
+    e = BPTTExplorer("some text to read " * 500)
+    e.open()
+    e._act({"kind": "chip", "value": 2, "guess": 1})
+    r = e.record()
+    t = r.place[1]
+    far = t - max(c for c in r.next_edges if c <= t)
+    assert f"{far} tokens after the cut" in e._asked["answer"] and str(far) in e.scene(390).strings()
+    kinds = [it["kind"] == "area" for it in e.scene(390).items]
+    assert kinds == sorted(kinds, reverse=True)
+
+
 def test_the_present_window_has_its_number_and_the_rows_are_counted():
     e = BPTTExplorer("some text to read " * 500, bptt=1, bs=64, step=120)
     for width in (300, 720, 960):
