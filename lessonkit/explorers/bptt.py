@@ -35,6 +35,7 @@ def view(r: BPTTRecord, width: float) -> Scene:  # width in px
     joint = draw_matrix(r, s, matrix, n_rows, joint)
     end = draw_batch(r, s, below, n_rows, joint) + 36
     if some: draw_losses(r, s, *losses or [(end, below[1], width - end, below[3])])
+    s.items.sort(key=lambda item: item["kind"] != "area")  # the wedges lie below all words
     return s
 
 
@@ -90,7 +91,11 @@ def draw_cuts(r, s, box, above):  # px: where the window ends at the bottom
         later = r.next_edges[(r.next_edges > lo) & (r.next_edges < z[-1])]
         inks = [f"{ink}-tint" if i % 2 else f"{ink}-pale" for i in range(len(later) + 1)]
         p.boxes(np.append(lo, later), 1, np.append(later, z[-1]), 2, fill=inks, inset=.7)
-        if lo <= r.place[1] < z[-1]: p.upright(r.place[1] + .5, ink="fg", width=2, key="chosen")  # in both epochs
+        t, cut = r.place[1], r.next_edges[np.searchsorted(r.next_edges, r.place[1], "right") - 1]
+        if lo <= t < z[-1]:  # the token in both epochs, and how far back its gradient will reach
+            p.upright(t + .5, ink="fg", width=2, key="chosen")
+            p.line([[cut, 1.7], [cut, 1.95], [t + .5, 1.95]], ink="alarm")
+            p.text([[t + .5, 1.45]], f"{t - cut}", size=11, ink="alarm", weight="bold", align="right", dx=-4)
         for i in range(2): p.text([[hi, i + .5]], f"epoch {r.epoch + i}", ink="muted", align="left", dx=6)
     p.zone("cuts", click=True)
     return p.px([[start, epochs], [stop, epochs]])
@@ -99,8 +104,7 @@ def draw_cuts(r, s, box, above):  # px: where the window ends at the bottom
 def draw_losses(r, s, box):
     "Two small models, one reading in order and one shuffled, as far as they have learned."
     if not r.losses:
-        note = "training …" * r.busy
-        p = Panel(s, "losses", box, (0, 1), (5, 0), title="Loss", note=note, xticks=False, yticks=False)
+        p = Panel(s, "losses", box, (0, 1), (5, 0), "", "Loss", "training …" * r.busy, xticks=False, yticks=False)
         how = dict(align="left", max_width=.92 * p.box[2])
         p.text([[.04, i] for i in (2.5, 3.5)], UNTRAINED[1:], ink="muted", **how)
         if r.busy: p.text([[.04, 1.5]], BEGUN, ink="focus", weight="bold", **how)
@@ -114,15 +118,12 @@ def draw_losses(r, s, box):
     smooth = losses.rolling(max(1, min(25, len(losses) // 4)), min_periods=1).mean()
     lo, hi = float(smooth.min().min()), float(smooth[len(smooth) // 40 :].max().max())
     ends = lo - .08 * (hi - lo) - 1e-9, hi + .12 * (hi - lo) + 1e-9
-    note = fitting(box[2] - 50, f"nats a token · {bs} rows, bptt {bptt}", f"bptt {bptt}")
-    p = Panel(s, "losses", box, (0, max(len(losses), 2) - 1), ends, title="Loss", note=note,
-              xlabel="windows read", left=36, right=98)
-    keep, ends = np.unique(np.linspace(0, len(smooth) - 1, 150).astype(int)), []
-    for name, ink in (("in order", "focus"), ("shuffled", "alarm")):
-        values = smooth[name].to_numpy()
-        p.line(np.stack([keep, values[keep]], 1), ink=ink)
-        ends.append((float(np.clip(values[-1], *p.y)), f"{name} {values[-1]:.2f}", ink))
-    p.ends(ends)
+    p = Panel(s, "losses", box, (0, max(len(losses), 2) - 1), ends, title="Loss", xlabel="windows read", left=36,
+              right=98, note=fitting(box[2] - 50, f"nats a token · {bs} rows, bptt {bptt}", f"bptt {bptt}"))
+    keep, last = np.unique(np.linspace(0, len(smooth) - 1, 150).astype(int)), smooth.iloc[-1]
+    inks = {"in order": "focus", "shuffled": "alarm"}
+    for name, ink in inks.items(): p.line(np.stack([keep, smooth[name].to_numpy()[keep]], 1), ink=ink)
+    p.ends([(float(np.clip(last[name], *p.y)), f"{name} {last[name]:.2f}", ink) for name, ink in inks.items()])
 
 # %% ../../nbs/explorers/bptt.ipynb #xb-class
 class BPTTExplorer(Explorer):
@@ -173,11 +174,9 @@ class BPTTExplorer(Explorer):
         if not 0 <= selected < used: raise ValueError(f"selected={selected} is no input token: take 0 to {used - 1}")
         if step is None: step = self.visit_of(self.batches.locate(selected).window)
         self.losses, self.tip = (), 0
-        self.top, self.focus = 0, 0
+        self.top = self.focus = 0
         super().__init__(bs=bs, bptt=bptt, random_bptt=random_bptt, step=step, selected=selected, shuffled=shuffled,
                          epoch=epoch)
-
-    # ── state ──
 
     def _make(self, bs, bptt, random_bptt, epoch):
         self.batches = self._kind(self.stream.ids, bs=bs, bptt=bptt, random_bptt=random_bptt, seed=self.seed)
@@ -195,8 +194,8 @@ class BPTTExplorer(Explorer):
         return int(self._visits[window])
 
     def react(self, changed):
-        cut = (self.bs, self.bptt, self.random_bptt, self.epoch)
-        if changed & {"bs", "bptt", "random_bptt", "epoch"}: self._make(*cut)
+        cut = "bs", "bptt", "random_bptt", "epoch"
+        if changed & {*cut}: self._make(*[getattr(self, name) for name in cut])
         if changed - {"step", "selected"}:  # other cuts or another order: stay with the token that was chosen
             self._reorder(self.shuffled, self.epoch)
             if "selected" not in changed: self.selected = min(self.selected, self.bs * self.batches.row_len - 1)
@@ -231,8 +230,6 @@ class BPTTExplorer(Explorer):
                           (self.losses or (None if self.recording else ())) if self.shuffled else None, self.running,
                           2 if self.recording else self.tip)
 
-    # ── wire ──
-
     def controls(self):
         most = len(self.stream.ids) - 1
         return [Player("step", len(self.batches) - 1, interval=600),
@@ -241,13 +238,12 @@ class BPTTExplorer(Explorer):
                 Field("epoch", 0, 999), Button("compare", UNTRAINED[0])]
 
     def off(self):
-        alike = not self.random_bptt and not self.shuffled  # every epoch
-        return ("compare",) * (self.running or not self.shuffled) + ("epoch",) * alike
+        return ("compare",) * (self.running or not self.shuffled) + ("epoch",) * (not self.random_bptt | self.shuffled)
 
     def key_map(self):
-        keys = stepping(self, "step", lambda: len(self.batches) - 1, arrows=False)
         within = {"Home": lambda: self._move(0, 0, 0), "End": lambda: self._move(0, 0, -1)}
-        return keys | moving(lambda dx, dy: self._move(-dy, dx), 1) | within
+        steps = stepping(self, "step", lambda: len(self.batches) - 1, arrows=False)
+        return steps | moving(lambda dx, dy: self._move(-dy, dx), 1) | within
 
     def _move(self, down, on, to=None):
         "Chooses a token near the chosen one, into the next window where the present one ends."
@@ -260,54 +256,50 @@ class BPTTExplorer(Explorer):
         a, b = self.batches.span(int(self.order[step]))
         with self.at_once():
             t = start + col if step == self.step else a if step > self.step else b - 1
-            self.selected = row * self.batches.row_len + t
-            self.step = step
+            self.selected, self.step = row * self.batches.row_len + t, step
 
     def chips(self):
         def among(e, col, shuffled):  # a token of a window, with fixed cuts; among words, where there are some
-            length = e.batches.row_len
-            n = -(-length // e.bptt)
+            length, n = e.batches.row_len, -(-e.batches.row_len // e.bptt)
             order = np.random.default_rng([e.seed, e.epoch]).permutation(n) if shuffled else range(n)
             read = lambda r, k: e.stream.ids[r * length + order[k] * e.bptt :][: e.bptt]
             named = lambda k: [w.isalnum() for r in range(min(e.bs, ROWS)) for w in e.stream.show(read(r, k))]
-            tries = range(min(3, n - 1), min(n, 200))
-            step = next((k for k in tries if np.mean(named(k)) > 0.7), tries[0])
-            start = int(order[step]) * e.bptt
-            return dict(random_bptt=False, shuffled=shuffled, step=step, selected=min(start + col, length - 1))
+            step = next((k for k in range(min(3, n - 1), min(n, 200)) if np.mean(named(k)) > 0.7), min(3, n - 1))
+            at = min(int(order[step]) * e.bptt + col, length - 1)
+            return dict(random_bptt=False, shuffled=shuffled, step=step, selected=at)
 
-        def first(e):  # a window's first token, with random cuts
-            edges = random_edges(e.batches.row_len, e.bptt, e.seed, e.epoch)
-            k = min(1, len(edges) - 2)
-            return dict(random_bptt=True, shuffled=False, step=k, selected=int(edges[k]))
-
+        cuts = lambda e: random_edges(e.batches.row_len, e.bptt, e.seed, e.epoch)[:-1][:2]  # one or two windows' first
+        first = lambda e: dict(random_bptt=True, shuffled=False, step=len(cuts(e)) - 1, selected=int(cuts(e)[-1]))
         width = lambda r: r.span[1] - r.span[0]
         elsewhere = lambda r: int(2 * r.n_torn >= len(r.batches)) if len(r.batches) > 1 else 2
         later = lambda r: r.place[1] - int(r.next_edges[np.searchsorted(r.next_edges, r.place[1], "right") - 1])
         return [
             Chip("how far back", "Take all tokens of a window. How far back do their gradients reach on average?",
                  lambda e: among(e, e.bptt - 1, False),
-                 lambda r: f"{(width(r) - 1) / 2:g} tokens, the mean of the numbers below x: {width(r) - 1} from the "
-                           "chosen token, the last (red arrow), and 0 from the first.",
-                 guesses=("no token", "half a window", "a whole window"), right=lambda r: int(width(r) > 1)),
+                 lambda r: f"{(width(r) - 1) / 2:g} of {width(r)} tokens" + ", about half a window" * (width(r) > 3)
+                           + f": the mean of the numbers below x, from 0 (the first token) to {width(r) - 1} (the "
+                             "last, red arrow).",
+                 guesses=("1 token at most", "half a window", "a whole window"), right=lambda r: int(width(r) > 3)),
             Chip("shuffled windows",
                  "Take the windows in random order. Where does the state come from that most windows start with?",
-                 lambda e: among(e, 2, True),
-                 lambda r: f"{r.n_torn:,} of the {len(r.batches) - 1:,} joints between windows are torn: there it "
-                           "comes from elsewhere, and hardly helps." + (cost(r) or f" {CLICK}"), quiet=True,
+                 lambda e: among(e, 2, True), quiet=True,
+                 answer=lambda r: f"{r.n_torn:,} of the {len(r.batches) - 1:,} joints between windows are torn: there "
+                           "it comes from elsewhere, and hardly helps." + (cost(r) or f" {CLICK}" * (not r.busy)),
                  guesses=("the text before it", "elsewhere in the text", "nowhere: it is empty"), right=elsewhere),
             Chip("cuts that move",
-                 "The gradient of a window's first token reaches 0 tokens back. How far in the next epoch, with cuts "
-                 "elsewhere?", first, quiet=True, guesses=("0 again", "farther"), right=lambda r: int(later(r) > 0),
-                 answer=lambda r: f"See the upright line in panel 2: the token opens its window. In epoch {r.epoch} "
-                                  f"its gradient reaches 0 tokens back, in epoch {r.epoch + 1} it reaches {later(r)}."),
+                 "Cuts are random. The gradient of a window's first token reaches 0 tokens back. How far does it reach "
+                 "in the next epoch?", first, quiet=True, right=lambda r: int(later(r) > 0),
+                 guesses=("0 tokens again", "part of a window", "over a window"),
+                 answer=lambda r: f"The upright line in panel 2 is the token: first of its window in epoch {r.epoch}, "
+                                  f"{later(r)} tokens after the cut in epoch {r.epoch + 1}. That far it reaches."),
         ]
 
     def code_of(self, **state):
         "The line of code that makes a state; `source` stands for what you gave."
         now = dict(bs=self.bs, bptt=self.bptt, epoch=self.epoch, seed=self.seed)
         if self._naming["unit"] != "char": now["unit"] = self._naming["unit"]
-        text = super().code_of(**now | state)
-        return text.replace("(", "(source, vocab=vocab, " if self._naming["vocab"] is not None else "(source, ", 1)
+        given = "(source, vocab=vocab, " if self._naming["vocab"] is not None else "(source, "
+        return super().code_of(**now | state).replace("(", given, 1)
 
     def on_drag(self, id, x, y):
         self.tip = 2
@@ -343,7 +335,16 @@ class BPTTExplorer(Explorer):
             self.refresh()
 
         def job():
-            self.refresh()  # the first steps take the longest: say at once that it has begun
+            self._tell()  # the first steps take the longest: say at once that it has begun
             report(order_losses(ids, int(ids.max()) + 1, bptt=self.bptt, bs=bs, seed=self.seed, report=report))
 
         self.work(job)
+        self._tell()
+
+    def _tell(self):
+        "Draws, and gives an answer whose state still stands anew: to train is not to move on."
+        now, old = {k: getattr(self, k) for k in ("random_bptt", "shuffled", "step", "selected")}, self._asked
+        if old.get("code") == self.code_of(**now):
+            told = self._questions[old["i"]].answer(self.record())
+            self._answers, self._asked = True, {**old, "answer": told, "drawn": self._drawn}  # always news
+        self.refresh()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import traitlets as T
 
-from .sgd_record import (Path, SGDRecord, arrival, brief, climbs, flown, outside, overshot, quickest,
+from .sgd_record import (Path, SGDRecord, arrival, brief, climbs, faster, flown, outside, overshot, quickest,
                                              ranked, say, sentence)
 from ..sgd import (OPTIMIZERS, SGD, Descent, Momentum, as_points, descend, largest_stable_lr, line,
                            loss_surface, make_points, mse)
@@ -39,9 +39,7 @@ def view(
         above, below = rows((0, 0, wide, s.height), .71, .29)
         points, plane = columns(above, .5, .5, gap=28)
     else: plane, points, below = rows((0, 0, wide, s.height), .42, .34, .24)
-    draw_points(r, s, points)
-    draw_map(r, s, plane)
-    draw_losses(r, s, below)
+    for draw, box in ((draw_points, points), (draw_map, plane), (draw_losses, below)): draw(r, s, box)
     return s
 
 
@@ -82,12 +80,10 @@ def draw_map(r, s, box):
     note, up = ("+ best", f"intercept · {tall}") if s.width < NARROW else (f"+ best · {tall}", "intercept")
     p = Panel(s, "map", box, *r.window, title="The loss of every line", note=note, xlabel="slope", ylabel=up, left=48)
     p.field(r.bands, ramp("spread", int(r.bands.max()) + 1, 0.75), smooth=True)
-    p.zone("map", drag=True, hover=True, zoom=True).points([r.best], size=20, ink="fg", shape="plus")
     for i, path in reversed(list(enumerate(r.paths))):
         walked = path.params[: r.step + 1]
         inside = p.has(walked)
-        # other steps would only cross the picture
-        near = inside | np.append(inside[1:], False) | np.append(False, inside[:-1])
+        near = inside | np.append(inside[1:], False) | np.append(False, inside[:-1])  # others would only cross it
         shown, seen = np.where(near[:, None], walked, np.nan), np.flatnonzero(near)
         recent = max(0, int(seen[-1]) - 5) if r.grows and len(seen) else 0  # the last steps in sight
         if recent:  # they zigzag side by side: thin, and paler with age
@@ -100,6 +96,7 @@ def draw_map(r, s, box):
             p.line(shown, path.ink, thick, under=under, key=f"path-{path.name}")
         p.points(walked[recent:], size=4, ink=path.ink)
         p.points(walked[-1:], 13 + 2 * i * r.compare, path.ink, "panel", 2, key=f"here-{path.name}")
+    p.points([r.best], size=15, ink="fg", shape="plus").zone("map", drag=True, hover=True, zoom=True)
     if p.has([r.start])[0]:
         (a0, a1), (b0, b1) = r.window
         p.points([r.start], size=18, ink="none", stroke="fg", width=2.5)
@@ -111,12 +108,14 @@ def draw_map(r, s, box):
 def draw_losses(r, s, box):
     "The loss over the steps, on a log scale."
     lo, hi = r.heights
-    note, narrow = f"at step {r.step}, log scale", s.width < NARROW
+    narrow = s.width < NARROW
+    note, least = f"at step {r.step}" + ", log scale" * (not narrow), f" {say(r.least)}" * (not narrow)
     if not r.compare: note = f"{r.paths[0].name} {r.paths[0].far(r.step) or note}"
-    there, side = [arrival(losses, r.least) for _, losses in r.rivals], 92 * r.compare or 120 * bool(r.rivals)
+    side = 92 * r.compare or 120 * bool(r.rivals)
+    there = [arrival(v, r.least) for v in [*[v for _, v in r.rivals], r.paths[0].losses]] if r.rivals else []
     if any(k < np.inf for k in there):
-        note = "dots: within 1 % of the best" if narrow else f"{note} · dots: from there on within 1 % of the best"
-    note += f" · dashed: best line {say(r.least)}" * bool(r.least > 0)
+        note = "dots: within 1 %" if narrow else f"{note} · dots: from there on within 1 % of the best"
+    note += f" · dashed: best line{least}" * bool(r.least > 0)
     box, below = rows(box, 1, 16, gap=4) if side and narrow else (box, ())
     p = Panel(s, "losses", box, (0, r.n_steps), (lo, hi), log="y", title="Loss", left=48, right=side * (not below),
               note=note, yticks=r.levels)
@@ -131,6 +130,8 @@ def draw_losses(r, s, box):
     for path in r.paths:
         curve = np.stack([np.arange(len(path.losses)), np.maximum(path.losses, 1e-12)], 1)
         p.line(curve, ink="line", width=1.5).line(curve[: r.step + 1], ink=path.ink, width=2.5, key=f"loss-{path.name}")
+        if there and there[-1] < np.inf: p.points([curve[there[-1]]], size=8, ink=path.ink)
+        if r.compare: p.points([curve[path.at(r.step)]], size=7, ink=path.ink)  # which its name stands beside
         if r.step == 0 and len(curve) > 8 and not (r.compare or r.rivals):
             floor = np.stack([curve[:, 0], np.full(len(curve), max(r.least, 1e-12))], 1)
             p.label(curve[len(curve) // 8], "what follows", "muted", clear=np.concatenate([curve, floor]))
@@ -142,7 +143,7 @@ def draw_losses(r, s, box):
         share = min(1, (below[2] - 10 * len(key)) / sum(wide))
         for (_, name, ink), (x, y, w, _) in zip(key, columns(below, *[v * share for v in wide], gap=10)):
             s.text([[x, y + 8]], name, ink=ink, weight="bold", align="left", max_width=w + 1)
-    elif side: p.ends(labels)
+    elif side: p.ends(labels, at=r.step if r.compare else r.n_steps)
     elif labels[-1][1][0] == "▲":
         p.text([[p.x[1], p.y[1]]], labels[-1][1], ink=path.text, align="right", dx=-8, dy=12, max_width=p.box[2] - 16)
     p.upright(r.step, key="now").zone("steps", drag=True)
@@ -269,14 +270,12 @@ class SGDExplorer(Explorer):
         return self._walks[self.optimizer]
 
     def record(self):
-        def path(i, name, d):
-            return Path(name, INKS[i % 4], d.params, d.losses, self._edge(name), name in ("RMSProp", "Adam"))
-
         order = list(self.optimizers)
+        paths = tuple([Path(name, INKS[order.index(name) % 4], d.params, d.losses, self._edge(name),
+                            name in ("RMSProp", "Adam")) for name, d in self.descents.items()])
         return SGDRecord(self.x, self.y, self.best, mse(self.best, self.x, self.y), self.window, self.seen,
-                         self._bands, tuple(path(order.index(name), name, d) for name, d in self.descents.items()),
-                         self.compare, self.rate, self.step, self.n_steps, self.start, self.pointed, self.edge,
-                         self._others(), self.momentum)
+                         self._bands, paths, self.compare, self.rate, self.step, self.n_steps, self.start, self.pointed,
+                         self.edge, self._others(), self.momentum)
 
     def _others(self) -> tuple:
         "What other momenta come to at this rate; kept, for they cost as much as the path."
@@ -310,17 +309,18 @@ class SGDExplorer(Explorer):
         if not {"SGD", "momentum"} <= set(self.optimizers): return ()
         tidy, few = lambda v: float(f"{v:.3g}"), min(20, self.n_steps)
         return [
-            Chip("just over the edge", "Take plain SGD, at a rate 2 % over its edge. What will the loss do?",
+            Chip("just over the edge", f"Take plain SGD, 2 % over its edge. What will the loss do in {few} steps?",
                  lambda e: dict(compare=False, optimizer="SGD", rate=tidy(1.02 * e.edge), start=e.first, step=few),
-                 overshot, quiet=True, guesses=("it falls", "it rises"), right=lambda r: int(climbs(r))),
-            Chip("more momentum", "Take a high rate. Is the best line reached sooner with momentum 0.9 than without?",
+                 overshot, quiet=True, right=lambda r: int(climbs(r)),
+                 guesses=("it falls", "it rises", "it swings, then falls")),
+            Chip("more momentum", "Take a high rate. Is the best line reached sooner with momentum 0.9 or without?",
                  lambda e: dict(compare=False, optimizer="momentum", momentum=0.9, rate=tidy(0.8 * e.edge),
                                 start=e.first, step=min(12, few)), quickest, quiet=True,
-                 guesses=("sooner", "not sooner"),
-                 right=lambda r: int(arrival(r.paths[0].losses, r.least) >= arrival(r.rivals[0][1], r.least))),
-            Chip("four at one rate", f"Four optimizers take {few} steps at one rate. Which has the lowest loss then?",
-                 lambda e: dict(compare=True, rate=tidy(0.4 * e.edge), momentum=0.9, start=e.first, step=few), ranked,
-                 quiet=True, guesses=tuple(self.optimizers) if len(self.optimizers) < 5 else (),
+                 guesses=("with 0.9", "without", "no difference"), right=faster),
+            Chip("four at one rate", f"All optimizers take {few} steps at rate {say(tidy(0.4 * self.edge))}. Which has "
+                 "the lowest loss then?", lambda e: dict(compare=True, rate=tidy(0.4 * e.edge), momentum=0.9,
+                 start=e.first, step=few), ranked, quiet=True,
+                 guesses=tuple(self.optimizers) if len(self.optimizers) < 5 else (),
                  right=lambda r: int(np.argmin([p.losses[p.at(few)] for p in r.paths])))]
 
     def on_drag(self, id, x, y):

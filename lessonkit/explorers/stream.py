@@ -189,12 +189,12 @@ def sentence(r: BPTTRecord) -> str:
         order = f" This window is {stop - start} wide: its learning rate is {part}the usual one."
     over, n = " The first window: the state is empty." * (not r.step), b.n_dropped * (r.step == len(b) - 1)
     if n: over += f" The text's last {'token is' if n == 1 else f'{n:,} tokens are'} dropped."
-    return f"{brief(r)} Row {row}: {learned}{order}{over}"
+    return f"Step {r.step:,} (of 0 to {len(b) - 1:,}). Row {row}: {learned}{order}{over}"
 
 
 def brief(r: BPTTRecord) -> str:
     "Which step it is: all that stands beside a question's answer."
-    return f"Step {r.step:,} (of 0 to {len(r.batches) - 1:,})."
+    return f"This is step {r.step:,} of the epoch, which has {len(r.batches):,} steps, counted from 0."
 
 
 def last_losses(r) -> str:
@@ -335,7 +335,7 @@ def heading(s, box, title, tip, note, *short) -> dict:  # what the panel is to s
     (x, y, w, _), narrow = box, s.width < NARROW
     room = w - text_width(title, 14, "bold") - 16 if narrow else gutter(w) - 8
     if tip := fitting(room - 16, tip, TAP * (tip == POINT)):  # as the kit's own hint looks
-        wide, mid = text_width(tip) + 16, y + (9 if narrow else 30)
+        wide, mid = text_width(tip) + 16, y + (6 if narrow else 30)
         s.rects([(left := x + (w - wide) * narrow, mid - 11, wide, 22)], fill="fg", radius=11)
         s.text([[left + 8, mid]], tip, ink="page", align="left")
     note = "" if tip else fitting(room, note, *short)

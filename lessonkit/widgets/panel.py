@@ -254,18 +254,19 @@ class Panel:
         self.scene.label(at, string, ink, size, gap, weight, within=self.box if inside else None, clear=near)
         return self
 
-    def ends(self, items, size=12, gap=6):
-        """Labels at the right edge for curves' ends: `items` are (y, string, ink); they are moved apart, never
-        onto each other."""
-        (l, t, w, h), items = self.box, sorted(items, key=lambda i: -i[0])
+    def ends(self, items, size=12, gap=6, at=None):
+        """Labels at the right edge for curves' ends, or at the number `at`: `items` are (y, string, ink); they are
+        moved apart, never onto each other."""
+        (_, t, _, h), items = self.box, sorted(items, key=lambda i: -i[0])
+        x = float(self.px([[self.x[1] if at is None else at, self.y[0]]])[0, 0]) + gap
         ys, room = [float(v) for v in self.px([[self.x[1], y] for y, *_ in items])[:, 1]] if items else [], size + 3
         low = t + h - 7
         ys = [min(max(y, t + 7), low) for y in ys]
         for i in range(1, len(ys)): ys[i] = max(ys[i], ys[i - 1] + room)
         for i in reversed(range(len(ys))): ys[i] = min(ys[i], low - room * (len(ys) - 1 - i))
         for y, (_, string, color) in zip(ys, items):
-            self.scene.text([[l + w + gap, y]], string, size=size, ink=color, align="left",
-                            max_width=self.outer[0] + self.outer[2] - l - w - gap)
+            self.scene.text([[x, y]], string, size=size, ink=color, align="left",
+                            max_width=self.outer[0] + self.outer[2] - x)
         return self
 
     def across(self, y, ink="muted", width=1.0, dash=(5, 4), key=None):

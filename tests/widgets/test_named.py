@@ -10,6 +10,7 @@ from lessonkit.explorers.lr_finder import LRFinderExplorer
 from lessonkit.explorers.schedule import ScheduleExplorer
 from lessonkit.explorers.search import SearchExplorer
 from lessonkit.explorers.sgd import SGDExplorer
+from lessonkit.explorers.sgd_record import arrival, faster
 from lessonkit.explorers.softmax import SoftmaxExplorer
 from lessonkit.explorers.stream import in_matrix, in_pair
 from lessonkit.explorers.waterfall import WaterfallExplorer
@@ -281,17 +282,43 @@ def test_momenta_are_named_once_and_the_edge_by_its_mark():
         strings = e.scene(960).strings()
         assert all(strings.count(f"momentum {m:g}") == 1 for m in {0.0, 0.5, momentum}), strings
         assert {"momentum:", "0", "0.5", f"{momentum:g}"} <= set(e.scene(272).strings())
-    assert "% of the edge, beyond" in e.narration and "edge 0.858" in str([c.spec() for c in e.controls()])
+    assert "% of the edge marked" in e.narration and "edge 0.858" in str([c.spec() for c in e.controls()])
 
 
 def test_over_the_edge_the_loss_may_fall_at_first_and_the_words_allow_for_it():
     e = SGDExplorer(rate=0.461, start=(0.57, 2.47), step=8)
     losses = e.descent.losses
     assert (np.diff(losses[:10]) < 0).all() and losses[-1] > 10 * losses[0]  # nine steps lead closer, then it leaves
-    assert "loss 0.449, down from 0.958" in e.narration and "so in the end it flies off" in e.narration
-    assert "beyond which it flies off in the end" in SGDExplorer().narration
-    for state in (e, SGDExplorer()):
-        assert "each step leads farther" not in state.narration
+    assert "loss 0.449, down from 0.958" in e.narration
+    for state in (e, SGDExplorer()): assert "flies off" not in state.narration  # a question asks it
+    e.step = 30
+    assert "so it flies off" in e.narration
+
+
+def test_each_momentum_has_a_dot_where_it_arrives_the_one_on_screen_too():
+    e = SGDExplorer(optimizer="momentum", momentum=0.9, rate=0.05, start=(2.57, 2.47), step=80)
+    scene, r = e.scene(960), e.record()
+    p = next(p for p in scene.panels if p.name == "losses")
+    dots = {int(round(p.data(it["xy"])[0, 0])) for it in scene.items if it["kind"] == "marks" and p.has(
+        p.data(it["xy"])).all() and len(it["xy"]) == 1}
+    assert arrival(r.paths[0].losses, r.least) == 66 and 66 in dots
+    for width in (390, 960): assert any("dashed: best line" in s for s in e.scene(width).strings())
+
+
+def test_names_of_losses_stand_at_the_present_step():
+    e = SGDExplorer(compare=True, step=20)
+    scene = e.scene(960)
+    p = next(p for p in scene.panels if p.name == "losses")
+    at = {s: x for s, (x, y, *_) in scene.boxes() if y > p.box[1]}
+    for name in e.optimizers: assert 0 < at[name] - p.px([[20, 1]])[0, 0] < 12
+
+
+def test_who_is_faster_agrees_with_the_answer():
+    e = SGDExplorer(optimizer="momentum")
+    for e.rate in np.geomspace(0.003, 0.43, 12):
+        r = e.record()
+        own, other = arrival(r.paths[0].losses, r.least), arrival(r.rivals[0][1], r.least)
+        assert (own < other, own > other, own == other)[faster(r)]
 
 
 def test_the_key_holds_the_colors_of_both_map_and_rows_and_the_rows_of_no_draw_are_hollow():
@@ -509,6 +536,31 @@ def test_a_trained_loss_says_what_it_was_trained_at():
     assert "in order 2.00 (trained at bptt 8)" in e.narration and e.off() == () and "Loss" in e.scene().strings()
     e.shuffled = False
     assert e.off() == ("compare", "epoch") and "Loss" not in e.scene().strings()
+
+
+def test_training_that_an_answer_asks_for_is_told_in_it():
+    e = BPTTExplorer("some text to read " * 60)
+    e.open()
+    e._act({"kind": "chip", "value": 1, "guess": 0})
+    assert "train two networks" in e._asked["answer"]
+    e._act({"kind": "press", "name": "compare"})
+    assert "Trained on" in e._asked["answer"] and e._asked["guess"] and e._text == e.brief(e.record())
+    e.step += 1
+    told = e._asked
+    e._act({"kind": "press", "name": "compare"})
+    assert e._asked == told and e._text != e.brief(e.record())  # the state is another
+
+
+def test_the_next_epochs_cut_is_counted_in_the_picture_and_wedges_lie_below_words():
+    e = BPTTExplorer("some text to read " * 500)
+    e.open()
+    e._act({"kind": "chip", "value": 2, "guess": 1})
+    r = e.record()
+    t = r.place[1]
+    far = t - max(c for c in r.next_edges if c <= t)
+    assert f"{far} tokens after the cut" in e._asked["answer"] and str(far) in e.scene(390).strings()
+    kinds = [it["kind"] == "area" for it in e.scene(390).items]
+    assert kinds == sorted(kinds, reverse=True)
 
 
 def test_the_present_window_has_its_number_and_the_rows_are_counted():
