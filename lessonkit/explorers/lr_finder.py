@@ -239,7 +239,8 @@ class LRFinderExplorer(Explorer):
         def at(**state):
             def make(e):
                 if e.find is None: raise ValueError("there is no curve yet: run the finder first")
-                return dict(rule="all", smoothing=0.9, raw=e.raw) | {k: v(e.find) if callable(v) else v for k, v in state.items()}
+                made = {k: v(e.find) if callable(v) else v for k, v in state.items()}
+                return dict(rule="all", smoothing=0.9, raw=e.raw) | made
             return make
 
         def moved(beta):  # your rate goes to the rule that moves most
@@ -248,7 +249,8 @@ class LRFinderExplorer(Explorer):
 
         lowest = lambda f: float(f"{f.lrs[f.smooth(0.9).argmin()]:.3g}")
         asks, guesses, right = (f"Take the rate of the lowest loss at smoothing 0.9. Train {self.n_try} steps at it, "
-                                "and as many at a tenth of it. Which does better?", ("the full rate", "a tenth of it", "neither"), self._better)
+                                "and as many at a tenth of it. Which does better?",
+                                ("the full rate", "a tenth of it", "neither"), self._better)
         if self.learn is None:
             asks, right = "Take the rate of the lowest loss at smoothing 0.9. Why not train with it?", 1
             guesses = "it is too slow", "it may explode", "it overfits"
@@ -256,7 +258,8 @@ class LRFinderExplorer(Explorer):
         some = len(names) < 5 and any(raw[name].lr != self._usual[name].lr for name in names)
         return [Chip("the lowest point", asks, at(lr=lowest), self._lowest,
                      "training three short runs …" * (self.learn is not None), guesses=guesses, right=right),
-                Chip("raw losses", "Turn the smoothing off. Against smoothing 0.9, which rule moves most?", moved(0.0), unsmoothed,
+                Chip("raw losses", "Turn the smoothing off. Against smoothing 0.9, which rule moves most?",
+                     moved(0.0), unsmoothed,
                      guesses=tuple(map(on_screen, names)) if some else (), right=lambda r: names.index(r.rule)),
                 Chip("too smooth", "Against smoothing 0.9, average about 50 losses instead of 10. How far does a rule "
                      "move, at most?", moved(0.98), lagged, guesses=("under 2 times", "2 to 10 times", "over 10 times"),

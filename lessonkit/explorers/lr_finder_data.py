@@ -217,7 +217,8 @@ def sentence(r: LRRecord) -> str:
                 1: "yours did best", 2: "ten times your rate did best" + ": go right" * goes}[best]
         return f"After {len(losses)} steps, {', '.join(ended)}; {done}. On the curve, {there}"
     goes = advice.startswith(" Go")  # more than a rule says
-    if r.tries is not None and r.learner and not (goes or r.running or r.still): advice += " Press “try your rate” again."
+    again = r.tries is not None and r.learner and not (goes or r.running or r.still)
+    if again: advice += " Press “try your rate” again."
     if m and not np.isclose(m.said.lr, r.lr): more = f" “{m.shown}” suggests {number(m.said.lr, 2)}."
     elif m:
         rate += f", as “{m.shown}” suggests"

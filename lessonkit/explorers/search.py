@@ -247,7 +247,7 @@ class SearchExplorer(Explorer):
                      right=lambda r: int(r.tops["mean"] != r.tops["best"]))]
 
     def _one_shared(self, kept) -> tuple:
-        "Three or four parameters, of which some settings share one, and surely none of the others; () if there are not."
+        "Three or four parameters, of which some settings share one, and surely none of the others; else ()."
         leans = {c: lean(self.axes[c], kept) for c in self.parameters}
         shared = [c for c, v in leans.items() if v.told]
         others = [c for c, v in leans.items() if not v.told and not v.hinted][:3]

@@ -125,7 +125,8 @@ def draw_bars(r, s, j, p, room):
     pair = n == len(words) == 2 and sum(text_width(w, 12, "bold") for _, w in words) + 16 > p.box[2]
     for i, (at, word) in enumerate(words):
         look = dict(weight="bold" if i < len(own) else "normal", ink="fg" if i < len(own) else "muted")
-        word = fit(word, room[2] - 4 if pair or i < len(own) or a.binned else max(2 * p.box[2] / n - 6, 30), 12, look["weight"])
+        most = room[2] - 4 if pair or i < len(own) or a.binned else max(2 * p.box[2] / n - 6, 30)
+        word = fit(word, most, 12, look["weight"])
         half = text_width(word, 12, look["weight"]) / 2
         x = float(np.clip(p.px([[round(at) if pair else at, 0]])[0, 0], room[0] + half, room[0] + room[2] - half))
         for y in (foot + 23,) if a.binned else (foot + 23, foot + 37):  # names may need two lines

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import traitlets as T
 
-from .sgd_record import (Path, SGDRecord, arrival, brief, climbs, faster, flown, outside, overshot, quickest,
-                                             ranked, say, sentence)
+from .sgd_record import (Path, SGDRecord, arrival, brief, climbs, faster, flown, outside, overshot,
+                                            quickest, ranked, say, sentence)
 from ..sgd import (OPTIMIZERS, SGD, Descent, Momentum, as_points, descend, largest_stable_lr, line,
                            loss_surface, make_points, mse)
 from ..widgets.controls import Choice, Player, Slider, Toggle

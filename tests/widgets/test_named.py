@@ -78,7 +78,8 @@ def test_each_answer_of_the_search_is_of_the_state_that_its_line_of_code_makes()
     table["score"], table["seconds"] = 0.9 - 0.1 * table.d + 0.01 * rng.random(90), rng.random(90)
     e = SearchExplorer(table)
     assert e._questions[0].guesses == ("a", "b", "c", "d")
-    for before in (dict(rank=30, reduce="mean"), dict(x="c", y="a"), dict(held={"d": 1}), dict(ranges={"a": (0.2, 0.4)})):
+    for before in (dict(rank=30, reduce="mean"), dict(x="c", y="a"), dict(held={"d": 1}),
+                   dict(ranges={"a": (0.2, 0.4)})):
         for i in range(3):
             for name, value in before.items(): e.set_trait(name, value)
             e.ask(i, 0)
