@@ -234,7 +234,7 @@ def move_rows(
 def move_encoder(
     encoder: AWDLSTM,  # is not changed
     old: Vocab,  # whose numbers it reads
-    new: Vocab,  # whose numbers it shall read
+    new: Vocab,  # whose numbers it is to read
 ) -> AWDLSTM:  # a copy; all but the embedding is as it was
     "An encoder for another vocabulary. Raises ValueError where `old` is not of the encoder's size."
     other = copy.deepcopy(encoder)

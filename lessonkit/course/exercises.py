@@ -166,7 +166,7 @@ class Exercise:
         found = []
         for args, want in zip(cases, wants):
             found.append(_run(answer, args, _length(want.value) + 1))
-            if found[-1].cut: break # it may go on for ever: no need to see that again
+            if found[-1].cut: break # it may go on without end: no need to see that again
         bad = [i for i, got in enumerate(found) if self._problem(answer, cases[i], wants[i], got)]
         if not bad: print(f'Right: {self.name} gives what it should on all {len(cases)} inputs.')
         else: print(self._told(answer, cases, wants, found, bad))

@@ -221,7 +221,7 @@ class BaggingExplorer(Explorer):
 
         return [
             Chip("one tree or all", f"{grow}. How many are better alone than their average?", kept, self._alone,
-                 guesses=("under 10 %", "10 to 50 %", "over 50 %") * (len(self.data.y) > 15),  # else nobody may know
+                 guesses=("under 10 %", "10 to 50 %", "over 50 %") * (len(self.data.y) > 15),  # else nobody can know
                  right=lambda r: int(np.searchsorted([10, 50], 100 * (self.shown.alone < r.curve[-1]).mean()))),
             Chip("no bootstrap", "Let every tree see all rows and all columns. How far do the trees still differ, on "
                  "average over the map?",

@@ -211,7 +211,7 @@ def draw_scale(r, s, box):
 
 
 def draw_strip(r, s, box):
-    "The pictures at hand, and the way into the box."
+    "The pictures to choose from, and the way into the box."
     wide = box[2] > 330
     left, right = columns(box, *((.66, .34) if wide else (.6, .4)), gap=10)
     p = Panel(s, "strip", left, (0, STRIP), (1, 0), xticks=False, yticks=False, frame=False, equal=True)

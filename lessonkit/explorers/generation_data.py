@@ -110,7 +110,7 @@ def turn(r) -> str:  # of a `WritingRecord`
 def circle(r) -> str:  # of a `WritingRecord`
     "Whether the written text ends in the same words over and over."
     end, text, turns = turn(r), "".join(r.letters[r.n_start : r.n_start + r.step]), 2
-    if not end: return f"No circle within {r.step} letters; one may be longer, or begin later. Write on."
+    if not end: return f"No circle within {r.step} letters. A longer one may come, or a later one: write on."
     while text.endswith(end * (turns + 1)): turns += 1
     shown = end.replace("␣", " ").strip()
     return (f"The last {turns * len(end)} letters are “{shown}”, {turns} times: a circle. What is likely after the "

@@ -114,12 +114,13 @@ function shell(model, el) {
     over.onclick = () => { panel.stop(); act.send({ kind: "over" }); };
     question();
   }
+  let moves = 0; // since the answer came
   for (const way of ["move", "send"]) { // the first move after an answer leaves the state that it speaks of
     const go = act[way];
     act[way] = (what, ...more) => {
       if (!STILL.has(what.kind)) {
         left ||= pending; // the answer will find another state
-        if (asked().answer !== undefined) asking.classList.add("lk-past");
+        if (asked().answer !== undefined) { moves++; asking.classList.add("lk-past"); }
       }
       go(what, ...more);
     };
@@ -133,7 +134,10 @@ function shell(model, el) {
     chip.forEach((b, i) => b.setAttribute("aria-pressed", String(now.i === i)));
     pending &&= now.i === before.i && now.answer === undefined; // an answer that changes no picture ends it, too
     asking.replaceChildren();
-    asking.classList.toggle("lk-past", left && now.answer !== undefined);
+    // an answer told anew, with what its own button has brought, is of now, unless the reader went on meanwhile
+    const again = now.i === before.i && before.answer !== undefined;
+    if (!again) moves = 0;
+    asking.classList.toggle("lk-past", now.answer !== undefined && (left || moves > 1));
     asking.hidden = !now.question;
     if (now.question) {
       make("span", "lk-question", asking).textContent = now.question;

@@ -70,7 +70,7 @@ def put(
 
 # %% ../../nbs/train/files.ipynb #files-claim
 def claim(
-    names: Iterable[str | Path],  # in the order of liking; may go on for ever
+    names: Iterable[str | Path],  # in the order of liking; may go on without end
 ) -> Path:  # an empty file, made just now, which no other process can be given
     "The first of `names` that is free, made in the same step. Raises FileExistsError where none is."
     for name in names:

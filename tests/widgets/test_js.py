@@ -282,6 +282,22 @@ def test_an_answer_says_when_its_state_was_left(page):
     assert page.evaluate(lead) == "none"
 
 
+def test_an_answer_told_anew_is_of_now_unless_the_reader_went_on(page):
+    "What the answer asked for is done, and it says what came of it; a second move while that was worked on counts."
+    lead = """getComputedStyle(document.querySelector('.lk-answer'), '::before').content"""
+    tell = lambda answer: page.evaluate("text => stub.put(text)", json.dumps(
+        {"_asked": dict(i=0, question="How far?", answer=answer, code="SGDExplorer(step=3)")}))
+    step = page.locator(".lk-player input[type=range]").first
+    tell("Three steps.")
+    step.press("ArrowRight")
+    tell("Three steps, at a loss of 2.")
+    assert page.evaluate(lead) == "none"
+    step.press("ArrowRight")
+    assert page.evaluate(lead) == '"Before you moved on: "'
+    tell("Three steps, at a loss of 1.")
+    assert page.evaluate(lead) == '"Before you moved on: "'
+
+
 def test_a_guess_stands_beside_what_is_right(page):
     "A button for each guess: pressed, it gives the answer at once, with what was guessed; a screen reader hears both."
     asked = dict(i=0, question="And now?", guesses=["it falls", "it rises"], busy="")
