@@ -129,7 +129,7 @@ class ScheduleExplorer(Explorer):
     about = "A schedule says how large the steps are, from the first to the last. Dashed lines are where pieces meet."
     watch = ("kind", "lr", "lr_min", "n_cycle", "cycle_mult", "decay", "pct_start", "div", "div_final", "cut_frac",
              "ratio", "momentum", "momentum_low", "log_axis", "step")
-    along, engine = "step", "schedule"
+    along, engine, loose = "step", "schedule", ("runs", "_left", "_held")
     view, sentence, brief = staticmethod(view), staticmethod(sentence), staticmethod(brief)
     kind = T.Enum(list(KINDS), help="which shape")
     lr = T.Float(1.0, help="the highest rate")
@@ -199,7 +199,7 @@ class ScheduleExplorer(Explorer):
             for name, value in self._left.get(self.kind == "one_cycle", suited(self.kind)).items():
                 if name not in changed: setattr(self, name, value)
         self._last = self.kind
-        self._left[self.kind == "one_cycle"] = {name: getattr(self, name) for name in SUITED}
+        self._left = {**self._left, self.kind == "one_cycle": {name: getattr(self, name) for name in SUITED}}
         if changed - {"step"} and not self._dragged: self._held = None
         if self._stale or changed - {"step", "log_axis"}: self._make()
         if not 0 <= self.step <= self.n_step:

@@ -124,7 +124,6 @@ function wake(make, data, tell) {
     return `${make.prototype.constructor.__name__}(${said.join(", ")})`;
   };
   does("react", new Set(watched));
-  e._at_first = new Map(data.watch.map((name) => [name, e[name]]));
   e._list = new Map([...does("controls")].map((c) => [c.name, c]));
   [e._actions, e._questions] = [does("key_map"), [...does("chips")]];
   e._controls = [...e._list.values()].map((c) => call(c, "spec"));

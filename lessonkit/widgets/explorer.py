@@ -14,7 +14,7 @@ from pathlib import Path
 import anywidget
 import traitlets as T
 
-from .asking import STAYS, Chip, answered, set_traits, written
+from .asking import STAYS, Chip, answered, put_back, set_traits, state_of, written
 from .canvas import STYLE, module, quiet
 from .cells import remember
 from .controls import Button
@@ -43,8 +43,10 @@ class Explorer(Working, anywidget.AnyWidget):
     lesson: str = ""  # the notebook it belongs to: '01_sgd'
     hint: str = ""  # stands on the picture until it is used
     watch: tuple[str, ...] = ()  # traits whose change draws anew
+    loose = ()  # attributes besides them that a reader's moves replace: `start_over` puts them back, too
     along: str = "step"  # the trait that `to_html` records along
     offers: tuple[str, ...] = ()  # what the picture and the sentence offer to do: left out of a page of frames
+    _at_first = None  # what `start_over` goes back to
     _answers = False  # a chip's answer stands, and the reader has done nothing since: the sentence is `brief`
     recording: bool = False  # while frames of a saved page are made: a record may leave out what they will not hold
     engine: str = ""  # a file of static/engines: with it, a saved page computes instead of playing frames
@@ -82,7 +84,6 @@ class Explorer(Working, anywidget.AnyWidget):
         if not self._open:
             self._open = True
             self.react(set(self.watch))
-            self._at_first = {name: getattr(self, name) for name in self.watch}
             self._list = {c.name: c for c in self.controls()}
             self._actions = self.key_map()
             self._questions = list(self.chips())
@@ -234,6 +235,7 @@ class Explorer(Working, anywidget.AnyWidget):
 
     def _act(self, act: Mapping):
         drawn, kind, before = self._drawn, act.get("kind"), self._answers
+        if kind != "hover": self._at_first = self._at_first or state_of(self)
         self._answers = before and kind in ("hover", "zoom")
         try:
             if kind in ("drag", "drop", "click", "hover"): getattr(self, f"on_{kind}")(act["id"], act["x"], act["y"])
@@ -275,9 +277,9 @@ class Explorer(Working, anywidget.AnyWidget):
             self._text = self._said(self.record())
 
     def start_over(self):
-        "Puts a question away, and the state back to what it was when the widget was opened."
+        "Puts a question away, and the state back to what it was before the reader's first move."
         self.ask(-1)
-        for _ in range(2): set_traits(self, self._at_first)  # the second time: what `react` has changed with them
+        if self._at_first: put_back(self, *self._at_first)
 
     def code_of(self, **state) -> str:  # values of traits
         "The line of code that makes a state."
@@ -306,9 +308,8 @@ class Explorer(Working, anywidget.AnyWidget):
     def _repr_mimebundle_(self, include=None, exclude=None, **kwargs):
         remember(self)
         data = {"text/plain": self.narration, "image/png": base64.b64encode(self.png()).decode()}
-        if self.comm is not None:
-            data["application/vnd.jupyter.widget-view+json"] = dict(version_major=2, version_minor=0,
-                                                                    model_id=self.model_id)
+        live = dict(version_major=2, version_minor=0, model_id=self.model_id)
+        if self.comm is not None: data["application/vnd.jupyter.widget-view+json"] = live
         return data, {"image/png": {"alt": self.narration}}
 
     def to_html(
@@ -324,9 +325,8 @@ class Explorer(Working, anywidget.AnyWidget):
         try: text = page(self, values, max_bytes)
         finally:  # what goes along with `along` is put back too
             set_traits(self, state)
-        if path is None: return text
-        Path(path).write_text(text, encoding="utf-8")
-        return Path(path)
+        if path is not None: Path(path).write_text(text, encoding="utf-8")
+        return text if path is None else Path(path)
 
     def computes(self) -> bool:
         "Whether a saved page can compute: there is an engine, and it knows all that this explorer was given."

@@ -44,7 +44,8 @@ def script(
 
 
 # attributes of any explorer and its widget: the page has its own
-KEPT = set("_list _actions _questions _batching _due _open _model_id _holding_sync _cross_validation_lock".split())
+KEPT = set("""_at_first _list _actions _questions _batching _due _open _model_id _holding_sync
+           _cross_validation_lock""".split())
 
 
 def state(explorer) -> dict:  # JSON values

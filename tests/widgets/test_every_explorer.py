@@ -41,6 +41,7 @@ from lessonkit.explorers.sgd import SGDExplorer
 from lessonkit.explorers.softmax import SoftmaxExplorer
 from lessonkit.explorers.waterfall import WaterfallExplorer
 from lessonkit.lr_finder import LRFind, Rule
+from lessonkit.widgets.asking import state_of
 from lessonkit.widgets.explorer import Explorer
 from lessonkit.widgets.palette import INKS, PAGES, contrast, ink
 
@@ -353,6 +354,8 @@ def test_a_fifth_rule(monkeypatch):
 
 def test_every_question_comes_before_its_answer(explorer):
     "Asked, it changes nothing of the picture, and tells nothing of the answer; answered, it is one and the same."
+    explorer._at_first = None  # other tests have moved it already
+    first, view, words = state_of(explorer), explorer.scene().state(), explorer.narration
     for i, chip in enumerate(explorer._questions):
         explorer._act({"kind": "chip", "value": -1})
         state = {name: getattr(explorer, name) for name in explorer.watch}
@@ -368,7 +371,9 @@ def test_every_question_comes_before_its_answer(explorer):
         assert not chip.guesses or (asked["guess"] == chip.guesses[0] and asked["right"] in chip.guesses)
     explorer._act({"kind": "over"})
     assert explorer._asked == {} and not explorer.error
-    assert {name: getattr(explorer, name) for name in explorer._at_first} == explorer._at_first
+    assert state_of(explorer)[0] == first[0]
+    np.testing.assert_equal(explorer.scene().state(), view)
+    assert explorer.narration == words
 
 
 @pytest.mark.parametrize("kind", [c for c in bare() if c not in (*NEED_ONE, BaggingExplorer)],  # it answers in words
