@@ -132,7 +132,7 @@ class BPTTExplorer(Explorer):
     title, lesson = "How a text becomes batches", "32_bptt"  # the hint stands in the picture
     about = ("A text is cut into rows, the rows into windows. A network reads window after window, keeps its state, "
              "and learns no farther back than the window's edge.")
-    watch, along = ("bs", "bptt", "step", "epoch", "random_bptt", "shuffled", "selected"), "step"
+    watch, loose = ("bs", "bptt", "step", "epoch", "random_bptt", "shuffled", "selected"), ("tip",)
     offers, brief = (CLICK, *UNTRAINED), staticmethod(brief)
     view, sentence = staticmethod(view), staticmethod(sentence)
     bs = T.Int(help="rows of the batch")
