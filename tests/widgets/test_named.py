@@ -1,9 +1,13 @@
 """What a picture shows has its name in it: trees alone beside their average, rules where they read, optimizers."""
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.tree import DecisionTreeRegressor
 
+from lessonkit.bagging import sample_patches
 from lessonkit.explorers.bagging import KINDS, BaggingExplorer
 from lessonkit.explorers.bptt import BPTTExplorer
 from lessonkit.explorers.lr_finder import LRFinderExplorer
@@ -28,7 +32,7 @@ def test_each_tree_has_a_dot_beside_the_average():
     assert any(it["kind"] == "marks" and len(it["xy"]) == 12 for it in scene.items)
     e.k = 5  # as many dots, and the same trees in the words
     assert e.record().usual == pytest.approx(e.shown.alone[:5].mean())
-    assert f"its trees alone have {e.record().usual:.3g}." in e.narration, e.narration
+    assert f"its trees alone have {e.record().usual:.4f}." in e.narration, e.narration
     assert any(s.startswith("dots: each tree alone") for s in scene.strings())
     e.bootstrap = False
     assert not len(e.record().alone) and "no row is out of the bag" in e.narration
@@ -114,7 +118,7 @@ def test_a_search_that_keeps_nothing_says_what_to_loosen_and_little_is_said_as_t
 
 
 GUESSED = {
-    "bagging": [(0, "under 10 %", "1 of 100"), (1, "under ±0.03", "equally good"),
+    "bagging": [(0, "under 10 %", "1 of 100"), (1, "a little, under ±0.03", "equally good"),
                 (2, "extra-trees", "Smoothest: extra-trees")],
     "sheet": [(0, "0.1 to 0.5", "0.25 (RMSE)"), (1, "worse", "by heart"), (2, "another", "from another start"),
               (3, "it rises", "jumps over the valley")],
@@ -322,24 +326,29 @@ def test_who_is_faster_agrees_with_the_answer():
         assert (own < other, own > other, own == other)[faster(r)]
 
 
-def test_the_key_holds_the_colors_of_both_map_and_rows_and_the_rows_of_no_draw_are_hollow():
+def test_the_key_holds_the_colors_of_both_map_and_rows_and_the_rows_of_no_draw_are_small():
     e = BaggingExplorer(n_trees=12, k=12, tree=3)
     strips = [it for it in e.scene(960).items if it["kind"] == "image" and it["codes"].shape == (1, 255)]
     own = strips[0]["colors"]
     assert len(strips) == 1 and tuple(own) == tuple(e.record().colors)
     for shade in (0, 0.5, 1): assert tuple(ink(f"cividis:{shade}")[:2]) == tuple(own[int(254 * shade)])
-    assert any("size: times drawn, hollow: never" in s for s in e.scene(960).strings())
-    assert not any("hollow" in s for s in BaggingExplorer(n_trees=12, bootstrap=False, tree=3).scene(960).strings())
+    assert any("small: never drawn; larger: more often" in s for s in e.scene(960).strings())
+    r, of = e.record(), {i: name for name, i in e.scene(960)._inks.items()}
+    dots = [it for it in e.scene(960).items if it["kind"] == "marks" and it["panel"] is None and len(it["xy"]) > 60]
+    filled = [it for it in dots if of[it["fill"][0]].startswith("cividis:")]
+    assert [(len(it["xy"]), of[it["stroke"][0]]) for it in filled] == [
+        ((r.times == 0).sum(), "none"), ((r.times > 0).sum(), "fg")]
+    assert not any("small" in s for s in BaggingExplorer(n_trees=12, bootstrap=False, tree=3).scene(960).strings())
 
 
 @pytest.mark.parametrize("width", [300, 390, 600, 960])
-def test_three_maps_stand_in_one_row_or_one_column_with_what_the_answer_names(width):
+def test_three_maps_stand_in_one_row_with_what_the_answer_names(width):
     e = BaggingExplorer(n_trees=12, k=12, compare=True)
     scene = e.scene(width)
     boxes = [p.box for p in scene.panels if p.name.startswith("map")]
-    assert len({b[1] for b in boxes}) == (1 if width >= 380 else 3) and len({b[0] for b in boxes}) == 4 - len(
-        {b[1] for b in boxes})
+    assert len({b[1] for b in boxes}) == 1 and len({b[0] for b in boxes}) == 3
     errors = [s for s in scene.strings() if "error 0" in s]
+    assert "Random forest" in scene.strings() or width < 350 and "Forest" in scene.strings()
     assert len(errors) == 3 and not scene.faults()
     smooth = min(KINDS, key=lambda kind: e.fitted(kind).roughness(12))
     assert e._smoothest(e.record()).startswith(f"Smoothest: {smooth}")
@@ -586,3 +595,57 @@ def test_an_answer_not_known_yet_has_a_place_with_a_question_mark():
         *e.scene().strings()}
     e.value = 1.0
     assert marks() == 0 and axis() == before
+
+
+@pytest.mark.parametrize("kind", ["bagging", "your own"])
+def test_starting_over_takes_back_rows_and_draws_too(kind):
+    X, y = sample_patches()
+    forest = RandomForestRegressor(8, random_state=0).fit(X, y) if kind == "your own" else None
+    e = BaggingExplorer(X, y, forest=forest, kind=kind, n_trees=8)
+    e.k = 4
+    e.open()
+    state = lambda: (e.narration, e._controls, e._values, e._off, e._hint)
+    first, view = state(), e.scene().state()
+    press, at = lambda name: e._act(dict(kind="press", name=name)), e.data.plane[5]
+    place = dict(id="map0", x=at[0] * 0.9 + 0.05, y=at[1] * 0.9 + 0.05)
+    moves = [lambda: press("add_point"), lambda: press("redraw"),
+             lambda: e._act(dict(kind="set", name="kind", value=2)), lambda: press("redraw"),
+             lambda: e._act(dict(kind="set", name="answer", value=0.5)),
+             lambda: e._act(dict(kind="set", name="depth", value=2)),
+             lambda: (e._act(dict(kind="set", name="show_points", value=True)),
+                      e._act(dict(kind="hover", id="map0", x=at[0], y=at[1])),
+                      e._act(dict(kind="drag") | place), e._act(dict(kind="drop") | place))]
+    for some in (*([m] for m in moves), moves):
+        for move in some: move()
+        assert not e.error and state() != first
+        e._act(dict(kind="over"))
+        np.testing.assert_equal(e.scene().state(), view)
+        assert state() == first and e.data is e.origin and e._draws == 0
+    press("redraw")
+    again = e.scene().state()
+    e._act(dict(kind="over"))
+    press("redraw")
+    np.testing.assert_equal(e.scene().state(), again)
+
+
+def test_without_a_bootstrap_the_cross_goes_to_where_trees_differ_most_and_the_scale_fits():
+    e = BaggingExplorer(n_trees=12, kind="bagging")
+    e.open()
+    e.ask(1)
+    r = e.record()
+    assert r.answers.std() == pytest.approx(r.spread.max(), rel=1e-4) and not e._hint
+    top = next(s for s in e.scene(960).strings() if s.endswith("a scale that fits this map"))
+    assert r.spread.max() <= float(top.split(" ")[0][1:]) * 1.01 < 2.02 * r.spread.max()
+    same = BaggingExplorer(np.random.default_rng(0).random((40, 2)), np.ones(40), numbers=True, n_trees=3)
+    same.open()
+    at = same.point
+    same.ask(1)
+    assert same.point == at and same._asked["answer"].startswith("Not at all")
+
+
+def test_errors_of_forests_have_as_many_decimals():
+    e = BaggingExplorer(n_trees=12, k=12, compare=True)
+    told = re.findall(r"error (0\.\d+)|trees (0\.\d+)|[a-z] (0\.\d+)", e.narration)
+    assert len(told) == 3 and {len(max(v)) for v in told} == {6}, e.narration
+    rows = e.data
+    assert [rows.error_words(v) for v in (0.029, 0.0306, np.nan)] == ["0.0290", "0.0306", "–"]
