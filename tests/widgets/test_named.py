@@ -122,8 +122,8 @@ GUESSED = {
                 (2, "extra-trees", "Smoothest: extra-trees")],
     "sheet": [(0, "0.1 to 0.5", "0.25 (RMSE)"), (1, "worse", "by heart"), (2, "another", "from another start"),
               (3, "it rises", "jumps over the valley")],
-    "waterfall": [(0, "Sex", "Sex = female, most of all"), (1, "in part", "One column is among the two"),
-                  (2, "mostly that column's", "all others together")],
+    "waterfall": [(0, "Sex", "Sex = female, most of all"), (1, "in part", "In part: Sex is among the two"),
+                  (2, "more than half", "More than half: Sex's own bar moves by −0.530")],
     "search": [(0, "average", "They share"), (1, "among the best tenth", "rank 6 of 300"),
                (2, "another one", "The highest mean is in")],
     "entity": [(0, "mostly", "correlation 0.89"), (1, "N. Rhine-Westphalia and Saxony", "406 km apart"),
@@ -201,7 +201,7 @@ def test_a_narrow_waterfall_has_a_scale_and_says_what_each_bar_was(width):
         assert told.count(f"was {r.say(r.before)}") == 2, "at the end of the bars, and at the curve's own"
 
 
-def test_chances_stand_on_one_axis_and_what_two_rows_share_is_counted_whichever_way_it_moves_them():
+def test_chances_stand_on_one_axis_and_what_moves_two_rows_opposite_ways_is_not_shared():
     e = last_value(next(row.code for row in ROWS if row.name == "waterfall"))
     for e.row in (4, 12, 204):
         axes = {p.name: p.y if p.name == "tried" else p.x for p in e.scene(960).panels}
@@ -209,7 +209,13 @@ def test_chances_stand_on_one_axis_and_what_two_rows_share_is_counted_whichever_
     e.row = 4
     e.ask(1, 2)
     answer = e._asked["answer"]
-    assert "Sex +" in answer and "Sex −" in answer and e._asked["right"] == "in part", answer
+    assert "Sex +" in answer and "Sex −" in answer and e._asked["right"] == "no", answer
+    assert answer.startswith("No: Sex is among the two largest bars of both, but in opposite directions."), answer
+    for width in (390, 960):  # the thin bars of the other row stay on the axis
+        scene = e.scene(width)
+        thin = next(it for it in scene.items if it["key"] == "bars/bars/was")["xywh"]
+        (left, _), (right, _) = next(p for p in scene.panels if p.name == "bars").px([[0, 0], [1, 0]])
+        assert thin[:, 0].min() > left - 1 and (thin[:, 0] + thin[:, 2]).max() < right + 1
 
 
 def test_a_click_on_a_dot_chooses_its_tree_and_beside_the_dots_a_number_of_trees():
@@ -649,3 +655,33 @@ def test_errors_of_forests_have_as_many_decimals():
     assert len(told) == 3 and {len(max(v)) for v in told} == {6}, e.narration
     rows = e.data
     assert [rows.error_words(v) for v in (0.029, 0.0306, np.nan)] == ["0.0290", "0.0306", "–"]
+
+
+def test_what_other_values_do_is_told_once_one_was_tried_and_starting_over_takes_that_back():
+    e = last_value(next(row.code for row in ROWS if row.name == "waterfall"))
+    e.open()
+    e.row, e.feature = 4, "Sex"
+    state = lambda: (e.narration, e._controls, e._values, e._off)
+    first, view = state(), e.scene().state()
+    e._act(dict(kind="over"))  # from here on, this is what stood before the first move
+    curve = lambda: any((it["key"] or "").startswith("tried/focus") for it in e.scene().items)
+    for name, value in (("Fare", 30), ("Age", 50), ("Sex", 1)):
+        e.feature = name
+        own = e._list["value"].stop(e.value)
+        assert "?" in e.scene().strings() and not curve()
+        e._act(dict(kind="set", name="value", value=value if value != own else 0))
+        assert e.edits and "?" not in e.scene().strings() and curve() == (name != "Sex")
+        e._act(dict(kind="over"))
+        np.testing.assert_equal(e.scene().state(), view)
+        assert state() == first
+    act = lambda **how: lambda: e._act(how)
+    moves = [act(kind="chip", value=i) for i in range(3)] + [
+        act(kind="set", name="output", value=0), act(kind="press", name="reset"), act(kind="key", key="End"),
+        act(kind="set", name="row", value=250), act(kind="drag", id="bar2", x=0.3, y=3),
+        act(kind="drop", id="bar2", x=0.3, y=3)]
+    for some in (*([m] for m in moves[:6]), moves):
+        for move in some: move()
+        assert not e.error
+        e._act(dict(kind="over"))
+        np.testing.assert_equal(e.scene().state(), view)
+        assert state() == first
