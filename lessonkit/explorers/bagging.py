@@ -14,7 +14,7 @@ import traitlets as T
 from ..bagging import sample_patches
 from .bagging_data import (BaggingRecord, FittedForest, fresh_forest, own_forest, refitted,
                                               two_columns, with_draws, with_new_draw)
-from .bagging_view import ADD, BACK, DRAG, STRIP, brief, error_words, sentence, view
+from .bagging_view import BACK, DRAG, STRIP, brief, sentence, view
 from ..widgets.controls import Button, Choice, Field, Player, Slider, Toggle
 from ..widgets.explorer import Chip, Explorer
 from ..widgets.keys import moving, stepping
@@ -31,8 +31,10 @@ class BaggingExplorer(Explorer):
 
     title, lesson = "Why do many trees beat one?", "10_bagging"
     about = "Every tree cuts the plane into rectangles. The map is the average of the first k trees."
-    watch, along = ("k", "tree", "point", "compare", "beside", "show_points", "pointed", "kind", *SETTINGS), "k"
-    offers = "click one · ", f"{BACK} · ", "; click one", "click one", BACK, ADD, DRAG  # stand beside what they offer
+    watch = ("k", "tree", "point", "compare", "beside", "show_points", "pointed", "kind", "answer", *SETTINGS)
+    along, loose = "k", ("data", "_forests", "_draws")
+    offers = "click one · ", f"{BACK} · ", "; click one", "click one", BACK, DRAG  # stand beside what they offer
+    hint = property(lambda self: "drag the ring: fewer or more trees" * (self.beside == "error" or self.compare))
     view, sentence, brief = staticmethod(view), staticmethod(sentence), staticmethod(brief)
     k = T.Int(help="how many trees are averaged")
     tree = T.Int(0, help="the tree whose rectangles and draw are shown, counted from 1; 0: the average")
@@ -98,7 +100,11 @@ class BaggingExplorer(Explorer):
         if changed - {"pointed"}: self.pointed = ()
         if changed & set(SETTINGS) and self._forests:
             if self.kind == "your own" and "kind" not in changed: self.kind = KINDS[1]  # another forest than yours
-            self._forests = {}
+            now = tuple(self._settings().values())
+            self._forests = {key: seen for key, seen in self._forests.items() if key[1:] == now}
+        if self._open: self._hint = self.hint
+
+    def _settings(self, **more): return {name: getattr(self, name) for name in SETTINGS} | more
 
     @property
     def _ends(self):  # low, high, step
@@ -116,21 +122,22 @@ class BaggingExplorer(Explorer):
     curve = property(lambda self: self.shown.curve, doc="(n_trees,) out-of-bag error by trees; None without bootstrap.")
     answers = property(lambda self: self.shown.ask(self.point), doc="(n_trees, n_out): the trees' answers there.")
 
-    def fitted(self, kind: str) -> FittedForest:
-        "The forest of this kind, fitted once; while a row is dragged, its first trees alone."
-        if kind not in self._forests:
+    def fitted(self, kind: str, **settings) -> FittedForest:
+        "The forest of this kind, fitted once; while a row is dragged, its first trees alone. `settings`: other ones."
+        settings = self._settings(**settings)
+        if (key := (kind, *settings.values())) not in self._forests:
             n, data = max(self.k, self.tree, 2) if self._row >= 0 else self.n_trees, self.data
-            settings = [getattr(self, name) for name in SETTINGS]
-            if kind != "your own": forest = fresh_forest(kind, data, n, *settings, self.seed)
+            if kind != "your own": forest = fresh_forest(kind, data, n, **settings, seed=self.seed)
             else: forest = self.given if data is self.origin else refitted(self.given, data, n, self.seed)
-            self._forests[kind] = with_draws(forest, data)
-        return self._forests[kind]
+            self._forests[key] = with_draws(forest, data)
+        return self._forests[key]
 
     def redraw(self):
         "Gives the chosen tree (or tree k) another draw of the rows; your own forest stays as it is."
         self._draws += 1
         i = (self.tree or self.k) - 1
-        self._forests[self.kind] = with_new_draw(self.shown, i, self.seed + 1000 * self._draws)
+        anew = with_new_draw(self.shown, i, self.seed + 1000 * self._draws)
+        self._forests = self._forests | {(self.kind, *self._settings().values()): anew}
         self.refresh()
 
     def add_point(self):
@@ -162,11 +169,13 @@ class BaggingExplorer(Explorer):
         maps, times, boxes, three = [(average, about, seen.codes(0, self.k))], None, None, ()
         if self.compare:
             fitted = [(kind, self.fitted(kind)) for kind in KINDS]
-            maps = [(kind.capitalize(), f.error(self.k), f.codes(0, self.k)) for kind, f in fitted]
+            errors = [np.nan if f.curve is None else f.curve[self.k - 1] for _, f in fitted]
+            told = ["" if np.isnan(v) else f"error {data.error_words(v)}" for v in errors]
+            maps = [(kind.capitalize(), words, f.codes(0, self.k)) for (kind, f), words in zip(fitted, told)]
             three, about = tuple((kind, f.curve) for kind, f in fitted), about.partition(", ")[2]
         elif tree:
             times, boxes = seen.times(asked), seen.boxes(asked)
-            note = "every point once" if (times == 1).all() else "hollow: out of its bag"
+            note = "every point once" if (times == 1).all() else "small: out of its bag"
             maps = [(f"Tree {tree}: {len(boxes):,} rectangles", note, seen.codes(asked, tree))]
         first = max(min(asked // STRIP * STRIP, self.n_trees - STRIP), 0)
         drawn = np.unique(np.linspace(0, n - 1, min(n, 800)).astype(int)) if self.points else np.zeros(0, int)
@@ -212,6 +221,10 @@ class BaggingExplorer(Explorer):
         grow += ", in a random forest of the same rows" * (mine and not self.given.bootstrap)
         far = number(self._far, 1)
 
+        def whole(e):  # every tree sees all; the cross, where they differ most
+            state = full | dict(kind=KINDS[0], bootstrap=False, beside="trees")
+            return state | dict(point=e._farthest(e.fitted(KINDS[0], leaf=1, depth=0, bootstrap=False)))
+
         def drawn(**more):  # of the kind that is shown
             return lambda e: full | dict(kind=KINDS[1] if e.kind == "your own" else e.kind, bootstrap=True) | more
 
@@ -225,8 +238,8 @@ class BaggingExplorer(Explorer):
                  right=lambda r: int(np.searchsorted([10, 50], 100 * (self.shown.alone < r.curve[-1]).mean()))),
             Chip("no bootstrap", "Let every tree see all rows and all columns. How far do the trees still differ, on "
                  "average over the map?",
-                 full | dict(kind="bagging", bootstrap=False, beside="trees"),
-                 self._differ, quiet=True, guesses=("0", f"under ±{far}", f"±{far} or more"),
+                 whole, self._differ, quiet=True, guesses=("not at all", f"a little, under ±{far}",
+                                                             f"±{far} or more"),
                  right=lambda r: int(r.spread.max() >= 1e-9) + int(r.spread.mean() >= self._far)),
             Chip("three ways", "Three ways to make trees differ. Which map is smoothest?",
                  drawn(compare=True, max_features=self._few), self._smoothest, guesses=KINDS * several,
@@ -243,20 +256,27 @@ class BaggingExplorer(Explorer):
         errors, last = self.shown.alone, r.curve[-1]
         if np.isnan([last, *errors]).any(): return "Nobody can say: some tree drew every row. Give more rows."
         n, best, alone = int((errors < last).sum()), int(errors.argmin()), errors.mean()
-        text = (f"{n or 'None'} of {r.n}{', ringed' * bool(n)}. A tree alone has an error of "
-                f"{error_words(r, alone)} on average, all together {error_words(r, last)}")
+        text, words = f"{n or 'None'} of {r.n}{', ringed' * bool(n)}. A tree alone has an error of ", r.data.error_words
+        text += f"{words(alone)} on average, all together {words(last)}"
         text += ": trees err in different places, and averaging cancels that." if last < alone else "."
         out = f"{(self.shown.times(best) == 0).sum()} of {len(r.data.y):,} rows"
-        return text + f" (The best, tree {best + 1}, has {error_words(r, errors[best])}, on {out} only.)" * bool(n)
+        return text + f" (The best, tree {best + 1}, has {words(errors[best])}, on {out} only.)" * bool(n)
 
     _far = property(lambda self: float(f"{0.07 * self.data.widest:.0e}"))  # a spread that is clear to see on the map
 
     def _differ(self, r):
         mean, most = r.spread.mean(), r.spread.max()
-        if most < 1e-9: return "On the map, all trees say the same."
-        by = f"By ±{number(mean, 2)} on average over the map, at most by ±{number(most, 2)}."
+        if most < 1e-9: return "Not at all: on the map, all trees say the same."
+        by = "A little, by" if mean < self._far else "By"
+        by += f" ±{number(mean, 2)} on average over the map, at most by ±{number(most, 2)}, where the cross now is."
         by += " They have the same rows, but where several cuts are equally good, each tree takes one by chance."
         return by + " So the map of the average looks nearly like one tree's." * bool(mean < self._far)
+
+    def _farthest(self, seen):  # where trees differ most, to four digits; where they differ nowhere, the cross stays
+        spread, (x0, x1, y0, y1) = seen.spread_at(None), self.data.bounds
+        if spread.max() < 1e-9: return self.point
+        i, j = ((v + 0.5) / n for v, n in zip(np.unravel_index(spread.argmax(), spread.shape), spread.shape))
+        return float(f"{x0 + j * (x1 - x0):.4g}"), float(f"{y0 + i * (y1 - y0):.4g}")
 
     def _rough(self, r):  # (kind, roughness), the smoothest first
         return sorted([(kind, self.fitted(kind).roughness(r.k)) for kind in KINDS], key=lambda pair: pair[1])

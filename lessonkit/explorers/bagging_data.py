@@ -74,6 +74,12 @@ class TwoColumns:
         "An answer, in words."
         return f"{self.labels[answer.argmax()]} ({answer.max():.0%})" if self.n_classes else f"{answer[0]:.3g}"
 
+    def error_words(self, error: float) -> str:
+        "The share that is wrong, or the squared error: as many decimals, whatever the forest."
+        if self.n_classes: return f"{error:.1%}"
+        d = 2 - int(np.floor(np.log10(np.var(self.y) or 1)))
+        return f"{error:.{d}f}" if 0 < d < 8 and np.isfinite(error) else number(error)
+
     def inside(self, point) -> tuple[float, float]:
         "The place within the bounds that is nearest to a point."
         return tuple(float(np.clip(v, *ends)) for v, ends in zip(point, self.bounds.reshape(2, 2)))
@@ -240,11 +246,6 @@ class FittedForest:
         "How far the average of the first `k` trees changes from one pixel to the next: the root mean square."
         mean = self.mean_of(0, k)
         return float(np.sqrt(np.mean([(np.diff(mean, axis=axis) ** 2).sum(-1).mean() for axis in (0, 1)])))
-
-    def error(self, k: int) -> str:
-        "The out-of-bag error of the first `k` trees, in words; '' where nobody is out of a bag."
-        if self.curve is None or np.isnan(error := self.curve[k - 1]): return ""
-        return f"error {error:.1%}" if self.data.n_classes else f"error {error:.3g}"
 
 
 def _draws(forest) -> bool: return forest.bootstrap or isinstance(forest, BAGS)

@@ -52,6 +52,7 @@ class WaterfallExplorer(Explorer):
     title, lesson, hint = "Why this answer?", "11_forest_insight", "drag the ring"
     about = "The forest starts at its average answer. Each bar says how far a column moved the answer."
     watch, along = ("row", "feature", "value", "edits", "output"), "row"
+    loose = "_touched", "_from", "_grown"
     view, sentence, brief = staticmethod(view), staticmethod(sentence), staticmethod(brief)
     row = T.Int(0, help="which row of X, counted from 0")
     feature = T.Unicode(help="the column whose value is edited")
@@ -167,7 +168,6 @@ class WaterfallExplorer(Explorer):
         if not self._held: some.append((arrange(self.was, self.was), self._far[1]))
         ends = [bar_ends(groups, v, self.rows.bias[k]) for groups, v in some]
         ends += [v[..., :-1] + np.diff(bar_ends(g, self.was, 0)) for v, (g, _) in zip(ends, some)]
-        if self._from: ends.append(ends[0][:-1] + np.diff(bar_ends(self.groups, self._from[1], 0)))
         ends = np.concatenate([v.ravel() for v in ends])
         if self._held: return float(min(ends.min(), self._held[1][0])), float(max(ends.max(), self._held[1][1]))
         lo, hi = ends.min(), max(ends.max(), ends.min() + 0.2 * np.ptp(self.rows.answers[:, k]))
@@ -265,11 +265,11 @@ class WaterfallExplorer(Explorer):
             Chip("the highest", "Take the row that is predicted highest. Which column raises it most?", highest, most,
                  guesses=names, right=lambda r: names.index(first(r)) if first(r) in names else len(names) - 1),
             Chip("the same answer", "Take another row, with nearly the same prediction. Do the same columns move it "
-                 "most?", beside, lambda r: compared(r, *self._from[:2]), guesses=("yes", "in part", "no") * moves,
-                 right=lambda r: alike(r, self._from[1])),
-            Chip("one big change", "Change one value, so that the prediction moves as far as it can. Whose bars take "
-                 "it there?", edited, own_and_others, right=whose,
-                 guesses=("only that column's", "mostly that column's", "mostly others'") * moves),
+                 "most, in the same direction?", beside, lambda r: compared(r, *self._from[:2]),
+                 guesses=("yes", "in part", "no") * moves, right=lambda r: alike(r, self._from[1])),
+            Chip("one big change", "We change the one value that moves the prediction most. How much of the move is in "
+                 "that column's own bar?", edited, own_and_others, right=whose,
+                 guesses=("all of it, or more", "more than half", "less than half") * moves),
         ]
 
     def code_of(self, **state):

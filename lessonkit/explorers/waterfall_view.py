@@ -37,9 +37,11 @@ def view(
     asked = f"Row {r.row}: why is the {r.what} {r.say(r.prediction)}?", f"Row {r.row}: why {r.say(r.prediction)}?"
     title = asked[short := text_width(asked[0], 14, "bold") > room]
     s.text([[0, 11]], title, size=14, weight="bold", align="left", max_width=room)
-    was = "; thin: the row as it was" if r.edits else f"; thin: row {r.beside[0]}, lengths compare" if r.beside else ""
-    ways, told = "orange bars raise it, blue bars lower it", f"{r.what}: orange up, blue down"
-    note = next((v for v in (told + was, ways + was)[not short:] if text_width(v) <= width), ways)
+    was, few = ("; thin: the row as it was", "; thin: before") if r.edits else ("", "")
+    if r.beside: was, few = f"; thin: the same column's bar in row {r.beside[0]}", f"; thin: row {r.beside[0]}"
+    ways, brisk = "orange bars raise it, blue bars lower it", "orange up, blue down"
+    notes = [f"{r.what}: {brisk}{was}"] * short + [ways + was, brisk + was, brisk + few]
+    note = next((v for v in notes if text_width(v) <= width), brisk)
     s.text([[0, 31]], whole(note, width), ink="muted", align="left")
     s.text([[width - 4, 11]], back, ink="focus", align="right", weight="bold")
     if back: s.handle("reset", (room, 0, width - room, 24), click=True, label=back)
@@ -94,9 +96,11 @@ def draw_bars(r, s, left, right, wide):
     words = [b for _, b in s.boxes()]
     ids = ["+".join(map(str, g)) if len(g) == 1 else "others" for g in r.groups]
     old = np.diff(bar_ends(r.groups, r.was if r.edits else r.beside[1], r.bias)) if r.edits or r.beside else None
-    if old is not None:  # thin, below the bar and from its own start, so that their lengths can be compared
-        y, tall = lines + low + thick / 2 + (0.1 if wide else 0.07), 0.08 if wide else 0.06
-        p.bars(y, now[:-1] + old, now[:-1], thick=tall, ink="muted", flat=True, key="was", ids=ids)
+    if old is not None:  # thin, below the bar and from its own start: so their lengths compare; beyond the axis, moved
+        y, tall, ends = lines + low + thick / 2 + (0.1 if wide else 0.07), 0.08 if wide else 0.06, r.reach
+        if r.target.startswith("chance"): ends = max(ends[0], 0.0), min(ends[1], 1.0)
+        start = np.clip(now[:-1], ends[0] - np.minimum(old, 0), ends[1] - np.maximum(old, 0))
+        p.bars(y, start + old, start, thick=tall, ink="muted", flat=True, key="was", ids=ids)
     for i, g in enumerate(r.groups):
         (a, top), (b, foot) = p.px([[min(now[i : i + 2]), i + 1], [max(now[i : i + 2]), i + 2]])
         grip = (a - 8, top, b - a + 16, foot - top)  # px
@@ -153,11 +157,11 @@ def draw_end(r, s, p, y) -> str:  # what it was, where that had no room
 
 
 def draw_tried(r, s, box):
-    "What the forest would say, whichever value the chosen column had; at the foot, where the rows lie."
-    told = not r.apart or not r.guess or r.still
+    "What the forest would say, whichever value the chosen column had; below the axis, where the rows lie."
+    told = not r.guess or r.still
     here, name = (*r.answers[: None if told else 0], r.prediction, r.before), r.names[r.chosen]
     if r.target.startswith("chance"): here += 0.0, 1.0  # the same axis for each row
-    elif r.apart: here += float(r.ladder[0]), float(r.ladder[-1])  # an axis that tells no answer before it is asked
+    elif r.apart or not told: here += float(r.ladder[0]), float(r.ladder[-1])  # tells no answer yet
     others = ", ".join(f"{c} = {v}" for c, _, v in r.edits if c != name)
     least, lo, hi = 0.3 * float(r.ladder[-1] - r.ladder[0]), float(min(here)), float(max(here))
     if hi - lo < least: lo = max((lo + hi - least) / 2, min(lo, float(r.ladder[0])))
@@ -168,26 +172,27 @@ def draw_tried(r, s, box):
     note = "; ".join(filter(None, [listed, f"with {others}" * bool(others)]))
     pad, ends = 0.1 * ((hi - lo) or 1.0), (min(at), max(at))
     side = max(0.5 * r.apart, 0.05 * ((max(ends) - min(ends)) or 1.0))  # the ring stays clear of the numbers
-    foot, was = 4.2 * pad if r.middle else pad, "was " * bool(r.edits) + r.say(r.before)
+    was = "was " * bool(r.edits) + r.say(r.before)
     room = min(8 * np.ceil(text_width(f"was {r.say(r.before)}") / 8) + 8, 0.3 * box[2])
-    p = Panel(s, "tried", box, (min(ends) - side, max(ends) + side), (lo - foot, hi + pad), xticks=r.ticks, left=48,
-              yticks=ticks(lo, hi, 4), title=f"If {name} were …", ylabel=r.what, right=room,
-              note=note)
-    for i, ink, thick in ((0, "line", 0.7), (1, "muted", 1.3)):
-        if r.middle: p.bars([lo - foot], [r.middle[4 - i]], base=r.middle[i], thick=thick * pad, flat=True, ink=ink)
-    strip = "9 in 10 rows lie here; thick: the middle half" if p.box[2] > 250 else "9 in 10 rows; thick: half"
-    strip = fit(strip * bool(r.middle), p.box[2] - 8, 11)
-    p.text([[p.x[0], lo - foot + 0.6 * pad]], strip, dx=4, dy=-9, align="left", ink="muted", size=11)
+    strip = "line: 9 in 10 rows; thick: the middle half", "line: 9 in 10 rows; thick: half", "thick: half the rows"
+    strip = next((v for v in strip if text_width(v) <= box[2] - 56 - room), "") * bool(r.middle)
+    p = Panel(s, "tried", box, (min(ends) - side, max(ends) + side), (lo - pad, hi + pad), xticks=r.ticks, left=48,
+              yticks=ticks(lo, hi, 4), title=f"If {name} were …", ylabel=r.what, right=room, xlabel=strip, note=note)
+    where = Panel(s, "where", (p.box[0], p.box[1] + p.box[3], p.box[2], 8), p.x, (8, 0), xticks=False, yticks=False,
+                  frame=False)
+    for i, thick in ((0, 1.5), (1, 4)) if r.middle else ():
+        where.bars([2.5], [r.middle[4 - i]], base=r.middle[i], thick=thick, flat=True, ink="muted")
     p.across(r.before).ends([(r.before, was, "muted")]).zone("tried", drag=True)
     line, own = np.stack([at, r.answers], 1), at[np.flatnonzero(r.tried == r.value)[:1]]
-    if not r.apart:  # trees ask at thresholds: it goes in steps
+    if not told:  # a place for each answer that is not known yet: at the foot, so that its height says nothing
+        x = at if r.apart else np.array(ticks(*ends, 4))
+        x = x[np.abs(x - np.nan_to_num(r.value)) > (0 if r.apart else side)]
+        for v in x[: 0 if many else None]: p.upright(v, ink="line", dash=(2, 4))
+        if not many: p.text([[v, p.y[0]] for v in x], ["?"] * len(x), dy=-9, ink="muted", weight="bold", size=14)
+    elif not r.apart:  # trees ask at thresholds: it goes in steps
         edges = np.concatenate([line[:1, 0], (line[1:, 0] + line[:-1, 0]) / 2, line[-1:, 0]])
         steps = np.stack([np.stack([edges[:-1], edges[1:]], 1).ravel(), line[:, 1].repeat(2)], 1)
         p.line(steps, ink="focus", width=2.5, key=f"tried{r.chosen}")
-    elif not told:  # a place for each answer that is not known yet: at the foot, so that its height says nothing
-        asked = line[r.tried != r.value] * [1, 0] + [0, p.y[0]]
-        for x, _ in asked[: 0 if many else None]: p.upright(x, ink="line", dash=(2, 4))
-        if not many: p.text(asked, ["?"] * len(asked), dy=-9, ink="muted", weight="bold", size=14)
     else:
         p.points(line, size=9 if len(line) <= MANY else 4, ink="focus")
         for x, v in line if len(line) < 4 else ():  # but where the line of the row itself says it
@@ -222,12 +227,16 @@ def draw_rows(r, s, box):
     place = {0: "the lowest", r.n - 1: "the highest"}.get(r.rank, ordinal(r.rank + 1))
     own, more = f"row {r.row}: {place}", " lowest" if 0 < r.rank < r.n - 1 else f" of {r.n:,}"
     own += more * (text_width(own + more, 12, "bold") < 0.42 * p.box[2])  # one side of the line has room
-    told = [(was, own, "alarm"), (now, "as edited" * bool(r.edits), "muted")]
-    if r.edits and abs(np.subtract(*p.px([[at, was], [at, now]])[:, 1])) < 24:  # px: two names would find no own place
-        told = [(now, f"row {r.row}, as edited", "alarm")]
-    for v, words, ink in told:
-        weight = "bold" if ink == "alarm" else "normal"
-        if words: p.label((at, v), words, ink, gap=10, weight=weight, clear=np.concatenate([rod, ladder]))
+    one = abs(np.subtract(*p.px([[at, was], [at, now]])[:, 1])) < 24  # px: there is no room for two names
+    if r.edits and one: own = f"row {r.row}, as edited"
+    wide, line, places = text_width(own, 12, "bold"), p.px(ladder), []
+    for x, y in p.px([[at, lo], [at, hi]]):  # at an end of the row's line, where the curve is farthest
+        for left in (x + 10, x - 10 - wide):
+            near = line[np.abs(line[:, 0] - left - wide / 2) < wide / 2 + 10, 1]
+            if p.box[0] <= left and left + wide <= p.box[0] + p.box[2]:
+                places.append((np.abs(near - y).min(initial=99), left, y))
+    if places: s.text([max(places)[1:]], own, weight="bold", ink="alarm", align="left")
+    if r.edits and not one: p.label((at, now), "as edited", "muted", gap=10, clear=np.concatenate([rod, ladder]))
     said = f"row {r.row}, {r.rank + 1} of {r.n}"
     p.handle("row", (at, (lo + hi) / 2), axis="x", label="row", step=(1, 0), value=said)
 
@@ -281,8 +290,8 @@ def most(
 
 
 def alike(r, parts) -> int:  # `parts` as in `compared`; 0: both of them, 1: one, 2: none
-    "Whether the same two columns move two rows most, either way."
-    was, now = ({*largest(v)[:2]} for v in (parts, r.now))
+    "Whether the same two columns move two rows most, in the same direction."
+    was, now = ({(j, v[j] > 0) for j in largest(v)[:2]} for v in (parts, r.now))
     return 0 if was and was == now else 1 if was & now else 2
 
 
@@ -295,17 +304,21 @@ def compared(
     if row == r.row: return "There is no other row."
     if not (parts.any() or r.now.any()): return "No column moves either."
     told = [", ".join(f"{r.names[j]} {r.say(v[j], True)}" for j in largest(v)[:2]) or "none" for v in (parts, r.now)]
-    same = ("The same columns have the two largest bars", "One column is among the two largest bars of both",
-            "No column is among the two largest bars of both")
-    return (f"{same[alike(r, parts)]}. Row {row} came to {r.say(r.bias + parts.sum())}, moved most by {told[0]}; "
+    both = [j for j in largest(r.now)[:2] if j in largest(parts)[:2]]
+    same, turned = ([r.names[j] for j in both if (parts[j] * r.now[j] > 0) == s] for s in (True, False))
+    shared = (same[:1] or turned or ["no column"])
+    said = f"{' and '.join(shared)} {'are' if len(shared) > 1 else 'is'} among the two largest bars of both"
+    if turned: said += "," + f" {turned[0]} too," * bool(same) + " but in opposite directions"
+    said = ("Yes: the same columns, in the same direction", f"In part: {said}", f"No: {said}")[alike(r, parts)]
+    return (f"{said}. Row {row} came to {r.say(r.bias + parts.sum())}, moved most by {told[0]}; "
             f"row {r.row} comes to {r.say(r.prediction)}, moved most by {told[1]}.")
 
 
 def whose(r) -> int:
-    "Whose bars an edit moves: 0: only the edited column's own, 1: mostly, 2: mostly the others."
+    "How much of an edit's move is in the edited column's own bar: 0: all of it, or more, 1: more than half, 2: less."
     own, every = (round(float(a.sum() - b.sum()), r.digits) for a, b in ((r.now[[r.chosen]], r.was[[r.chosen]]),
                                                                           (r.now, r.was)))
-    return 0 if r.alone else 1 + (abs(every - own) > abs(own))
+    return 0 if r.alone or abs(own) >= abs(every) and own * every > 0 else 2 - (own * every > 0.5 * every**2)
 
 
 def own_and_others(
@@ -314,7 +327,8 @@ def own_and_others(
     "How far an edit moves the edited column's own bar, and how far the others, in words."
     moved, name = r.now - r.was, r.names[r.chosen]
     others = moved.sum() - moved[r.chosen]
-    own = f"{name}'s own bar moves by {r.say(moved[r.chosen], True)}"
+    part = "All of it" + ", and more" * bool(moved.sum() * others < 0), "More than half", "Less than half"
+    own = f"{part[whose(r)]}: {name}'s own bar moves by {r.say(moved[r.chosen], True)}"
     if r.alone: return f"{own}, no other moves."
     return (f"{own}, and all others together move by {r.say(others, True)}. Another value leads down other paths, "
             "where other columns are asked.")

@@ -1,9 +1,13 @@
 """What a picture shows has its name in it: trees alone beside their average, rules where they read, optimizers."""
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.tree import DecisionTreeRegressor
 
+from lessonkit.bagging import sample_patches
 from lessonkit.explorers.bagging import KINDS, BaggingExplorer
 from lessonkit.explorers.bptt import BPTTExplorer
 from lessonkit.explorers.lr_finder import LRFinderExplorer
@@ -28,7 +32,7 @@ def test_each_tree_has_a_dot_beside_the_average():
     assert any(it["kind"] == "marks" and len(it["xy"]) == 12 for it in scene.items)
     e.k = 5  # as many dots, and the same trees in the words
     assert e.record().usual == pytest.approx(e.shown.alone[:5].mean())
-    assert f"its trees alone have {e.record().usual:.3g}." in e.narration, e.narration
+    assert f"its trees alone have {e.record().usual:.4f}." in e.narration, e.narration
     assert any(s.startswith("dots: each tree alone") for s in scene.strings())
     e.bootstrap = False
     assert not len(e.record().alone) and "no row is out of the bag" in e.narration
@@ -114,12 +118,12 @@ def test_a_search_that_keeps_nothing_says_what_to_loosen_and_little_is_said_as_t
 
 
 GUESSED = {
-    "bagging": [(0, "under 10 %", "1 of 100"), (1, "under ±0.03", "equally good"),
+    "bagging": [(0, "under 10 %", "1 of 100"), (1, "a little, under ±0.03", "equally good"),
                 (2, "extra-trees", "Smoothest: extra-trees")],
     "sheet": [(0, "0.1 to 0.5", "0.25 (RMSE)"), (1, "worse", "by heart"), (2, "another", "from another start"),
               (3, "it rises", "jumps over the valley")],
-    "waterfall": [(0, "Sex", "Sex = female, most of all"), (1, "in part", "One column is among the two"),
-                  (2, "mostly that column's", "all others together")],
+    "waterfall": [(0, "Sex", "Sex = female, most of all"), (1, "in part", "In part: Sex is among the two"),
+                  (2, "more than half", "More than half: Sex's own bar moves by −0.530")],
     "search": [(0, "average", "They share"), (1, "among the best tenth", "rank 6 of 300"),
                (2, "another one", "The highest mean is in")],
     "entity": [(0, "mostly", "correlation 0.89"), (1, "N. Rhine-Westphalia and Saxony", "406 km apart"),
@@ -197,7 +201,7 @@ def test_a_narrow_waterfall_has_a_scale_and_says_what_each_bar_was(width):
         assert told.count(f"was {r.say(r.before)}") == 2, "at the end of the bars, and at the curve's own"
 
 
-def test_chances_stand_on_one_axis_and_what_two_rows_share_is_counted_whichever_way_it_moves_them():
+def test_chances_stand_on_one_axis_and_what_moves_two_rows_opposite_ways_is_not_shared():
     e = last_value(next(row.code for row in ROWS if row.name == "waterfall"))
     for e.row in (4, 12, 204):
         axes = {p.name: p.y if p.name == "tried" else p.x for p in e.scene(960).panels}
@@ -205,7 +209,13 @@ def test_chances_stand_on_one_axis_and_what_two_rows_share_is_counted_whichever_
     e.row = 4
     e.ask(1, 2)
     answer = e._asked["answer"]
-    assert "Sex +" in answer and "Sex −" in answer and e._asked["right"] == "in part", answer
+    assert "Sex +" in answer and "Sex −" in answer and e._asked["right"] == "no", answer
+    assert answer.startswith("No: Sex is among the two largest bars of both, but in opposite directions."), answer
+    for width in (390, 960):  # the thin bars of the other row stay on the axis
+        scene = e.scene(width)
+        thin = next(it for it in scene.items if it["key"] == "bars/bars/was")["xywh"]
+        (left, _), (right, _) = next(p for p in scene.panels if p.name == "bars").px([[0, 0], [1, 0]])
+        assert thin[:, 0].min() > left - 1 and (thin[:, 0] + thin[:, 2]).max() < right + 1
 
 
 def test_a_click_on_a_dot_chooses_its_tree_and_beside_the_dots_a_number_of_trees():
@@ -322,24 +332,29 @@ def test_who_is_faster_agrees_with_the_answer():
         assert (own < other, own > other, own == other)[faster(r)]
 
 
-def test_the_key_holds_the_colors_of_both_map_and_rows_and_the_rows_of_no_draw_are_hollow():
+def test_the_key_holds_the_colors_of_both_map_and_rows_and_the_rows_of_no_draw_are_small():
     e = BaggingExplorer(n_trees=12, k=12, tree=3)
     strips = [it for it in e.scene(960).items if it["kind"] == "image" and it["codes"].shape == (1, 255)]
     own = strips[0]["colors"]
     assert len(strips) == 1 and tuple(own) == tuple(e.record().colors)
     for shade in (0, 0.5, 1): assert tuple(ink(f"cividis:{shade}")[:2]) == tuple(own[int(254 * shade)])
-    assert any("size: times drawn, hollow: never" in s for s in e.scene(960).strings())
-    assert not any("hollow" in s for s in BaggingExplorer(n_trees=12, bootstrap=False, tree=3).scene(960).strings())
+    assert any("small: never drawn; larger: more often" in s for s in e.scene(960).strings())
+    r, of = e.record(), {i: name for name, i in e.scene(960)._inks.items()}
+    dots = [it for it in e.scene(960).items if it["kind"] == "marks" and it["panel"] is None and len(it["xy"]) > 60]
+    filled = [it for it in dots if of[it["fill"][0]].startswith("cividis:")]
+    assert [(len(it["xy"]), of[it["stroke"][0]]) for it in filled] == [
+        ((r.times == 0).sum(), "none"), ((r.times > 0).sum(), "fg")]
+    assert not any("small" in s for s in BaggingExplorer(n_trees=12, bootstrap=False, tree=3).scene(960).strings())
 
 
 @pytest.mark.parametrize("width", [300, 390, 600, 960])
-def test_three_maps_stand_in_one_row_or_one_column_with_what_the_answer_names(width):
+def test_three_maps_stand_in_one_row_with_what_the_answer_names(width):
     e = BaggingExplorer(n_trees=12, k=12, compare=True)
     scene = e.scene(width)
     boxes = [p.box for p in scene.panels if p.name.startswith("map")]
-    assert len({b[1] for b in boxes}) == (1 if width >= 380 else 3) and len({b[0] for b in boxes}) == 4 - len(
-        {b[1] for b in boxes})
+    assert len({b[1] for b in boxes}) == 1 and len({b[0] for b in boxes}) == 3
     errors = [s for s in scene.strings() if "error 0" in s]
+    assert "Random forest" in scene.strings() or width < 350 and "Forest" in scene.strings()
     assert len(errors) == 3 and not scene.faults()
     smooth = min(KINDS, key=lambda kind: e.fitted(kind).roughness(12))
     assert e._smoothest(e.record()).startswith(f"Smoothest: {smooth}")
@@ -586,3 +601,87 @@ def test_an_answer_not_known_yet_has_a_place_with_a_question_mark():
         *e.scene().strings()}
     e.value = 1.0
     assert marks() == 0 and axis() == before
+
+
+@pytest.mark.parametrize("kind", ["bagging", "your own"])
+def test_starting_over_takes_back_rows_and_draws_too(kind):
+    X, y = sample_patches()
+    forest = RandomForestRegressor(8, random_state=0).fit(X, y) if kind == "your own" else None
+    e = BaggingExplorer(X, y, forest=forest, kind=kind, n_trees=8)
+    e.k = 4
+    e.open()
+    state = lambda: (e.narration, e._controls, e._values, e._off, e._hint)
+    first, view = state(), e.scene().state()
+    press, at = lambda name: e._act(dict(kind="press", name=name)), e.data.plane[5]
+    place = dict(id="map0", x=at[0] * 0.9 + 0.05, y=at[1] * 0.9 + 0.05)
+    moves = [lambda: press("add_point"), lambda: press("redraw"),
+             lambda: e._act(dict(kind="set", name="kind", value=2)), lambda: press("redraw"),
+             lambda: e._act(dict(kind="set", name="answer", value=0.5)),
+             lambda: e._act(dict(kind="set", name="depth", value=2)),
+             lambda: (e._act(dict(kind="set", name="show_points", value=True)),
+                      e._act(dict(kind="hover", id="map0", x=at[0], y=at[1])),
+                      e._act(dict(kind="drag") | place), e._act(dict(kind="drop") | place))]
+    for some in (*([m] for m in moves), moves):
+        for move in some: move()
+        assert not e.error and state() != first
+        e._act(dict(kind="over"))
+        np.testing.assert_equal(e.scene().state(), view)
+        assert state() == first and e.data is e.origin and e._draws == 0
+    press("redraw")
+    again = e.scene().state()
+    e._act(dict(kind="over"))
+    press("redraw")
+    np.testing.assert_equal(e.scene().state(), again)
+
+
+def test_without_a_bootstrap_the_cross_goes_to_where_trees_differ_most_and_the_scale_fits():
+    e = BaggingExplorer(n_trees=12, kind="bagging")
+    e.open()
+    e.ask(1)
+    r = e.record()
+    assert r.answers.std() == pytest.approx(r.spread.max(), rel=1e-4) and not e._hint
+    top = next(s for s in e.scene(960).strings() if s.endswith("a scale that fits this map"))
+    assert r.spread.max() <= float(top.split(" ")[0][1:]) * 1.01 < 2.02 * r.spread.max()
+    same = BaggingExplorer(np.random.default_rng(0).random((40, 2)), np.ones(40), numbers=True, n_trees=3)
+    same.open()
+    at = same.point
+    same.ask(1)
+    assert same.point == at and same._asked["answer"].startswith("Not at all")
+
+
+def test_errors_of_forests_have_as_many_decimals():
+    e = BaggingExplorer(n_trees=12, k=12, compare=True)
+    told = re.findall(r"error (0\.\d+)|trees (0\.\d+)|[a-z] (0\.\d+)", e.narration)
+    assert len(told) == 3 and {len(max(v)) for v in told} == {6}, e.narration
+    rows = e.data
+    assert [rows.error_words(v) for v in (0.029, 0.0306, np.nan)] == ["0.0290", "0.0306", "–"]
+
+
+def test_what_other_values_do_is_told_once_one_was_tried_and_starting_over_takes_that_back():
+    e = last_value(next(row.code for row in ROWS if row.name == "waterfall"))
+    e.open()
+    e.row, e.feature = 4, "Sex"
+    state = lambda: (e.narration, e._controls, e._values, e._off)
+    first, view = state(), e.scene().state()
+    e._act(dict(kind="over"))  # from here on, this is what stood before the first move
+    curve = lambda: any((it["key"] or "").startswith("tried/focus") for it in e.scene().items)
+    for name, value in (("Fare", 30), ("Age", 50), ("Sex", 1)):
+        e.feature = name
+        own = e._list["value"].stop(e.value)
+        assert "?" in e.scene().strings() and not curve()
+        e._act(dict(kind="set", name="value", value=value if value != own else 0))
+        assert e.edits and "?" not in e.scene().strings() and curve() == (name != "Sex")
+        e._act(dict(kind="over"))
+        np.testing.assert_equal(e.scene().state(), view)
+        assert state() == first
+    act = lambda **how: lambda: e._act(how)
+    moves = [act(kind="chip", value=i) for i in range(3)] + [
+        act(kind="set", name="output", value=0), act(kind="press", name="reset"), act(kind="key", key="End"),
+        act(kind="set", name="row", value=250), act(kind="drag", id="bar2", x=0.3, y=3),
+        act(kind="drop", id="bar2", x=0.3, y=3)]
+    for some in (*([m] for m in moves[:6]), moves):
+        for move in some: move()
+        assert not e.error
+        e._act(dict(kind="over"))
+        np.testing.assert_equal(e.scene().state(), view)
+        assert state() == first
