@@ -135,9 +135,9 @@ def test_labels_never_overlap_and_never_flicker(opened):
             lost = [i for i, b in before.items() if i not in now and not edge(b)]
             assert not lost, f"{len(lost)} labels vanished in step {step}"
             came += len(now.keys() - before.keys())
-        before, seen = now, max(seen, len(now))
+        before, seen, zoom = now, max(seen, len(now)), p.map("zoom")
         p.page.mouse.wheel(0, -8)
-        p.page.wait_for_timeout(60)
+        p.page.wait_for_function("zoom => map().dataset.zoom !== zoom", arg=zoom)
     p.page.keyboard.up("Control")
     assert came > 15 and seen > 7 and float(p.map("zoom")) > 3
 
