@@ -175,7 +175,7 @@ def construct(p, m, lrs, s, taken, clear):  # `taken`: px at the left that hold 
     else:
         p.points(on[m.said.steps], size=7, ink=m.ink)
         if (first := lrs[m.said.steps[0]]) < p.x[0]:
-            p.label([p.x[0], s[lrs >= p.x[0]][0]], f"← from {number(first, 2)}", f"{m.ink}-text", gap=11, clear=clear)
+            p.label([p.x[0], s[lrs >= p.x[0]][0]], f"← from {number(first, 2)}", f"{m.ink}-text", gap=14, clear=clear)
 
 # %% ../../nbs/explorers/lr_finder_data.ipynb #xr-sentence
 def spread_words(r: LRRecord) -> str:

@@ -87,21 +87,21 @@ def draw_curve(r, p, curve, now, ink, knots):
              if p.scene.width >= NARROW and k.pos != r.position]
     word = next((k.words for k in knots if k.pos == r.position and not k.told), number(now))
     if not p.ylog or now > 0: words = [((r.position, now), word, 13), *words]
-    taken, (l, t, w, h) = [(x - 9, y - 9, 18, 18) for x, y in p.px(at)], p.box
-    dense = lambda px: np.stack([np.interp(np.arange(0, len(px) - 1, .1), np.arange(len(px)), v) for v in px.T], 1)
+    taken, (l, t, w, h) = [(x - 9, y - 9, 18, 18) for x, y in p.px([*at, (r.position, now)])], p.box
+    dense = lambda px: np.concatenate([px[:-1] + (px[1:] - px[:-1]) * (i / 10) for i in range(10)])
     lines = [np.stack(curve, 1), *[xy for xy, _ in r.before if ink == "focus"]]
     lines += [np.stack([np.full(9, x), np.linspace(*p.y, 9)], 1) for x in (r.position, *r.rate.joints)]
     path = np.concatenate([dense(p.px(xy)) for xy in lines])
     for xy, word, size in words:
         (x, y), weight = p.px([xy])[0], "bold" if size > 12 else "normal"
         wide = text_width(word, size, weight) + 8
-        places = [(left, float(np.clip(top, t + 1, t + h - 19)), wide, 18) for top in (y - 27, y - 9, y + 9, y - 45)
-                  for left in (x + 10, x - 10 - wide, np.clip(x - wide / 2, l + 1, l + w - wide - 1))
-                  if l < left < l + w - wide]
-        on = lambda b: int(((path > b[:2]) & (path < np.add(b[:2], b[2:]))).all(1).sum())
-        taken.append(min(places, key=lambda b: (sum(touch(b, k) for k in taken), on(b))))
-        p.scene.rects(taken[-1:], fill="plate", radius=4)
-        p.scene.text([np.add(taken[-1][:2], [4, 9])], word, size, "fg" if size > 12 else "muted", "left", weight=weight)
+        places = [(float(np.clip(x + dx, l + 1, l + w - wide - 1)), float(np.clip(y + dy, t + 1, t + h - 19)), wide, 18)
+                  for dy in (-27, -9, 9, -45) for dx in (10, -10 - wide, -wide / 2)]
+        on = lambda b: int((np.abs(path - [b[0] + b[2] / 2, b[1] + 9]) < [b[2] / 2, 9]).all(1).sum())
+        plate = min(places, key=lambda b: (sum(touch(b, k) for k in taken), on(b)))
+        p.scene.rects([plate], fill="plate", radius=4)
+        p.scene.text([(plate[0] + 4, plate[1] + 9)], word, size, "fg" if size > 12 else "muted", "left", weight=weight)
+        taken.append(plate)
 
 
 def draw_loss(r, s, box):
