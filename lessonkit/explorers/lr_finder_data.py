@@ -154,12 +154,14 @@ class LRRecord:
         return float(np.interp(np.log(lr), np.log(self.lrs), self.smooth))
 
 # %% ../../nbs/explorers/lr_finder_data.ipynb #xr-construct
-def construct(p, m, lrs, s, taken, clear):  # `taken`: px at the left that hold other words; `clear`: as in `p.label`
+def construct(p, m, lrs, s, taken):  # `taken`: px at the left that hold other words
     "What a rule is built on, and above it, in words, what it looks for."
     k, on, sign = m.said.step, np.stack([lrs, s], 1), {"points": "● ", "ring": "○ "}.get(m.how, "")
     if m.says:
         edge = p.box[0] + p.box[2]
-        says = [f"{sign}{name}{v}" for v in (m.says, m.says.split(", ")[0]) for name in (f"{m.shown}: ", "")]
+        first, short = lrs[m.said.steps[0]], m.says.split(", ")[0]  # what lies left of the picture is said
+        long = f"{short}, from {number(first, 2)} on" if m.how == "points" and first < p.x[0] else m.says
+        says = [f"{sign}{name}{v}" for v in (long, short) for name in (f"{m.shown}: ", "")]
         words = next((v for v in says if text_width(v) <= edge - p.outer[0] - taken), says[-1])
         p.scene.text([[edge, p.outer[1] + 9 if taken else p.box[1] - 13]], words, ink=f"{m.ink}-text", align="right",
                      max_width=edge - p.outer[0] - taken)
@@ -172,10 +174,7 @@ def construct(p, m, lrs, s, taken, clear):  # `taken`: px at the left that hold 
         p.line([[m.said.lr, s[k]], on[k]], ink=m.ink).points([on[k]], size=14, ink="none", stroke=m.ink, width=2.5)
     elif m.how == "window":
         p.boxes([lrs[m.said.steps[0]]], [p.y[0]], [lrs[m.said.steps[-1]]], [p.y[1]], fill=f"{m.ink}-pale")
-    else:
-        p.points(on[m.said.steps], size=7, ink=m.ink)
-        if (first := lrs[m.said.steps[0]]) < p.x[0]:
-            p.label([p.x[0], s[lrs >= p.x[0]][0]], f"← from {number(first, 2)}", f"{m.ink}-text", gap=14, clear=clear)
+    else: p.points(on[m.said.steps], size=7, ink=m.ink)
 
 # %% ../../nbs/explorers/lr_finder_data.ipynb #xr-sentence
 def spread_words(r: LRRecord) -> str:

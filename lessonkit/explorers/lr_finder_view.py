@@ -128,7 +128,7 @@ def draw_curves(r, s, box, x, shape):
                     clear=np.concatenate(lines))
         if r.rule != m.name: continue
         p.line([at, [at[0], 0.98 * y[0] + 0.02 * y[1]]], ink=m.ink, width=1.5, dash=(2, 3), key=m.name)
-        construct(p, m, r.lrs, r.smooth, 0.0 if narrow else text_width(title, 14, "bold") + 14, np.concatenate(lines))
+        construct(p, m, r.lrs, r.smooth, 0.0 if narrow else text_width(title, 14, "bold") + 14)
     p.zone("curve", click=True, drag=True, hover=True)
     for at, _, name in dots:  # a click takes its rate
         (px, py), = p.px([at])
