@@ -197,7 +197,7 @@ class Rule:
 
 
 RULES = {
-    "valley": Rule(valley, "class2", "points", "the middle of the longest fall"),
+    "valley": Rule(valley, "class2", "points", "the middle of the longest falling chain, each dot lower than the last"),
     "steep": Rule(steep, "class5", "tangent", "where the loss falls fastest"),
     "minimum": Rule(minimum, "class4", "ring", "a tenth of the rate with the lowest loss"),
     "slide": Rule(slide, "class6", "window", "where the slope comes to rest, seen from the right"),

@@ -29,6 +29,7 @@ class LRFinderExplorer(Explorer):
     title, lesson, hint = "Which learning rate?", "07_lr_finder", "drag the blue line"
     about = "The rate grows with each step, and the loss tells when it is too much. Rules read a rate off the curve."
     watch, along = ("step", "lr", "smoothing", "rule", "raw", "run_name", "pointed"), "step"
+    loose = "runs", "_mine", "tries", "earlier", "suggestions", "_usual", "_questions"
     view, sentence, brief = staticmethod(view), staticmethod(sentence), staticmethod(brief)
     lr = T.Float(0.0, help="the chosen rate; 0 before there is a curve")
     step = T.Int(0, help="the step of the curve that is nearest to it")
@@ -57,8 +58,7 @@ class LRFinderExplorer(Explorer):
         self.n_try, self.kwargs = n_try, kwargs
         self.runs = {} if find is None else dict(find) if isinstance(find, Mapping) else {"first run": find}
         for f in self.runs.values(): checked(f)
-        self.tries, self._tried = None, False
-        self.earlier = ()
+        self.tries, self.earlier = None, ()
         self._mine = set()  # runs of the first curve's task that were made here
         self.suggestions, self._usual = {}, {}
         self._spreads = {}
@@ -100,7 +100,7 @@ class LRFinderExplorer(Explorer):
         self._put(find, str(name))
 
     def _put(self, find, name):
-        new, self.runs[name] = name not in self.runs, find
+        new, self.runs = name not in self.runs, self.runs | {name: find}
         with self.at_once():
             self.run_name = name
             self._due.add("run_name")  # the same name may stand for another curve
@@ -135,7 +135,6 @@ class LRFinderExplorer(Explorer):
                         find.explodes(beta) if some else None, some and find.falls(beta),
                         tries, self.n_try, self.running,
                         self.learn is not None and not (self.recording and tries is None), self.pointed,
-                        tries is not None or self._tried and not self.recording,
                         self.recording, self.earlier, self.raw, self.run_name in self._mine)
 
     def _marks(self):
@@ -150,9 +149,15 @@ class LRFinderExplorer(Explorer):
     def ask(self, i: int, guess: int | None = None):
         "A question's answer shows what it is about: earlier short runs leave the picture."
         if i >= 0:
-            self.tries, self._tried = None, False
-            self.earlier = ()
+            self.tries, self.earlier = None, ()
         super().ask(i, guess)
+
+    def start_over(self):
+        "What still runs is stopped first, so that it writes nothing into the state that comes back."
+        if self.running:
+            self.stop()
+            self._thread.join()
+        super().start_over()
 
     # ── what it runs ──
 
@@ -167,7 +172,7 @@ class LRFinderExplorer(Explorer):
         if self.learn is None: raise ValueError("there is no learner to run on: give learn=…")
         anew = len(self.runs) if name is None else 0
         name = name or f"run {len(self.runs) + 1}"
-        if anew: self._mine.add(name)
+        if anew: self._mine = self._mine | {name}
 
         def report(find):
             if len(find.lrs) >= 5 and self.due(): self._put(find, name)
@@ -186,11 +191,11 @@ class LRFinderExplorer(Explorer):
         if not self.lr: raise ValueError("no rate is chosen yet: set lr, or run the finder")
 
         def report(table):
-            self.tries = table
+            self.tries = table.copy()  # it grows
             if self.due(): self.refresh()
             return self._stopped
 
-        self._tried, last = True, self.tries
+        last = self.tries
         if last is not None and not np.isclose(last.columns[1], self.lr):  # stays, pale, for comparison
             self.earlier = (*self.earlier[-1:], (float(last.columns[1]), last.iloc[:, 1].to_numpy(float)))
         self.tries = try_rates(self.learn, [self.lr / 10, self.lr, self.lr * 10], self.n_try, report=report)
@@ -250,7 +255,7 @@ class LRFinderExplorer(Explorer):
         lowest = lambda f: float(f"{f.lrs[f.smooth(0.9).argmin()]:.3g}")
         asks, guesses, right = (f"Take the rate of the lowest loss at smoothing 0.9. Train {self.n_try} steps at it, "
                                 "and as many at a tenth of it. Which does better?",
-                                ("the full rate", "a tenth of it", "neither"), self._better)
+                                ("the full rate", "a tenth of it", "about the same"), self._better)
         if self.learn is None:
             asks, right = "Take the rate of the lowest loss at smoothing 0.9. Why not train with it?", 1
             guesses = "it is too slow", "it may explode", "it overfits"
@@ -271,17 +276,17 @@ class LRFinderExplorer(Explorer):
         return self.tries.to_numpy(float)[-last_few(self.tries) :].mean(0)
 
     def _better(self, r):
-        tenth, own = (round(float(v), 2) if np.isfinite(v) else np.inf for v in self._ends()[:2])
-        return 2 if tenth == own else int(tenth < own)
+        tenth, own = (float(v) if np.isfinite(v) else np.inf for v in self._ends()[:2])
+        return 2 if np.isclose(tenth, own, rtol=0.05) else int(tenth < own)
 
     def _lowest(self, r):
         times = number(float(f"{r.boom:.2g}") / float(f"{r.lr:.2g}"), 2)  # of the numbers as they are said
         near = f"The loss explodes after {number(r.boom, 2)}, only {times} times that rate. "
         said = near * bool(r.boom) + "The curve saw each rate for one step only"
         if self.learn is None: return f"{said}: many steps at it may explode."
-        tenth, own, _ = ends = self._ends()
+        ends = self._ends()
         below, here = ("it explodes" if np.isnan(v) else f"the loss is {v:.2f}" for v in ends[:2])
-        well = " Here it goes well, by luck or by a wide valley." * bool(own < tenth)
+        well = " Here it goes well, by luck or by a wide valley." * (self._better(r) == 0)
         return f"{said}. After {len(self.tries)} steps of training at it, {here}; at a tenth of it, {below}.{well}"
 
     def code_of(self, **state):

@@ -120,7 +120,6 @@ class LRRecord:
     running: bool
     learner: bool
     pointed: float  # a rate; 0: none
-    tried: bool = False  # short runs have a place beside the curve
     still: bool = False  # a recording: nothing can be dragged
     earlier: tuple = ()  # (rate, losses) of the runs at the rates that were tried before
     raw: bool = False  # each batch's loss is drawn, and the band
@@ -142,6 +141,7 @@ class LRRecord:
         return float(self.lrs[: k + 1][top - s[: k + 1] <= share * (top - s[k])][-1])
 
     level = property(lambda self: self.fell(0.02), doc="Up to which rate the loss is level.")
+    tried = property(lambda self: self.tries is not None or self.learner, doc="Whether short runs have a place.")
     here = property(lambda self: self.tries is not None and bool(np.isclose(self.tries[0][1], self.lr)),
                     doc="Whether the short runs tried the present rate.")
     quiet = property(lambda self: self.rule == "all" and self.beta == 0.9,
@@ -154,13 +154,17 @@ class LRRecord:
         return float(np.interp(np.log(lr), np.log(self.lrs), self.smooth))
 
 # %% ../../nbs/explorers/lr_finder_data.ipynb #xr-construct
-def construct(p, m, lrs, s, taken=0.0):  # `taken`: px at the left that hold other words
+def construct(p, m, lrs, s, taken):  # `taken`: px at the left that hold other words
     "What a rule is built on, and above it, in words, what it looks for."
     k, on, sign = m.said.step, np.stack([lrs, s], 1), {"points": "● ", "ring": "○ "}.get(m.how, "")
     if m.says:
-        edge, words = p.box[0] + p.box[2], f"{sign}{m.shown}: {m.says}"
-        if text_width(words) > (room := edge - p.outer[0] - taken): words = words.split(", ")[0]
-        p.scene.text([[edge, p.box[1] - 13]], words, ink=f"{m.ink}-text", align="right", max_width=room)
+        edge = p.box[0] + p.box[2]
+        first, short = lrs[m.said.steps[0]], m.says.split(", ")[0]  # what lies left of the picture is said
+        long = f"{short}, from {number(first, 2)} on" if m.how == "points" and first < p.x[0] else m.says
+        says = [f"{sign}{name}{v}" for v in (long, short) for name in (f"{m.shown}: ", "")]
+        words = next((v for v in says if text_width(v) <= edge - p.outer[0] - taken), says[-1])
+        p.scene.text([[edge, p.outer[1] + 9 if taken else p.box[1] - 13]], words, ink=f"{m.ink}-text", align="right",
+                     max_width=edge - p.outer[0] - taken)
     if m.how == "tangent":
         a, b = m.said.steps[0], m.said.steps[-1]
         slope = (s[b] - s[a]) / np.log(lrs[b] / lrs[a])
@@ -277,7 +281,7 @@ def lagged(r: LRRecord) -> str:
     a, b = (find.lrs[find.smooth(beta).argmin()] for beta in (0.9, r.beta))
     told = "An average over many steps still holds losses of far lower rates."
     if r.rule == "valley" and r.by_name["valley"].said.lr <= r.level:
-        told = "Smoothed this much, even the level part falls a little. The middle of the longest fall is there."
+        told = "Smoothed this much, even the level part falls a little: the middle of the falling chain is there."
     lag = f" The lowest point comes later, too: at {number(b, 2)} instead of {number(a, 2)}." if b > a else ""
     return f"{moves(r)} {told}{lag}"
 

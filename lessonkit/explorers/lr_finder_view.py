@@ -32,7 +32,6 @@ def view(
     if r.tried: left, tries = columns(left, 0.7, 0.3, gap=20) if beside else rows(left, 1, 178)
     above, below = rows(left, 1, lanes, gap=8)
     said = [v for m in r.marks for v in (m.said.lr, m.low, m.usual) if np.isfinite(v)]
-    said += [r.lrs[m.said.steps[0]] for m in r.marks if m.name == r.rule]  # all that it is built on
     low = 0.8 * min([r.start, *said, r.lr or r.start])
     end = r.end * (20 if not wide else 6 if low < 1e-6 * r.end else 2.5)
     names = max([text_width(n) for n in (r.name, *(n for n, *_ in r.others))]) + 14
@@ -63,16 +62,17 @@ def draw_rules(r, s, box, x, shape, lane, key):
     yours = float(np.clip(r.lr, *p.x))
     for i, m in enumerate(r.marks):
         chosen, y, at = r.rule in ("all", m.name), i + (0.74 if tall else 0.5), float(np.clip(m.said.lr, *p.x))
-        p.line([[yours, i + 0.5 * tall], [yours, i + 1]], ink="focus", width=1.5)  # it strikes no words
-        if np.isfinite(m.low):
-            p.bars([y], [m.high], base=m.low, thick=0.2 if r.quiet else 0.3 if tall else 0.5, flat=True,
-                   ink=f"{m.ink}-{'pale' if r.quiet else 'tint'}")
+        value, (here, middle) = number(m.said.lr, 2), p.px([[yours, y]])[0]
+        name = fit(f"{m.shown}:", (w if tall else l - box[0] - 6) - text_width(f" {value}") - 3)
+        words = f"{name} {value}"
+        start = box[0] if not tall else l + 3 if here > l + w / 2 else l + w - 3 - text_width(words)
+        under = tall and start - 4 < here < start + text_width(words) + 4  # it strikes no words
+        p.line([[yours, i + 0.5 * under], [yours, i + 1]], ink="focus", width=1.5)
+        if np.isfinite(m.low): p.bars([y], [m.high], base=m.low, thick=8 / lane, flat=True, ink=f"{m.ink}-tint")
         if np.isfinite(m.usual):
             p.line([[m.usual, y], [at, y]], ink="muted").points([[m.usual, y]], size=8, stroke="muted", ink="page")
         p.points([[at, y]], size=8 if r.quiet else 10, ink=m.ink, stroke="page", width=1.5, key=f"rule-{m.name}")
-        value, start, up = number(m.said.lr, 2), box[0] if not tall else l + 3, 18 * tall  # a place that stays
-        name = fit(f"{m.shown}:", (w if tall else l - box[0] - 6) - text_width(f" {value}") - 3)
-        p.scene.text([[start, p.px([[yours, y]])[0, 1] - up]], f"{name} {value}", align="left",
+        p.scene.text([[start, middle - 18 * tall]], words, align="left",
                      ink=f"{m.ink}-text" if chosen and not r.quiet else "muted")
         s.handle(f"rule-{m.name}", (box[0], t + i * lane, l + w - box[0], lane), p, click=True,
                  label=f"take the rate of {m.shown}", value=number(m.said.lr, 2))
@@ -90,23 +90,24 @@ def draw_curves(r, s, box, x, shape):
     low, top = min(v.min() for v in (*[raw] * r.raw, *curves)), max(v[0] for v in curves)
     y = low - 0.16 * max(top - low, 1e-9), top + 0.3 * max(top - low, 1e-9)  # room for words at the foot
     notes = ["thick: smoothed", "thin: each batch"] * (r.raw and r.beta > 0)
-    note = " · ".join(notes + [f"band: {spread_words(r)}"] * bool(r.band)) * (r.rule == "all")
+    note = " · ".join(notes + [f"band: {spread_words(r)}"] * bool(r.band))
     narrow = s.width < NARROW  # the note, or what a rule looks for, then has its own line
     box, strip = rows(box, 1, STRIP, gap=0)
     draw_zones(r, s, strip, x, shape)
     shape["xticks"] = False
     names = [(v[-1], n, f"class{i % 8}-text") for i, (n, _, v) in enumerate(r.others)]
     names += [(r.smooth[-1], r.name, "fg")] * bool(names)
-    if narrow and (names or note or r.rule != "all"):
+    if narrow:
         per = max(int(box[2] // 110), 1)  # names in a row
-        down = 16 + 17 * -(-len(names) // per) + 16 * bool(note or r.rule != "all")
+        caption = 16 * (r.rule != "all")
+        down = 16 + 17 * -(-len(names) // per) + 16 * bool(note) + caption
         p = Panel(s, "curve", (box[0], box[1] + down, box[2], box[3] - down), x, y, **shape)
         s.text([[box[0], box[1] + 8]], title, size=14, weight="bold", align="left")
         for i, (_, name, ink) in enumerate(reversed(names)):
             s.text([[box[0] + i % per * box[2] / per, box[1] + 27 + 17 * (i // per)]], fit(name, box[2] / per - 8),
                    ink=ink, align="left")
-        s.text([[box[0], p.box[1] - 13]], whole(note, box[2]), ink="muted", align="left")
-    else: p = Panel(s, "curve", box, x, y, title=title, note=note, **shape)
+        s.text([[box[0], p.box[1] - 13 - caption]], whole(note, box[2]), ink="muted", align="left")
+    else: p = Panel(s, "curve", box, x, y, title=title, ylabel=note, **shape)
     if r.band and (ok := np.isfinite(r.band[0])).any():
         p.area(r.lrs[ok], r.band[0][ok], r.band[1][ok], ink="class1-tint")
     for i, (_, lrs, v) in enumerate(r.others):
@@ -114,16 +115,19 @@ def draw_curves(r, s, box, x, shape):
     if r.raw: p.line(np.stack([r.lrs[: len(raw)], raw], 1), ink="muted", width=1)
     on = np.stack([r.lrs, r.smooth], 1)
     p.line(on, ink="fg", width=2.5, key="curve")
-    dots, yours = [], np.stack([np.full(60, np.clip(r.lr, *p.x)), np.linspace(*y, 60)], 1)  # words stay off this line
+    dots, near = [], np.clip(r.lr, *p.x) * (x[1] / x[0]) ** (np.array([-6, 0, 6]) / p.box[2])
+    n = np.arange(0, len(on) - 1, 0.1)
+    lines = [np.stack([np.interp(n, np.arange(len(on)), v) for v in on.T], 1)]  # words stay off the curve, off yours
+    lines += [np.stack([np.full(60, v), np.linspace(*y, 60)], 1) for v in near]
     for m in r.marks:
         if r.rule not in ("all", m.name): continue
         at = [m.said.lr, float(np.clip(r.at(m.said.lr), *y))]  # where it stands, not always where it looked
         dots.append((at, m.ink, m.name))
-        if not narrow and r.rule == "all":
+        if r.rule == "all":
             p.label(at, m.shown, "muted" if r.quiet else f"{m.ink}-text", gap=11,
-                    clear=np.concatenate([on, yours]))
+                    clear=np.concatenate(lines))
         if r.rule != m.name: continue
-        p.line([at, [at[0], y[0]]], ink=m.ink, width=1.5, dash=(2, 3), key=m.name)
+        p.line([at, [at[0], 0.98 * y[0] + 0.02 * y[1]]], ink=m.ink, width=1.5, dash=(2, 3), key=m.name)
         construct(p, m, r.lrs, r.smooth, 0.0 if narrow else text_width(title, 14, "bold") + 14)
     p.zone("curve", click=True, drag=True, hover=True)
     for at, _, name in dots:  # a click takes its rate
@@ -135,7 +139,10 @@ def draw_curves(r, s, box, x, shape):
     small = p.box[2] < 340
     words, size = f"{'' if small else 'your '}rate {number(r.lr, 2)}", 13 if small else 16
     (at, foot), wide = p.px([[shown, y[0] + 0.06 * (y[1] - y[0])]])[0], text_width(words, size, "bold")
-    at += 9 if at + wide + 12 < p.box[0] + p.box[2] else -9 - wide
+    struck = p.px([(m.said.lr, y[0]) for m in r.marks if m.name == r.rule])[:, 0]  # by a rule's own line
+    inside = lambda v, lo, w: lo < v < lo + w - wide - 3
+    at = min((at + 9, at - 9 - wide), key=lambda v: (
+        not inside(v, 0, s.width), not inside(v, p.box[0], p.box[2]), any(0 < u - v + 3 < wide + 6 for u in struck)))
     s.rects([(at - 3, foot - 10, wide + 6, 20)], fill="plate", radius=4)
     s.text([[at, foot]], words, size=size, weight="bold", ink="focus", align="left")
     look = dict(size=9, ink="focus") if r.still else dict(size=20, ink="panel", stroke="focus", width=4)
@@ -167,21 +174,25 @@ def draw_zones(r, s, box, x, shape):
 
 def draw_tries(r, s, box):
     "The three short runs, and pale the one before; at first only their place."
-    if r.tries is None:
-        Panel(s, "tries", box, title="Short runs", xticks=False, yticks=False)
+    rates, losses = r.tries or (np.array([0.1, 1, 10]) * (r.lr or 1.0), np.zeros((0, 3)))
+    wide = 10 + max(text_width(f"▲ rate {number(v, 2)}") for v in (*rates, *(rate for rate, _ in r.earlier)))
+    shape = dict(xlabel="step", left=40, right=wide)
+    if not len(losses):
+        Panel(s, "tries", box, (0, r.n_try), title="Short runs", ylabel="they appear once you try your rate",
+              yticks=False, **shape)
         return
-    rates, losses = r.tries
     first = float(np.nanmax(losses[0])) if np.isfinite(losses[0]).any() else 1.0
     seen = [first, *losses[np.isfinite(losses)], *(v for _, run in r.earlier for v in run[np.isfinite(run)])]
+    high = min(1.6 * first, max(seen)) if first > 0 else max(seen)
+    low, last = min(*seen, high), last_few(losses)
+    span = max(high - low, 0.15 * abs(high), 1e-9)  # the axis fits the losses, but makes no mountains of noise
+    y = max(high - 1.12 * span, 0.0 if low >= 0 else -np.inf), high + 0.08 * span
     title = "Short runs" if r.here else f"Tried at {number(rates[1], 2)}"  # paler: your rate is another by now
-    y, last = (0, min(1.6 * first, 1.08 * max(seen)) if first > 0 else 1.0), last_few(losses)
-    wide = 10 + max(text_width(f"▲ rate {number(v, 2)}") for v in (*rates, *(rate for rate, _ in r.earlier)))
-    p = Panel(s, "tries", box, (0, r.n_try), y, title=title, xlabel="step", left=40, right=wide,
-              note="dashed: before" * bool(r.earlier),
-              ylabel=f"loss · thick: mean of the last {last}")
+    p = Panel(s, "tries", box, (0, r.n_try), y, title=title, note="dashed: before" * bool(r.earlier),
+              ylabel=f"loss · thick: mean of the last {last}", **shape)
     ends, runs = [], [(v, rate, "line", "muted") for rate, v in r.earlier]
     inks = ("muted", "muted"), ("focus", "focus"), ("fg", "fg")  # the rules have the colors
-    if not r.here: inks = [(ink, "muted") for ink in ("line", "focus-tint", "muted")]
+    if not r.here: inks = ("line", "muted"), ("focus-tint", "focus"), ("muted", "fg")
     for i, (v, rate, color, text) in enumerate(runs + [(v, rate, *ink) for v, rate, ink in zip(losses.T, rates, inks)]):
         over = np.flatnonzero(v > y[1])
         seen, lost = np.isfinite(v), len(over) and v[-1] > y[1]

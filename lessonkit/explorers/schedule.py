@@ -51,9 +51,6 @@ def view(r: ScheduleRecord, width: float) -> Scene:  # width in px
     own, others = ([k for k in r.knots if k.id.startswith("momentum") == is_it] for is_it in (True, False))
     for xy, ink in r.before: rate.line(xy, ink=ink, width=1)
     draw_curve(r, rate, r.curves[0], r.rate(r.position), "focus", others)
-    upright = np.full(40, r.position), np.linspace(*r.limits, 40)
-    lines = r.curves[0], upright, (np.linspace(0, 1, 200), np.full(200, max(r.limits[0], 0)))  # words stay off them
-    path = [np.concatenate([*[np.stack(xy, 1) for xy in lines], *[xy for xy, _ in r.before]]), np.stack(r.curves[1], 1)]
     if moves:
         now, ends = r.momenta(r.position), (-.06, 1.12)
         if np.ptp(r.curves[1][1]): ends = max(-.06, np.floor(r.curves[1][1].min() * 10 - 1.5) / 10), 1.06
@@ -67,10 +64,6 @@ def view(r: ScheduleRecord, width: float) -> Scene:  # width in px
         at, size = (k.pos, float(np.clip(k.value, lo, hi))), np.log10(hi / lo) if log and k not in own else hi - lo
         p.points([at], size=15, ink="page", stroke=ink, width=3, key=k.id, cut=True)
         p.handle(k.id, at, label=k.label, step=(k.step[0], k.step[1] * size), value=k.told or number(k.value))
-        if not wide or k.pos == r.position: continue
-        (l, t, w, h), (x, y), word = p.box, p.px([at])[0], k.told if k.told and k.pos in (0.0, 1.0) else k.words
-        room = p.box if k.pos else (x + 10, t, l + w - x - 10, h)  # right of a knot at the left edge
-        s.label((x, y), word, "muted", gap=12, within=room, clear=p.px(path[k in own]).tolist())
     draw_loss(r, s, below)
     return s
 
@@ -86,19 +79,29 @@ def draw_time(r, s, name, box, ends, log="", note="", xticks=False) -> Panel:
 
 
 def draw_curve(r, p, curve, now, ink, knots):
-    "A schedule, and the value where it is read: beside the line of now, on a plate that hides no knot."
+    "A schedule, the value where it is read, and its knots' words: on plates that hide no knot and little of a line."
     if ink == "focus" and not p.ylog: p.area(curve[0], 0, curve[1], ink="focus-tint")
     p.line(np.stack(curve, 1), ink=ink, width=2.5).points([[r.position, now]], size=9, cut=True)
-    if p.ylog and now <= 0: return
+    at = [(k.pos, float(np.clip(k.value, *p.y))) for k in knots]
+    words = [(xy, k.told if k.told and k.pos in (0.0, 1.0) else k.words, 12) for xy, k in zip(at, knots)
+             if p.scene.width >= NARROW and k.pos != r.position]
     word = next((k.words for k in knots if k.pos == r.position and not k.told), number(now))
-    (x, y), (l, t, w, h), wide = p.px([[r.position, now]])[0], p.box, text_width(word, 13, "bold") + 8
-    taken = [(kx - 9, ky - 9, 18, 18) for kx, ky in p.px([(k.pos, k.value) for k in knots])]
-    along = [(cx, cy, 1, 1) for cx, cy in p.px(np.stack(curve, 1))]
-    places = [(left, float(np.clip(top, t + 1, t + h - 19)), wide, 18) for left in (x + 10, x - 10 - wide)
-              if l < left < l + w - wide for top in (y - 27, y + 9, y - 45, y + 27)]
-    plate = min(places, key=lambda b: (sum(touch(b, k) for k in taken), sum(touch(b, c) for c in along)))
-    p.scene.rects([plate], fill="plate", radius=4)
-    p.scene.text([(plate[0] + 4, plate[1] + 9)], word, size=13, weight="bold", align="left")
+    if not p.ylog or now > 0: words = [((r.position, now), word, 13), *words]
+    taken, (l, t, w, h) = [(x - 9, y - 9, 18, 18) for x, y in p.px([*at, (r.position, now)])], p.box
+    dense = lambda px: np.concatenate([px[:-1] + (px[1:] - px[:-1]) * (i / 10) for i in range(10)])
+    lines = [np.stack(curve, 1), *[xy for xy, _ in r.before if ink == "focus"]]
+    lines += [np.stack([np.full(9, x), np.linspace(*p.y, 9)], 1) for x in (r.position, *r.rate.joints)]
+    path = np.concatenate([dense(p.px(xy)) for xy in lines])
+    for xy, word, size in words:
+        (x, y), weight = p.px([xy])[0], "bold" if size > 12 else "normal"
+        wide = text_width(word, size, weight) + 8
+        places = [(float(np.clip(x + dx, l + 1, l + w - wide - 1)), float(np.clip(y + dy, t + 1, t + h - 19)), wide, 18)
+                  for dy in (-27, -9, 9, -45) for dx in (10, -10 - wide, -wide / 2)]
+        on = lambda b: int((np.abs(path - [b[0] + b[2] / 2, b[1] + 9]) < [b[2] / 2, 9]).all(1).sum())
+        plate = min(places, key=lambda b: (sum(touch(b, k) for k in taken), on(b)))
+        p.scene.rects([plate], fill="plate", radius=4)
+        p.scene.text([(plate[0] + 4, plate[1] + 9)], word, size, "fg" if size > 12 else "muted", "left", weight=weight)
+        taken.append(plate)
 
 
 def draw_loss(r, s, box):
@@ -206,10 +209,7 @@ class ScheduleExplorer(Explorer):
             was, self.step = self.step, int(np.clip(self.step, 0, self.n_step))
             raise ValueError(f"step={was} is none of this run: take 0 to {self.n_step}")
 
-    @property
-    def position(self) -> float:
-        "Where it is read: from 0 to 1."
-        return self.step / self.n_step
+    position = property(lambda self: self.step / self.n_step, doc="Where it is read: from 0 to 1.")
 
     @property
     def code(self) -> str:
@@ -301,7 +301,7 @@ class ScheduleExplorer(Explorer):
                  lambda e: ready(e, dict(kind="one_cycle", **SUITED_ONE_CYCLE, step=round(.3 * e.n_step))),
                  lambda r: f"About {number(r.counts, 2)}, which is 1 / (1 − momentum); at both ends "
                            f"{number(1 / (1 - r.momenta(0)), 2)}. Large steps carry fewer.", quiet=True,
-                 guesses=("about 2", "about 7", "about 85"), right=1),
+                 guesses=("about 2", "about 7", "about 20"), right=1),
             Chip("a straight line?",
                  "Let each step lower the rate by the same factor, from 1 to 0.001. How high is it halfway?",
                  lambda e: ready(e, dict(kind="exp", **SUITED, log_axis=True, step=e.n_step // 2)),

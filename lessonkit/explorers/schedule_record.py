@@ -197,10 +197,10 @@ def motion(
     "Which way `f` goes, how far, and until when."
     if pos >= 1 - SNAP: return "at its end"
     way, (_, stop) = direction(f, pos), piece(f, pos)
-    end = f(stop - 1e-9)
+    jumps = stop < 1 and not np.isclose(f(stop), f(stop - 1e-9), rtol=1e-4)
+    end = f(stop - 1e-9 * jumps)
     if way in ("at a peak", "at a low point"): way += ", then down" if way == "at a peak" else ", then up"
     text = f"level until {percent(stop)}" if way == "level" else f"{way} to {number(end)} at {percent(stop)}"
-    jumps = stop < 1 and not np.isclose(f(stop), end, rtol=1e-4)
     return f"{text}, where it jumps to {number(f(stop))}" if jumps else text
 
 
