@@ -113,6 +113,46 @@ def test_a_search_that_keeps_nothing_says_what_to_loosen_and_little_is_said_as_t
     assert said and all(f"{words}: " in free and words in told() for words in said), (free, said)
 
 
+def test_a_tenth_with_ties_says_how_many_it_keeps():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(dict(a=rng.random(100), b=rng.random(100), score=np.arange(100.0), seconds=1.0))
+    assert "the best tenth: 10 of 100. " in SearchExplorer(table)._questions[0].question
+    e = SearchExplorer(table.assign(score=table.score.clip(upper=84)))  # sixteen are the best
+    assert "the best tenth, and those that tie with it: 16 of 100. " in e._questions[0].question
+    e.ask(0)
+    assert e.kept.sum() == 16 and "16 of 100 settings are kept" in e.narration
+    assert "Score · 16 of 100 kept" in e.scene(960).strings()
+
+
+@pytest.mark.parametrize("n, words", [(0, ""), (1, "One is too few to say"), (3, "They are too few to say"), (8, "")])
+def test_of_fewer_than_five_kept_settings_picture_and_sentence_say_that_they_are_too_few(n, words):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(dict(a=rng.random(90), b=rng.random(90), c=np.arange(90) % 3, score=np.arange(90.0)))
+    far = dict(a=(table.a.max(), None), b=(table.b.max(), None))  # no setting has both
+    e = SearchExplorer(table, keep=dict(score=(90.0 - n, None)) if n else far)
+    assert e.kept.sum() == n and words in e.narration and ("too few to say" in e.narration) == bool(words)
+    assert ("too few" in e.scene(960).strings()) == bool(words)
+
+
+def test_held_cells_mark_no_best_that_is_elsewhere():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(dict(a=rng.random(90), b=rng.random(90), c=np.arange(90) % 3, score=rng.random(90)))
+    e = SearchExplorer(table, x="a", y="b", reduce="mean")
+    marks = lambda: {"best", "mean", "best, mean"} & {*e.scene(960).strings()}
+    assert marks()
+    e.hold = ("c", 0)
+    assert not marks()
+
+
+def test_three_long_names_stand_in_one_line_where_there_is_room():
+    rng = np.random.default_rng(0)
+    names = np.array(["constant", "invscaling", "adaptive"])[np.arange(90) % 3]
+    table = pd.DataFrame(dict(a=rng.random(90), b=rng.random(90), rule=names, c=np.arange(90) % 3, d=np.arange(90) % 2))
+    e = SearchExplorer(table.assign(score=rng.random(90), seconds=1.0))
+    for width in (960, 1000):
+        assert len({b[1] for s, b in e.scene(width).boxes() if s in {*names}}) == 1
+
+
 GUESSED = {
     "bagging": [(0, "under 10 %", "1 of 100"), (1, "under ±0.03", "equally good"),
                 (2, "extra-trees", "Smoothest: extra-trees")],
@@ -120,8 +160,8 @@ GUESSED = {
               (3, "it rises", "jumps over the valley")],
     "waterfall": [(0, "Sex", "Sex = female, most of all"), (1, "in part", "One column is among the two"),
                   (2, "mostly that column's", "all others together")],
-    "search": [(0, "average", "They share"), (1, "among the best tenth", "rank 6 of 300"),
-               (2, "another one", "The highest mean is in")],
+    "search": [(0, "average", "They share"), (1, "among the best tenth", "Among the best tenth: rank 6 of 300"),
+               (2, "no", "No: the highest mean is in")],
     "entity": [(0, "mostly", "correlation 0.89"), (1, "N. Rhine-Westphalia and Saxony", "406 km apart"),
                (2, "never", "In no epoch"), (3, "Sunday", "Sunday: ")],
     "evidence": [(0, "the net", "from 76 % to 13 %"), (1, "both", "TF-IDF from"), (2, "none", "under 0.5 %")],
