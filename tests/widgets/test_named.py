@@ -304,6 +304,24 @@ def test_lines_side_by_side_are_named_at_their_ends():
     assert all(strings.count(name) == 2 for name in e.optimizers), strings  # of the lines, of the losses
 
 
+def test_the_map_names_the_lowest_of_all_rules_and_shows_its_dot_whole():
+    e = SGDExplorer(compare=True, step=20)
+    for e.step in (0, 3, 20):
+        r, scene = e.record(), e.scene(960)
+        lowest = min(r.paths, key=lambda p: p.losses[p.at(r.step)]).name
+        named = [v for v in scene.strings() if v.startswith("lowest: ")]
+        assert named == [f"lowest: {lowest}"] * bool(e.step)
+        dots = [it["key"] for it in scene.items if "map/points/here" in (it["key"] or "")]
+        assert not e.step or dots[-1].endswith(lowest)
+    assert not [v for v in SGDExplorer(step=20).scene(960).strings() if v.startswith("lowest")]
+
+
+def test_the_gray_of_early_steps_is_explained_where_it_is():
+    for width in (272, 390, 960):
+        assert "gray: steps 0 to 15" in SGDExplorer(rate=0.461, step=20).scene(width).strings()
+        assert not [v for v in SGDExplorer(step=20).scene(width).strings() if "gray" in v]
+
+
 def test_a_line_that_has_left_is_keyed_on_a_phone_and_momentum_is_in_sight_where_it_is_shown():
     e = SGDExplorer(rate=0.461, step=20)
     assert {"the line is below the picture", "thin: where it was at step 8"} <= set(e.scene(272).strings())
@@ -323,7 +341,8 @@ def test_momenta_are_named_once_and_the_edge_by_its_mark():
         strings = e.scene(960).strings()
         assert all(strings.count(f"momentum {m:g}") == 1 for m in {0.0, 0.5, momentum}), strings
         assert {"momentum:", "0", "0.5", f"{momentum:g}"} <= set(e.scene(272).strings())
-    assert "% of the edge marked" in e.narration and "edge 0.858" in str([c.spec() for c in e.controls()])
+    assert "The edge marked on the slider is 4.75 times this rate." in e.narration
+    assert "edge 0.858" in str([c.spec() for c in e.controls()])
 
 
 def test_over_the_edge_the_loss_may_fall_at_first_and_the_words_allow_for_it():
