@@ -153,6 +153,30 @@ def test_three_long_names_stand_in_one_line_where_there_is_room():
         assert len({b[1] for s, b in e.scene(width).boxes() if s in {*names}}) == 1
 
 
+def test_the_stream_says_what_one_step_reads_and_draws_the_dropped_tail_as_wide_as_it_is():
+    e = BPTTExplorer("abcdefgh" * 1000 + "xyz", bs=4)
+    for e.step in (0, 3, len(e.batches) - 1):
+        for width in (272, 390, 960):
+            scene = e.scene(width)
+            assert f"step {e.step:,} reads these 4 together" in scene.strings() and not scene.faults()
+    assert e.batches.n_dropped == 2 and "2 dropped" in scene.strings()
+    p = next(p for p in scene.panels if p.name == "stream")
+    left = p.px([[8000, 0]])[0, 0]
+    tail = next(it for it in scene.items if it["kind"] == "rects" and abs(it["xywh"][0][0] - left) < .01
+                and it["width"] == 1.5)
+    assert tail["xywh"][0][2] == pytest.approx(p.box[2] * 2 / 8002, rel=1e-3)
+    e.bs = 1
+    assert f"step {e.step:,}" in e.scene(960).strings()
+
+
+def test_an_answer_names_no_color_that_a_theme_changes_and_a_first_token_is_first():
+    e = BPTTExplorer("abcdefgh" * 1000)
+    e.ask(0, 1)
+    assert "the arrow in row 0" in e._asked["answer"] and "red" not in e._asked["answer"] and e.record().place[0] == 0
+    e.ask(2, 1)
+    assert e.selected == e.span[0] and e._asked["answer"].lower().startswith(e._asked["right"])
+
+
 GUESSED = {
     "bagging": [(0, "under 10 %", "1 of 100"), (1, "under ±0.03", "equally good"),
                 (2, "extra-trees", "Smoothest: extra-trees")],
