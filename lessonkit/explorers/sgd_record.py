@@ -207,4 +207,4 @@ def ranked(r: SGDRecord) -> str:
     "The losses now, the lowest first."
     order = sorted(r.paths, key=lambda p: p.losses[p.at(r.step)])
     listed = ", ".join(f"{p.name} {say(p.losses[p.at(r.step)])}" for p in order)
-    return f"The lowest first: {listed}. One rate does not suit them all."
+    return f"{order[0].name}. The losses are {listed}. One rate does not suit them all."
