@@ -154,7 +154,7 @@ def draw_scores(r, s, box):
     a, low, failed = r.axes[j], r.ranges.get(j, (0.0, 1.0))[0], r.n - int(r.bars[j][0].sum())
     title = f"Score · {r.n_kept:,} of {r.n:,} kept" if r.ranges else "Score"
     most = int(r.bars[j][0].max())
-    p = Panel(s, "score", (*box[:3], box[3] - 34), y=(0, 1.12 * most), xticks=False, yticks=[most],
+    p = Panel(s, "score", (*box[:3], box[3] - 34), y=(0, 1.2 * most), xticks=False, yticks=[most],
               title=title, ylabel="number of settings" + f" · {failed} failed" * bool(failed), left=14, right=6)
     draw_bars(r, s, j, p, box)
     if r.still and j not in r.ranges: return

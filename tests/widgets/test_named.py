@@ -389,12 +389,12 @@ def test_each_momentum_has_a_dot_where_it_arrives_the_one_on_screen_too():
     for width in (390, 960): assert any("dashed: best line" in s for s in e.scene(width).strings())
 
 
-def test_names_of_losses_stand_at_the_present_step():
+def test_names_of_losses_stand_right_of_all_curves():
     e = SGDExplorer(compare=True, step=20)
     scene = e.scene(960)
     p = next(p for p in scene.panels if p.name == "losses")
     at = {s: x for s, (x, y, *_) in scene.boxes() if y > p.box[1]}
-    for name in e.optimizers: assert 0 < at[name] - p.px([[20, 1]])[0, 0] < 12
+    for name in e.optimizers: assert 0 < at[name] - p.px([[e.n_steps, 1]])[0, 0] < 12
 
 
 def test_who_is_faster_agrees_with_the_answer():
