@@ -26,9 +26,9 @@ def view(r: BPTTRecord, width: float) -> Scene:  # width in px
     "The stream; the windows of a row; rows × time; the pair (x, y): each out of the last. The losses, if they matter."
     narrow, n_rows, some = width < NARROW, min(r.batches.bs, ROWS), r.losses is not None
     under = some and width < BESIDE  # the losses have a row of their own
-    s, over = Scene(width, (582 if narrow else 544) + 154 * under), 22 * narrow
+    s, over = Scene(width, (599 if narrow else 561) + 154 * under), 22 * narrow
     cut = 54 if r.batches.random_bptt else 26
-    stream, cuts, matrix, below, *losses = rows((0, 2, width, s.height - 8), 46 + over, cut + over, 252 - cut, 1,
+    stream, cuts, matrix, below, *losses = rows((0, 2, width, s.height - 8), 63 + over, cut + over, 252 - cut, 1,
                                                 *[1] * under, gap=16 if narrow else 26)
     joint = draw_stream(r, s, stream)
     joint = draw_cuts(r, s, cuts, joint)
@@ -42,25 +42,28 @@ def view(r: BPTTRecord, width: float) -> Scene:  # width in px
 def draw_stream(r, s, box):  # px: where the chosen row's window ends at the bottom
     "The whole stream, colored by row; where the present window reads; the dropped tail."
     b, (start, stop) = r.batches, r.span
-    used, n = b.bs * b.row_len, len(r.stream.ids)
-    tail, row = max(b.n_dropped, .006 * n) if b.n_dropped else 0, np.arange(b.bs) * b.row_len
-    over, title = f"{b.n_dropped:,} dropped" * bool(tail), f"1 · Cut into {b.bs} row" + "s" * (b.bs > 1)
+    used, n, tail, row = b.bs * b.row_len, len(r.stream.ids), b.n_dropped, np.arange(b.bs) * b.row_len
+    over, title = f"{tail:,} dropped" * bool(tail), f"1 · Cut into {b.bs} row" + "s" * (b.bs > 1)
     said = [f"{n:,} tokens{words}" + f", {over}" * bool(tail) for words in (" in all", "")]
     how = heading(s, box, title, "", *said, over)
+    box = box if how else (box[0], box[1] + 17, box[2], box[3] - 17)  # words stand above the rows
     p = Panel(s, "stream", (*box[:3], box[3] - 18), (0, used + tail), xticks=False, yticks=False,
-              left=gutter(s.width), right=8, **how)
-    wide = max(stop - start, .003 * used)
+              left=gutter(s.width), right=8, ylabel=" " * bool(how), **how)
+    wide, left = max(stop - start, .003 * used), r.place[0] * b.row_len + start
     p.boxes(row, 0, row + b.row_len, 1, fill=[f"class{i % 8}-tint" for i in range(b.bs)])
     every = int(np.ceil(48 * (used + tail) / b.row_len / p.box[2]))  # names that there is room for
-    for a in row[::every]: p.text([[a + b.row_len / 2, 0]], f"row {a // b.row_len}", ink="muted", dy=11)
+    for k in range(0, b.bs - every // 2, every): p.text([[(k + .5) * b.row_len, 0]], f"row {k}", ink="muted", dy=11)
     if tail: p.boxes([used], [0], [used + tail], [1], fill="panel", stroke="alarm", width=1.5)
+    if p.box[2] / b.bs / 2 > text_width(over) + 30: p.text([[used + tail, 0]], over, ink="alarm", align="right", dy=11)
     p.boxes(row + start, -.1, row + start + wide, 1.1, fill="fg", key="now")
-    left = r.place[0] * b.row_len + start
+    (x, top), (z, _) = p.px([[start, 1], [row[-1] + start + wide, 1]])  # what one step reads, joined
+    s.line([[x, top - 4], [z, top - 4]], ink="fg", width=1, key="together")
+    words = f"step {r.step:,}" + f" reads these {b.bs} together" * (b.bs > 1)
+    s.text([[min(x, s.width - text_width(words)), top - 12]], words, align="left")
     at, edge = left + (stop - start) / 2, 10 * (used + tail) / p.box[2]  # the ring is whole at both ends
     p.points([[np.clip(at, edge, used + tail - edge), .5]], size=16, ink="page", stroke="focus", width=3, key="place")
     p.zone("stream", drag=True)
-    value = f"step {r.step:,}, 0 to {len(b) - 1:,}"
-    p.handle("place", (at, .5), label="place in the stream", step=(stop - start, 0), value=value)
+    p.handle("place", (at, .5), "place in the stream", (stop - start, 0), f"step {r.step:,}, 0 to {len(b) - 1:,}")
     return p.px([[left, 0], [left + wide, 0]])
 
 
@@ -95,7 +98,8 @@ def draw_cuts(r, s, box, above):  # px: where the window ends at the bottom
         if lo <= t < z[-1]:  # the token in both epochs, and how far back its gradient will reach
             p.upright(t + .5, ink="fg", width=2, key="chosen")
             p.line([[cut, 1.7], [cut, 1.95], [t + .5, 1.95]], ink="alarm")
-            p.text([[t + .5, 1.45]], f"{t - cut}", size=11, ink="alarm", weight="bold", align="right", dx=-4)
+            at = dict(align="right", dx=-4) if p.px([[t, 0]])[0, 0] > p.box[0] + 24 else dict(align="left", dx=4)
+            p.text([[t + .5, 1.45]], f"{t - cut}", size=11, ink="alarm", weight="bold", **at)
         for i in range(2): p.text([[hi, i + .5]], f"epoch {r.epoch + i}", ink="muted", align="left", dx=6)
     p.zone("cuts", click=True)
     return p.px([[start, epochs], [stop, epochs]])
@@ -194,8 +198,7 @@ class BPTTExplorer(Explorer):
         return int(self._visits[window])
 
     def react(self, changed):
-        cut = "bs", "bptt", "random_bptt", "epoch"
-        if changed & {*cut}: self._make(*[getattr(self, name) for name in cut])
+        if changed - {"step", "selected", "shuffled"}: self._make(self.bs, self.bptt, self.random_bptt, self.epoch)
         if changed - {"step", "selected"}:  # other cuts or another order: stay with the token that was chosen
             self._reorder(self.shuffled, self.epoch)
             if "selected" not in changed: self.selected = min(self.selected, self.bs * self.batches.row_len - 1)
@@ -267,7 +270,6 @@ class BPTTExplorer(Explorer):
             step = next((k for k in range(min(3, n - 1), min(n, 200)) if np.mean(named(k)) > 0.7), min(3, n - 1))
             at = min(int(order[step]) * e.bptt + col, length - 1)
             return dict(random_bptt=False, shuffled=shuffled, step=step, selected=at)
-
         cuts = lambda e: random_edges(e.batches.row_len, e.bptt, e.seed, e.epoch)[:-1][:2]  # one or two windows' first
         first = lambda e: dict(random_bptt=True, shuffled=False, step=len(cuts(e)) - 1, selected=int(cuts(e)[-1]))
         width = lambda r: r.span[1] - r.span[0]
@@ -276,22 +278,24 @@ class BPTTExplorer(Explorer):
         return [
             Chip("how far back", "Take all tokens of a window. How far back do their gradients reach on average?",
                  lambda e: among(e, e.bptt - 1, False),
-                 lambda r: f"{(width(r) - 1) / 2:g} of {width(r)} tokens" + ", about half a window" * (width(r) > 3)
-                           + f": the mean of the numbers below x, from 0 (the first token) to {width(r) - 1} (the "
-                             "last, red arrow).",
+                 lambda r: f"{'Half a window' if width(r) > 3 else '1 token at most'}: {(width(r) - 1) / 2:g} of "
+                           f"{width(r)} tokens. It is the mean of the numbers below x, from 0 (the first token) to "
+                           f"{width(r) - 1} (the last, with the arrow in row 0).",
                  guesses=("1 token at most", "half a window", "a whole window"), right=lambda r: int(width(r) > 3)),
             Chip("shuffled windows",
                  "Take the windows in random order. Where does the state come from that most windows start with?",
                  lambda e: among(e, 2, True), quiet=True,
-                 answer=lambda r: f"{r.n_torn:,} of the {len(r.batches) - 1:,} joints between windows are torn: there "
-                           "it comes from elsewhere, and hardly helps." + (cost(r) or f" {CLICK}" * (not r.busy)),
+                 answer=lambda r: "Elsewhere in the text: " * (elsewhere(r) == 1) + f"{r.n_torn:,} of the "
+                           f"{len(r.batches) - 1:,} joints between windows are torn. Such a state hardly helps."
+                           + (cost(r) or f" {CLICK}" * (not r.busy)),
                  guesses=("the text before it", "elsewhere in the text", "nowhere: it is empty"), right=elsewhere),
             Chip("cuts that move",
-                 "Cuts are random. The gradient of a window's first token reaches 0 tokens back. How far does it reach "
-                 "in the next epoch?", first, quiet=True, right=lambda r: int(later(r) > 0),
+                 "Cuts are random. A token is first in its window: its gradient reaches 0 tokens back. How far will it "
+                 "reach in the next epoch?", first, quiet=True, right=lambda r: int(later(r) > 0),
                  guesses=("0 tokens again", "part of a window", "over a window"),
-                 answer=lambda r: f"The upright line in panel 2 is the token: first of its window in epoch {r.epoch}, "
-                                  f"{later(r)} tokens after the cut in epoch {r.epoch + 1}. That far it reaches."),
+                 answer=lambda r: f"{('0 tokens again', 'Part of a window')[later(r) > 0]}: the upright line in panel "
+                                  f"2 is the token, first of its window in epoch {r.epoch}, {later(r)} tokens after "
+                                  f"the cut in epoch {r.epoch + 1}."),
         ]
 
     def code_of(self, **state):
@@ -310,8 +314,7 @@ class BPTTExplorer(Explorer):
     def on_hover(self, id, x, y):
         if x is None or id not in ("matrix", "x", "y"): return
         r, col = self.record(), int(x)
-        if id == "matrix":
-            t = seen[col] if 0 <= col < len(seen := in_matrix(r, self.width)[0]) else -1
+        if id == "matrix": t = seen[col] if 0 <= col < len(seen := in_matrix(r, self.width)[0]) else -1
         else: t = r.span[0] + in_pair(r, self.width)[0] + col
         if not (0 <= t < self.batches.row_len and 0 <= (row := self.top + int(y)) < self.bs): return
         self.tip = max(self.tip, 1)
@@ -329,15 +332,12 @@ class BPTTExplorer(Explorer):
         "Trains two small stateful models on the stream's beginning, in order and shuffled; the chart grows with them."
         ids = np.unique(self.stream.ids[:100_000], return_inverse=True)[1]
         bs = int(np.clip((len(ids) - 1) // self.bptt // 2, 1, 32))
-
         def report(losses):
             self.losses = (losses, self.bptt, bs)
             self.refresh()
-
         def job():
             self._tell()  # the first steps take the longest: say at once that it has begun
             report(order_losses(ids, int(ids.max()) + 1, bptt=self.bptt, bs=bs, seed=self.seed, report=report))
-
         self.work(job)
         self._tell()
 

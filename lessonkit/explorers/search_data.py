@@ -299,9 +299,10 @@ def apart(high: float, low: float) -> str:
     return f"{gap:.3f}" if gap > 0.0005 else "less than 0.001"
 
 
-def sides(r: SearchRecord) -> tuple[str, str, str]:
+def sides(r: SearchRecord, first: str = "") -> tuple[str, str, str]:  # a parameter to begin with
     "What the kept settings share, what they may share, and how little the others differ, in words."
-    seen = {name: v for name, v in r.leans.items() if name not in {r.axes[j].name for j in r.ranges}}
+    ranged = {"", *(r.axes[j].name for j in r.ranges)}
+    seen = {name: r.leans[name] for name in dict.fromkeys([first, *r.leans]) if name not in ranged}
     out, free = ([], []), {}
     for name, v in seen.items():
         if v.told: out[0].append(f"{name} {v.words} ({percent(v.kept)})")
@@ -309,11 +310,11 @@ def sides(r: SearchRecord) -> tuple[str, str, str]:
     return *map(", ".join, out), "; ".join(f"{words}: {', '.join(names)}" for words, names in free.items())
 
 
-def free_parameter(r: SearchRecord) -> str:
-    "Which parameters the kept settings share, and which are mixed much as among all, in words."
+def free_parameter(r: SearchRecord, first: str = "", where: str = "") -> str:
+    "Which parameters the kept settings share (`first` before others), and which are mixed much as among all, in words."
     if r.n_kept < 5: return f"Nobody can say: {r.n_kept} settings are too few."
-    told, hinted, free = sides(r)
-    out = [f"They share {told}." if told else "They share nothing for sure."]
+    told, hinted, free = sides(r, first)
+    out = [f"{where}: they" * bool(where) or "They", f"share {told or 'nothing for sure'}."]
     if hinted: out.append(f"Perhaps, but {r.n_kept} are too few to be sure: {hinted}.")
     if free: out.append(f"{free[0].upper()}{free[1:]}.")
     return " ".join(out)
@@ -321,7 +322,7 @@ def free_parameter(r: SearchRecord) -> str:
 
 def shared(r: SearchRecord) -> str:
     "What most of the kept settings have in common and all settings have not, in words."
-    if r.n_kept < 5: return "They are too few to say what they share."
+    if r.n_kept < 5: return f"{'One is' if r.n_kept == 1 else 'They are'} too few to say what the good ones share."
     told, hinted, _ = sides(r)
     if told: return f"They share {told}."
     return "They are too few to be sure what they share." if hinted else "No parameter shows a clear difference."
@@ -333,7 +334,7 @@ def sentence(r: SearchRecord) -> str:
     away = any(not low - 1e-9 <= r.here[j] <= high + 1e-9 for j, (low, high) in r.ranges.items())
     if r.there is not None: return f"△, the best there: {r.pointed}.{' ' + r.kept_told if r.ranges else ''}"
     rank, score, out = f"Rank {r.rank} of {r.n:,}{', tied' * r.tied}", scored(r.own[0], r.more.get("score", 0)), []
-    if r.ranges: rank, out = f"Chosen: rank {r.rank}", [r.kept_told, shared(r) * (r.n_kept > 1)]
+    if r.ranges: rank, out = f"Chosen: rank {r.rank}", [r.kept_told, shared(r) * (r.n_kept > 0)]
     if r.error: out.append(f"{rank}: the fit failed with “{r.error[:160]}”.")
     elif at_first: out.append(f"The best of {r.n:,} settings{', tied,' * r.tied} scores {score}.")
     elif r.ranges: out.append(f"{rank}, score {score}{', not kept' * away}." * (r.rank > 1 or away))

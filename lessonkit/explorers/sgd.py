@@ -13,7 +13,7 @@ import numpy as np
 import traitlets as T
 
 from .sgd_record import (Path, SGDRecord, arrival, brief, climbs, faster, flown, outside, overshot,
-                                            quickest, ranked, say, sentence)
+                                            lowest, quickest, ranked, say, sentence)
 from ..sgd import (OPTIMIZERS, SGD, Descent, Momentum, as_points, descend, largest_stable_lr, line,
                            loss_surface, make_points, mse)
 from ..widgets.controls import Choice, Player, Slider, Toggle
@@ -26,7 +26,7 @@ from ..widgets.text import text_width, whole
 
 # %% ../../nbs/explorers/sgd.ipynb #xs-view
 INKS = ("focus", "class5", "class2", "class6")  # of the optimizers, in their order
-OTHERS = ("focus", "class2")  # of other momenta: without any it is SGD; with some
+OTHERS = ("focus", "class0-text")  # of other momenta: without any it is SGD; with some
 
 
 def view(
@@ -47,8 +47,7 @@ def draw_points(r, s, box):
     "The data, the best line, the residuals of the present line."
     p = Panel(s, "points", box, *r.view, title="The line" + "s" * r.compare, note="dashed: the best one", xlabel="x",
               ylabel="y", left=48, right=92 * r.compare)
-    ends = np.array(p.x)
-    now = r.paths[0].params[r.paths[0].at(r.step)]
+    ends, now = np.array(p.x), r.paths[0].params[r.paths[0].at(r.step)]
     if not r.compare and not outside(p, line(now, ends)):
         fitted = line(now, r.x)
         rods = np.stack([np.stack([r.x, r.y], 1), np.stack([r.x, fitted], 1), np.full((len(r.x), 2), np.nan)], 1)
@@ -80,22 +79,24 @@ def draw_map(r, s, box):
     note, up = ("+ best", f"intercept · {tall}") if s.width < NARROW else (f"+ best · {tall}", "intercept")
     p = Panel(s, "map", box, *r.window, title="The loss of every line", note=note, xlabel="slope", ylabel=up, left=48)
     p.field(r.bands, ramp("spread", int(r.bands.max()) + 1, 0.75), smooth=True)
-    for i, path in reversed(list(enumerate(r.paths))):
+    first = lowest(r)  # it lies over the others
+    for i, path in sorted(enumerate(r.paths), key=lambda v: (v[0] == first, -v[0])):
         walked = path.params[: r.step + 1]
         inside = p.has(walked)
         near = inside | np.append(inside[1:], False) | np.append(False, inside[:-1])  # others would only cross it
         shown, seen = np.where(near[:, None], walked, np.nan), np.flatnonzero(near)
         recent = max(0, int(seen[-1]) - 5) if r.grows and len(seen) else 0  # the last steps in sight
         if recent:  # they zigzag side by side: thin, and paler with age
-            last = recent + 4
             p.line(shown[: recent + 1], ink="muted", width=0.5, key=f"old-{path.name}")
-            p.line(shown[recent : last + 1], ink=f"{path.ink}-tint", width=1, key=f"late-{path.name}")
-            p.line(shown[last:], ink=path.ink, width=1.5, key=f"path-{path.name}")
+            p.line(shown[recent : recent + 5], ink=f"{path.ink}-tint", width=1, key=f"late-{path.name}")
+            p.line(shown[recent + 4 :], ink=path.ink, width=1.5, key=f"path-{path.name}")
+            p.text([[p.x[0], p.y[0]]], f"gray: steps 0 to {recent}", ink="muted", align="left", dx=-48, dy=27)
         else:
             thick, under = (1.5 + 1.5 * i, "") if r.compare else (2.5, "panel")  # seen around what lies over it
             p.line(shown, path.ink, thick, under=under, key=f"path-{path.name}")
         p.points(walked[recent:], size=4, ink=path.ink)
-        p.points(walked[-1:], 13 + 2 * i * r.compare, path.ink, "panel", 2, key=f"here-{path.name}")
+        p.points(walked[-1:], 13 + (2 + i) * (i != first), path.ink, "panel", 2, key=f"here-{path.name}")
+        if i == first and r.compare and r.step and inside[-1]: p.label(walked[-1], f"lowest: {path.name}", gap=14)
     p.points([r.best], size=15, ink="fg", shape="plus").zone("map", drag=True, hover=True, zoom=True)
     if p.has([r.start])[0]:
         (a0, a1), (b0, b1) = r.window
@@ -107,8 +108,7 @@ def draw_map(r, s, box):
 
 def draw_losses(r, s, box):
     "The loss over the steps, on a log scale."
-    lo, hi = r.heights
-    narrow = s.width < NARROW
+    (lo, hi), narrow = r.heights, s.width < NARROW
     note, least = f"at step {r.step}" + ", log scale" * (not narrow), f" {say(r.least)}" * (not narrow)
     if not r.compare: note = f"{r.paths[0].name} {r.paths[0].far(r.step) or note}"
     side = 92 * r.compare or 120 * bool(r.rivals)
@@ -126,7 +126,7 @@ def draw_losses(r, s, box):
         ink = OTHERS[int(m > 0)]
         p.line(np.stack([np.arange(len(losses)), np.maximum(losses, 1e-12)], 1), ink=ink, width=1.5)
         if k < np.inf: p.points([[k, losses[k]]], size=8, ink=ink)
-        labels.append(named(losses[-1], "momentum " * (not below) + f"{m:g}", ink if ink == "focus" else f"{ink}-text"))
+        labels.append(named(losses[-1], "momentum " * (not below) + f"{m:g}", ink))
     for path in r.paths:
         curve = np.stack([np.arange(len(path.losses)), np.maximum(path.losses, 1e-12)], 1)
         p.line(curve, ink="line", width=1.5).line(curve[: r.step + 1], ink=path.ink, width=2.5, key=f"loss-{path.name}")
@@ -136,14 +136,14 @@ def draw_losses(r, s, box):
             floor = np.stack([curve[:, 0], np.full(len(curve), max(r.least, 1e-12))], 1)
             p.label(curve[len(curve) // 8], "what follows", "muted", clear=np.concatenate([curve, floor]))
         name = f"{path.name} " * (not below) + f"{r.momentum:g}" if r.rivals else path.name
-        labels.append(named(curve[-1 if r.rivals else path.at(r.step), 1], name, path.text))
+        labels.append(named(curve[-1 if side else path.at(r.step), 1], name, path.text))
     if below:
         key = [(0, "momentum:", "muted")] * bool(r.rivals) + labels
         wide = [text_width(name, 12, "bold") for _, name, _ in key]
         share = min(1, (below[2] - 10 * len(key)) / sum(wide))
         for (_, name, ink), (x, y, w, _) in zip(key, columns(below, *[v * share for v in wide], gap=10)):
             s.text([[x, y + 8]], name, ink=ink, weight="bold", align="left", max_width=w + 1)
-    elif side: p.ends(labels, at=r.step if r.compare else r.n_steps)
+    elif side: p.ends(labels)
     elif labels[-1][1][0] == "▲":
         p.text([[p.x[1], p.y[1]]], labels[-1][1], ink=path.text, align="right", dx=-8, dy=12, max_width=p.box[2] - 16)
     p.upright(r.step, key="now").zone("steps", drag=True)
@@ -321,7 +321,7 @@ class SGDExplorer(Explorer):
                  "the lowest loss then?", lambda e: dict(compare=True, rate=tidy(0.4 * e.edge), momentum=0.9,
                  start=e.first, step=few), ranked, quiet=True,
                  guesses=tuple(self.optimizers) if len(self.optimizers) < 5 else (),
-                 right=lambda r: int(np.argmin([p.losses[p.at(few)] for p in r.paths])))]
+                 right=lowest)]
 
     def on_drag(self, id, x, y):
         if id in ("step", "steps"): self.step = int(np.clip(round(x), 0, self.n_steps))

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['say', 'Path', 'SGDRecord', 'sentence', 'brief', 'flown', 'outside', 'overshot', 'climbs', 'quickest', 'faster',
-           'arrival', 'ranked']
+           'arrival', 'lowest', 'ranked']
 
 # %% ../../nbs/explorers/sgd_record.ipynb #xsr-imports
 from dataclasses import dataclass
@@ -124,12 +124,11 @@ def _one(r, p: Path) -> str:
         first = p.losses[0]
         text += (f", {'down' if loss < first else 'up'} from {say(first)} at the start"
                  if abs(loss - first) > 5e-4 * first else ", as at the start")
-    if p.edge is None: about = f"{say(r.rate)}" + (f", and {p.name} scales each step itself" if p.adapts else "")
-    else:
-        over = r.rate > p.edge  # what that means is said where it can be seen: it is what a question asks
-        share = f"{say(r.rate / p.edge)} times" if over else f"{say(100 * r.rate / p.edge, 2)} % of"
-        about = f"{share} the edge" + (", so it flies off" if over and climbs(r) else " marked on its slider")
-    return f"{text}. The rate is {about}.{_left(r)}"
+    if p.edge is None: about = f"The rate is {say(r.rate)}" + f", and {p.name} scales each step itself" * p.adapts
+    elif r.rate <= p.edge: about = f"The edge marked on the slider is {say(p.edge / r.rate)} times this rate"
+    else:  # what that means is said where it can be seen: it is what a question asks
+        about = f"The rate is {say(r.rate / p.edge)} times the edge" + ", so it flies off" * climbs(r)
+    return f"{text}. {about}.{_left(r)}"
 
 
 def _left(r) -> str:
@@ -199,8 +198,13 @@ def arrival(losses: np.ndarray, least: float) -> float:  # infinite: never
     return there if there < len(losses) else np.inf
 
 
+def lowest(r: SGDRecord) -> int:
+    "Which of the paths has the lowest loss now."
+    return min(range(len(r.paths)), key=lambda i: r.paths[i].losses[r.paths[i].at(r.step)])
+
+
 def ranked(r: SGDRecord) -> str:
     "The losses now, the lowest first."
     order = sorted(r.paths, key=lambda p: p.losses[p.at(r.step)])
     listed = ", ".join(f"{p.name} {say(p.losses[p.at(r.step)])}" for p in order)
-    return f"The lowest first: {listed}. One rate does not suit them all."
+    return f"{order[0].name}. The losses are {listed}. One rate does not suit them all."

@@ -183,7 +183,7 @@ class SoftmaxExplorer(Explorer):
                            f"the curve is steep; a mere guess (hollow) costs {-np.log(r.other[0]):.2f}.",
                  guesses=("near 0", "near −0.5", "near −1"), right=2),
             Chip("two winners",
-                 f"{start}, raise {cat} from {at[0]} and {dog} from {at[1]} to {LIMIT:g}{what}",
+                 f"{start}, raise {cat} and {dog} to {LIMIT:g} (from {at[0]} and {at[1]}){what}",
                  dict(activations=(LIMIT, LIMIT, *first(others + 2)[2:].tolist()), **plain, outline="start"),
                  lambda r: f"{sunk(r) if others else ''}All share 1, and the two winners get {r.p[0]:.2f} each. "
                            f"Sigmoids need not share: choose that mode, and tick {r.classes[1]}, too.", quiet=True,

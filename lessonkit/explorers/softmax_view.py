@@ -33,7 +33,7 @@ class SoftmaxRecord:
     other: np.ndarray  # its probabilities
 
 
-LIMIT, TOP = 5.0, 5.0  # activations go from −LIMIT to LIMIT, the loss's axis from 0 to TOP
+LIMIT, TOP = 5.0, 5.5  # activations go from −LIMIT to LIMIT, the loss's axis from 0 to TOP: room above 5
 MODES = "softmax", "sigmoid"
 OUTLINES = ("none", "start", "guess", "cool")  # of the opening; all activations equal; at temperature 1
 INKS = [f"class{i}" for i in (1, 0, 2, 6, 4, 5, 7, 3)]  # of the classes, in the order they are given
@@ -49,17 +49,17 @@ def view(
     r: SoftmaxRecord,
     width: float,  # px
 ) -> Scene:
-    "Activation, probability and gradient, a row a class; then the loss over the probability."
+    "Activation, probability, gradient, a row a class; the loss over the probability, on a narrow page by the knobs."
     n, wide = len(r.classes), width >= NARROW
-    heights = [HEAD + ROW * n + FOOT] if wide else [HEAD + v + FOOT for v in (SLIM * n, LOW * n, LOW * n, 112)]
+    heights = [HEAD + ROW * n + FOOT] if wide else [HEAD + v + FOOT for v in (SLIM * n, 112, LOW * n, LOW * n)]
     s = Scene(width, sum(heights) + 12 * (len(heights) - 1))
     whole = (0, 0, width, s.height)
     if wide:
         names, *parts, loss = columns(whole, NAMES, .37, .21, .19, .23, gap=16)
         draw_block(r, s, names, dict(zip(("activation", "probability", "gradient"), parts)), ROW)
     else:
-        *boxes, loss = rows(whole, *heights, gap=12)
-        for box, name, row in zip(boxes, ("activation", "probability", "gradient"), (SLIM, LOW, LOW)):
+        knobs, loss, *boxes = rows(whole, *heights, gap=12)
+        for box, name, row in zip([knobs, *boxes], ("activation", "probability", "gradient"), (SLIM, LOW, LOW)):
             names, part = columns(box, NAMES, 1, gap=12)
             draw_block(r, s, names, {name: part}, row)
     draw_loss(r, s, loss)
@@ -122,30 +122,32 @@ def draw_loss(r, s, box):
     "What each probability costs: a dot on the curve; for sigmoids two curves, and their sum."
     alone = r.mode == "sigmoid"
     there = np.arange(len(r.classes)) if alone else np.flatnonzero(r.truth)
-    foot = f"sum {r.loss.sum():.2f}" if alone else f"probability of {r.classes[int(there[0])]}|probability"
-    note = "−ln(p), −ln(1 − p)|two curves" if alone else "−ln(probability)|−ln(prob.)"
+    foot = "probability" if alone else f"probability of {r.classes[int(there[0])]}|probability"
+    total = f"sum {r.loss.sum():.2f}" * alone  # beside the title; where that has no room, below
+    note = f"−ln(p), −ln(1 − p)|{total}" if alone else "−ln(probability)|−ln(prob.)"
     listed = alone and 170 < box[2] < NAMES + 200  # each class's number in its row
-    chosen = f"{r.classes[r.selected]} {r.loss[r.selected]:.2f}" * (alone and not listed)
-    left, right = (16, 8 + 38 * listed) if s.width >= NARROW else (NAMES + 12, 54)  # below the probabilities
+    left, right = (16, 8 + 38 * listed) if s.width >= NARROW else (NAMES + 12, 54)  # above the probabilities
     box = (box[0] + left, box[1], box[2] - left, box[3])
-    p = Panel(s, "loss", box, (0, 1), (0, TOP), title="loss", note=chosen, ylabel=fits(box[2], note),
+    note = fits(box[2], note)
+    p = Panel(s, "loss", box, (0, 1), (0, TOP), title="loss", note=total * (note != total), ylabel=note,
               xticks=[(0, "0"), (1, "1")], yticks=[], right=right, xlabel=fits(box[2] - right, foot))
-    p.text([[0, 0], [0, TOP]], ["0", f"{TOP:g}"], ink="muted", align="right", dx=-6)
+    p.text([[0, 0], [0, 5]], ["0", "5"], ink="muted", align="right", dx=-9)
     x = np.exp(-np.linspace(0, TOP, 60))
     curve = np.stack([x, -np.log(x)], 1)
     if alone: p.line(np.stack([1 - x, -np.log(x)], 1), ink="muted", width=1)
     p.line(curve, ink="fg", width=2)
     if alone:
         p.text([[0, TOP - .4]], "true", ink="muted", align="left", dx=14)  # beside a dot at the curve's top
-        p.text([[1, TOP - (.4 if p.box[2] > 90 else 1.2)]], "false", ink="muted", align="right", dx=-14)
+        p.text([[1, TOP - (.4 if p.box[2] > 90 else 1.35)]], "false", ink="muted", align="right", dx=-14)
     elif r.outline != "none":
         old = max(float(r.other[int(there[0])]), float(np.exp(-TOP)))
+        if r.outline == "guess": p.label((old, -np.log(old)), f"guess {-np.log(old):.2f}", gap=11, clear=curve)
         p.points([[old, -np.log(old)]], size=11, ink="page", stroke="fg", width=1.5, key="other", cut=True)
-    ink, held = inks(len(r.classes)), np.minimum(r.loss, TOP)
+    ink, held = inks(len(r.classes)), np.minimum(r.loss, TOP - .25)
     for i in there.tolist():
         p.line([[r.p[i], 0], [r.p[i], held[i]]], ink=ink[i], width=3, key=f"stem-{i}")
         p.points([[r.p[i], held[i]]], size=13, ink=ink[i], stroke="fg", width=1.5, key=f"cost-{i}", cut=True,
-                 shape="up" if r.loss[i] > TOP else "dot")
+                 shape="up" if r.loss[i] > held[i] else "dot")
         said, row = f"{r.loss[i]:.2f}", TOP * (1 - (i + .5) / len(held))
         if listed: p.text([[1, row]], [said], size=13, align="right", dx=40, ink=f"{ink[i]}-text")
         if listed and s.width < NARROW:

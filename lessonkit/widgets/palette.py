@@ -80,7 +80,7 @@ def ink(
         under = ink(name[3:])
         best = [max(("#ffffff", "#000000"), key=lambda c: contrast(c, back[:7])) for back in under[:2]]
         return Ink(*best)
-    if m := re.fullmatch(r"(cividis|signed|spread):(-?[\d.]+)", name):
+    if m := re.fullmatch(r"(cividis|viridis|signed|spread):(-?[\d.]+)", name):
         table, at = ramp(m[1]), float(m[2])
         return Ink(*table[int(np.clip(round(255 * (at if m[1] != "signed" else (at + 1) / 2)), 0, 255))])
     if m := re.fullmatch(r"class(\d+)(-tint|-pale|-text)?", name):
@@ -97,16 +97,16 @@ def ink(
 # %% ../../nbs/widgets/palette.ipynb #palette-ramp
 @cache
 def ramp(
-    name: str,  # 'cividis', from low to high; 'signed', from −1 over nothing to +1; 'spread', from nothing up
+    name: str,  # 'cividis', 'viridis' (no gray), low to high; 'signed', −1 over nothing to +1; 'spread', from nothing
     n: int = 256,  # colors
     strength: float = 1.0,  # less mixes them with the page, so that a line stands out on them
 ) -> tuple[tuple[str, str], ...]:  # (on a light page, on a dark page), low first
     "A scale as a table of colors. It has the same sense in both themes."
     t = np.linspace(0, 1, n)
-    if name == "cividis":
+    if name in ("cividis", "viridis"):
         from matplotlib import colormaps
 
-        both = [colormaps["cividis"](t)[:, :3]] * 2
+        both = [colormaps[name](t)[:, :3]] * 2
     elif name == "signed":
         u = np.abs(2 * t - 1)[:, None] ** 0.8
         ends = [np.where((t > 0.5)[:, None], _rgb(INKS["up"][i]), _rgb(INKS["down"][i])) for i in (0, 1)]
@@ -114,7 +114,7 @@ def ramp(
     elif name == "spread":
         both = [(1 - t[:, None]) * _rgb(low) + t[:, None] * _rgb(high)
                 for low, high in (("#f0f0f0", "#3b0f70"), ("#2c3036", "#e2b6ff"))]
-    else: raise ValueError(f"name={name!r}: take 'cividis', 'signed' or 'spread'")
+    else: raise ValueError(f"name={name!r}: take 'cividis', 'viridis', 'signed' or 'spread'")
     mixed = [strength * c + (1 - strength) * _rgb(PAGES[i][0]) for i, c in enumerate(both)]
     return tuple((_hex(a), _hex(b)) for a, b in zip(*mixed))
 

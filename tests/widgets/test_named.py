@@ -117,6 +117,70 @@ def test_a_search_that_keeps_nothing_says_what_to_loosen_and_little_is_said_as_t
     assert said and all(f"{words}: " in free and words in told() for words in said), (free, said)
 
 
+def test_a_tenth_with_ties_says_how_many_it_keeps():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(dict(a=rng.random(100), b=rng.random(100), score=np.arange(100.0), seconds=1.0))
+    assert "the best tenth: 10 of 100. " in SearchExplorer(table)._questions[0].question
+    e = SearchExplorer(table.assign(score=table.score.clip(upper=84)))  # sixteen are the best
+    assert "the best tenth, and those that tie with it: 16 of 100. " in e._questions[0].question
+    e.ask(0)
+    assert e.kept.sum() == 16 and "16 of 100 settings are kept" in e.narration
+    assert "Score · 16 of 100 kept" in e.scene(960).strings()
+
+
+@pytest.mark.parametrize("n, words", [(0, ""), (1, "One is too few to say"), (3, "They are too few to say"), (8, "")])
+def test_of_fewer_than_five_kept_settings_picture_and_sentence_say_that_they_are_too_few(n, words):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(dict(a=rng.random(90), b=rng.random(90), c=np.arange(90) % 3, score=np.arange(90.0)))
+    far = dict(a=(table.a.max(), None), b=(table.b.max(), None))  # no setting has both
+    e = SearchExplorer(table, keep=dict(score=(90.0 - n, None)) if n else far)
+    assert e.kept.sum() == n and words in e.narration and ("too few to say" in e.narration) == bool(words)
+    assert ("too few" in e.scene(960).strings()) == bool(words)
+
+
+def test_held_cells_mark_no_best_that_is_elsewhere():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(dict(a=rng.random(90), b=rng.random(90), c=np.arange(90) % 3, score=rng.random(90)))
+    e = SearchExplorer(table, x="a", y="b", reduce="mean")
+    marks = lambda: {"best", "mean", "best, mean"} & {*e.scene(960).strings()}
+    assert marks()
+    e.hold = ("c", 0)
+    assert not marks()
+
+
+def test_three_long_names_stand_in_one_line_where_there_is_room():
+    rng = np.random.default_rng(0)
+    names = np.array(["constant", "invscaling", "adaptive"])[np.arange(90) % 3]
+    table = pd.DataFrame(dict(a=rng.random(90), b=rng.random(90), rule=names, c=np.arange(90) % 3, d=np.arange(90) % 2))
+    e = SearchExplorer(table.assign(score=rng.random(90), seconds=1.0))
+    for width in (960, 1000):
+        assert len({b[1] for s, b in e.scene(width).boxes() if s in {*names}}) == 1
+
+
+def test_the_stream_says_what_one_step_reads_and_draws_the_dropped_tail_as_wide_as_it_is():
+    e = BPTTExplorer("abcdefgh" * 1000 + "xyz", bs=4)
+    for e.step in (0, 3, len(e.batches) - 1):
+        for width in (272, 390, 960):
+            scene = e.scene(width)
+            assert f"step {e.step:,} reads these 4 together" in scene.strings() and not scene.faults()
+    assert e.batches.n_dropped == 2 and "2 dropped" in scene.strings()
+    p = next(p for p in scene.panels if p.name == "stream")
+    left = p.px([[8000, 0]])[0, 0]
+    tail = next(it for it in scene.items if it["kind"] == "rects" and abs(it["xywh"][0][0] - left) < .01
+                and it["width"] == 1.5)
+    assert tail["xywh"][0][2] == pytest.approx(p.box[2] * 2 / 8002, rel=1e-3)
+    e.bs = 1
+    assert f"step {e.step:,}" in e.scene(960).strings()
+
+
+def test_an_answer_names_no_color_that_a_theme_changes_and_a_first_token_is_first():
+    e = BPTTExplorer("abcdefgh" * 1000)
+    e.ask(0, 1)
+    assert "the arrow in row 0" in e._asked["answer"] and "red" not in e._asked["answer"] and e.record().place[0] == 0
+    e.ask(2, 1)
+    assert e.selected == e.span[0] and e._asked["answer"].lower().startswith(e._asked["right"])
+
+
 GUESSED = {
     "bagging": [(0, "under 10 %", "1 of 100"), (1, "a little, under ±0.03", "equally good"),
                 (2, "extra-trees", "Smoothest: extra-trees")],
@@ -124,8 +188,8 @@ GUESSED = {
               (3, "it rises", "jumps over the valley")],
     "waterfall": [(0, "Sex", "Sex = female, most of all"), (1, "in part", "In part: Sex is among the two"),
                   (2, "more than half", "More than half: Sex's own bar moves by −0.530")],
-    "search": [(0, "average", "They share"), (1, "among the best tenth", "rank 6 of 300"),
-               (2, "another one", "The highest mean is in")],
+    "search": [(0, "average", "They share"), (1, "among the best tenth", "Among the best tenth: rank 6 of 300"),
+               (2, "no", "No: the highest mean is in")],
     "entity": [(0, "mostly", "correlation 0.89"), (1, "N. Rhine-Westphalia and Saxony", "406 km apart"),
                (2, "never", "In no epoch"), (3, "Sunday", "Sunday: ")],
     "evidence": [(0, "the net", "from 76 % to 13 %"), (1, "both", "TF-IDF from"), (2, "none", "under 0.5 %")],
@@ -274,6 +338,24 @@ def test_lines_side_by_side_are_named_at_their_ends():
     assert all(strings.count(name) == 2 for name in e.optimizers), strings  # of the lines, of the losses
 
 
+def test_the_map_names_the_lowest_of_all_rules_and_shows_its_dot_whole():
+    e = SGDExplorer(compare=True, step=20)
+    for e.step in (0, 3, 20):
+        r, scene = e.record(), e.scene(960)
+        lowest = min(r.paths, key=lambda p: p.losses[p.at(r.step)]).name
+        named = [v for v in scene.strings() if v.startswith("lowest: ")]
+        assert named == [f"lowest: {lowest}"] * bool(e.step)
+        dots = [it["key"] for it in scene.items if "map/points/here" in (it["key"] or "")]
+        assert not e.step or dots[-1].endswith(lowest)
+    assert not [v for v in SGDExplorer(step=20).scene(960).strings() if v.startswith("lowest")]
+
+
+def test_the_gray_of_early_steps_is_explained_where_it_is():
+    for width in (272, 390, 960):
+        assert "gray: steps 0 to 15" in SGDExplorer(rate=0.461, step=20).scene(width).strings()
+        assert not [v for v in SGDExplorer(step=20).scene(width).strings() if "gray" in v]
+
+
 def test_a_line_that_has_left_is_keyed_on_a_phone_and_momentum_is_in_sight_where_it_is_shown():
     e = SGDExplorer(rate=0.461, step=20)
     assert {"the line is below the picture", "thin: where it was at step 8"} <= set(e.scene(272).strings())
@@ -293,7 +375,8 @@ def test_momenta_are_named_once_and_the_edge_by_its_mark():
         strings = e.scene(960).strings()
         assert all(strings.count(f"momentum {m:g}") == 1 for m in {0.0, 0.5, momentum}), strings
         assert {"momentum:", "0", "0.5", f"{momentum:g}"} <= set(e.scene(272).strings())
-    assert "% of the edge marked" in e.narration and "edge 0.858" in str([c.spec() for c in e.controls()])
+    assert "The edge marked on the slider is 4.75 times this rate." in e.narration
+    assert "edge 0.858" in str([c.spec() for c in e.controls()])
 
 
 def test_over_the_edge_the_loss_may_fall_at_first_and_the_words_allow_for_it():
@@ -316,12 +399,12 @@ def test_each_momentum_has_a_dot_where_it_arrives_the_one_on_screen_too():
     for width in (390, 960): assert any("dashed: best line" in s for s in e.scene(width).strings())
 
 
-def test_names_of_losses_stand_at_the_present_step():
+def test_names_of_losses_stand_right_of_all_curves():
     e = SGDExplorer(compare=True, step=20)
     scene = e.scene(960)
     p = next(p for p in scene.panels if p.name == "losses")
     at = {s: x for s, (x, y, *_) in scene.boxes() if y > p.box[1]}
-    for name in e.optimizers: assert 0 < at[name] - p.px([[20, 1]])[0, 0] < 12
+    for name in e.optimizers: assert 0 < at[name] - p.px([[e.n_steps, 1]])[0, 0] < 12
 
 
 def test_who_is_faster_agrees_with_the_answer():
@@ -402,21 +485,35 @@ def test_what_is_true_stays_when_the_mode_changes():
 
 @pytest.mark.parametrize("width", [390, 620, 960])
 def test_what_is_true_pays_on_the_curve(width):
-    "The dot stands at its probability and its loss; above the axis it is a triangle at the edge, with its number."
+    "The dot stands at its probability and its loss; above the axis it is a triangle inside, with its number."
     e = SoftmaxExplorer(activations=(-.5, 4, 0, -1, -2))
     found = lambda s: next((p, it) for p in s.panels for it in s.items
                            if p.name == "loss" and it["key"] == "loss/points/cost-0")
     p, dot = found(e.scene(width))
-    assert np.allclose(p.data(dot["xy"])[0], [e.answer.p[0], e.answer.loss[0]], atol=.02) and p.y == (0, 5)
-    assert "4.54" in e.scene(width).strings() and dot["shape"] == "dot"
+    assert np.allclose(p.data(dot["xy"])[0], [e.answer.p[0], e.answer.loss[0]], atol=.02) and dot["shape"] == "dot"
+    assert "4.54" in e.scene(width).strings()
     e.activations = (-5, 5, 0, 1, -2)
     p, dot = found(e.scene(width))
-    assert p.y == (0, 5) and dot["shape"] == "up" and abs(p.data(dot["xy"])[0, 1] - 5) < .01
+    assert dot["shape"] == "up" and 5 < p.data(dot["xy"])[0, 1] < p.y[1]
     assert "10.03" in e.scene(width).strings()
     e.mode = "sigmoid"  # a dot a class: what is false pays on the other curve
     scene = e.scene(width)
     assert {f"loss/points/cost-{i}" for i in range(5)} <= {it["key"] for it in scene.items}
-    assert f"sum {e.answer.loss.sum():.2f}" in scene.strings()
+    assert {f"sum {e.answer.loss.sum():.2f}", "probability"} <= {*scene.strings()}
+
+
+def test_on_a_narrow_page_the_loss_stands_below_the_knobs():
+    tops = {p.name: p.box[1] for p in SoftmaxExplorer().scene(360).panels}
+    assert sorted(("activation", "loss", "probability", "gradient"), key=tops.get)[1] == "loss"
+    assert tops["probability"] < 500  # so knobs and loss are seen at once on a phone
+
+
+def test_a_mere_guess_is_named_on_the_curve():
+    e = SoftmaxExplorer()
+    for width in (360, 720, 960):
+        assert not [v for v in e.scene(width).strings() if v.startswith("guess")]
+    e.ask(0)
+    for width in (360, 720, 960): assert "guess 1.61" in e.scene(width).strings()
 
 
 def test_at_the_end_of_the_scale_you_can_only_lower():
