@@ -376,6 +376,25 @@ def test_every_question_comes_before_its_answer(explorer):
     assert explorer.narration == words
 
 
+def test_starting_over_undoes_whatever_was_done(explorer):
+    "Handles, buttons, keys and questions; what runs beside the kernel is waited for."
+    explorer._act({"kind": "chip", "value": -1})
+    explorer._at_first = None
+    first, view, words = state_of(explorer)[0], explorer.scene().state(), explorer.narration
+    controls, off = list(explorer._controls), list(explorer._off)
+    acts = [{"kind": kind, "id": h["id"], "x": x, "y": 1 - x} for h in view["handles"][:25]
+            for kind, x in (("click", .4), ("drag", .6), ("drop", .3)) if h["click"] or h["drag"]]
+    acts += [{"kind": "press", "name": c["name"]} for c in controls if c["kind"] == "button" and c["name"] not in off]
+    acts += [{"kind": "key", "key": k.removeprefix("Shift+"), "shift": "Shift+" in k} for k in explorer._actions]
+    acts += [{"kind": "chip", "value": i} for i in range(len(explorer._chips))]
+    for act in [*acts, {"kind": "over"}]:
+        explorer._act(act)
+        if explorer.running: explorer._thread.join(60)
+    assert state_of(explorer)[0] == first and not explorer.error
+    np.testing.assert_equal(explorer.scene().state(), view)
+    assert (explorer.narration, explorer._controls, explorer._off) == (words, controls, off)
+
+
 @pytest.mark.parametrize("kind", [c for c in bare() if c not in (*NEED_ONE, BaggingExplorer)],  # it answers in words
                          ids=lambda kind: kind.__name__)
 def test_no_answer_is_in_sight_when_it_opens(kind):
