@@ -134,7 +134,7 @@ def knots(
         found.append(Knot("decay", 1.5 / n, f(1.5 / n), "decay of the tips", up, words, number(e.decay)))
     if kind == "sgdr" and n > 1:  # at the last restart, which no other knot is near
         told = f"×{number(e.cycle_mult)}" + " (highest)" * (e.cycle_mult >= 3)
-        found.append(Knot("mult", f.joints[-1], e.lr, "cycle_mult", side, f"each cycle {told}", told))
+        found.append(Knot("mult", f.joints[-1], e.lr, "cycle_mult", side, f"cycle length {told}", told))
     if kind in ("lin", "cos", "exp", "warmup", "sgdr"): found.append(foot(1.0))
     if kind == "one_cycle" and e.log_axis:
         end = f"start / {number(e.div_final)}"

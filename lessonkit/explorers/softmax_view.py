@@ -141,7 +141,9 @@ def draw_loss(r, s, box):
         p.text([[1, TOP - (.4 if p.box[2] > 90 else 1.35)]], "false", ink="muted", align="right", dx=-14)
     elif r.outline != "none":
         old = max(float(r.other[int(there[0])]), float(np.exp(-TOP)))
-        if r.outline == "guess": p.label((old, -np.log(old)), f"guess {-np.log(old):.2f}", gap=11, clear=curve)
+        stem = np.stack([np.full(20, r.p[int(there[0])]), np.linspace(0, TOP, 20)], 1)
+        name = "guess" if r.outline == "guess" else "before"
+        p.label((old, -np.log(old)), f"{name} {-np.log(old):.2f}", gap=11, clear=np.concatenate([curve, stem]))
         p.points([[old, -np.log(old)]], size=11, ink="page", stroke="fg", width=1.5, key="other", cut=True)
     ink, held = inks(len(r.classes)), np.minimum(r.loss, TOP - .25)
     for i in there.tolist():
@@ -160,9 +162,8 @@ def draw_loss(r, s, box):
 def draw_knobs(r, p, words):
     "What you drag: a knob at the end of each bar, and the row it stands in."
     n, at = len(r.classes), np.arange(len(r.classes)) + 0.5
-    colors = ["fg" if i == r.selected else "page" for i in range(n)]
     ends = np.stack([r.activations, at], 1)
-    p.points(ends, size=16, ink=colors, stroke="fg", width=2, key="knobs", ids=range(n), cut=True)
+    p.points(ends, size=16, ink="page", stroke="fg", width=2, key="knobs", ids=range(n), cut=True)
     for i in range(n): p.zone(f"row-{i}", (-LIMIT, LIMIT, i, i + 1), drag=True, cursor="ew-resize")
     for i, (v, word) in enumerate(zip(r.activations, words)):
         name = r.classes[i] if n <= 5 or i == r.selected else ""  # few stops on Tab's way
