@@ -268,7 +268,8 @@ class WaterfallExplorer(Explorer):
                  "most, in the same direction?", beside, lambda r: compared(r, *self._from[:2]),
                  guesses=("yes", "in part", "no") * moves, right=lambda r: alike(r, self._from[1])),
             Chip("one big change", "We change the one value that moves the prediction most. How much of the move is in "
-                 "that column's own bar?", edited, own_and_others, right=whose,
+                 f"that column's own bar{' (and its _na bar)' * bool(self.rows.twins)}?", edited, own_and_others,
+                 right=whose,
                  guesses=("all of it, or more", "more than half", "less than half") * moves),
         ]
 
