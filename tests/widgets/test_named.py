@@ -32,7 +32,7 @@ def test_each_tree_has_a_dot_beside_the_average():
     assert any(it["kind"] == "marks" and len(it["xy"]) == 12 for it in scene.items)
     e.k = 5  # as many dots, and the same trees in the words
     assert e.record().usual == pytest.approx(e.shown.alone[:5].mean())
-    assert f"its trees alone have {e.record().usual:.4f}." in e.narration, e.narration
+    assert f"its trees alone have {e.record().usual:.4f} on average." in e.narration, e.narration
     assert any(s.startswith("dots: each tree alone") for s in scene.strings())
     e.bootstrap = False
     assert not len(e.record().alone) and "no row is out of the bag" in e.narration
@@ -421,7 +421,7 @@ def test_the_key_holds_the_colors_of_both_map_and_rows_and_the_rows_of_no_draw_a
     own = strips[0]["colors"]
     assert len(strips) == 1 and tuple(own) == tuple(e.record().colors)
     for shade in (0, 0.5, 1): assert tuple(ink(f"cividis:{shade}")[:2]) == tuple(own[int(254 * shade)])
-    assert any("small: never drawn; larger: more often" in s for s in e.scene(960).strings())
+    assert any("small: never drawn, larger: more often" in s for s in e.scene(960).strings())
     r, of = e.record(), {i: name for name, i in e.scene(960)._inks.items()}
     dots = [it for it in e.scene(960).items if it["kind"] == "marks" and it["panel"] is None and len(it["xy"]) > 60]
     filled = [it for it in dots if of[it["fill"][0]].startswith("cividis:")]
