@@ -276,7 +276,9 @@ class WaterfallExplorer(Explorer):
     def code_of(self, **state):
         k, more = self.output, self._more
         if k < self.rows.answers.shape[1] - 1: more += f", output={self.classes[[k]].tolist()[0]!r}"
-        return super().code_of(**state).replace("(", f"(forest, X{more}, ", 1)
+        told = [f"{c}: {self.rows.words(c, v)}" for c, v in state.get("edits", {}).items() if c in self.rows.levels]
+        code = super().code_of(**state).replace("(", f"(forest, X{more}, ", 1)
+        return code + f"  # {', '.join(told)}" * bool(told)
 
     def on_drag(self, id, x, y):
         if id in ("rows", "row"): self.row = int(self.order[int(np.clip(x, 0, len(self.rows.x) - 1))])
