@@ -297,7 +297,7 @@ def sentence(r: BaggingRecord) -> str:
     if np.isfinite(error):
         words, last = r.data.error_words, error_of(r, r.n)
         text += f" has an out-of-bag error of {words(error)}"
-        if r.k > 1 and np.isfinite(r.usual): text += f"; its trees alone have {words(r.usual)} on average"
+        if r.k > 1 and np.isfinite(r.usual): text += f"; its trees alone average {words(r.usual)}"
         if r.k == 1 and np.isfinite(last): text += f"; all {r.n} averaged have {words(last)}"
     else: text += ": no row is out of the bag"
     text += f". {at} it says {average}"

@@ -32,7 +32,7 @@ def test_each_tree_has_a_dot_beside_the_average():
     assert any(it["kind"] == "marks" and len(it["xy"]) == 12 for it in scene.items)
     e.k = 5  # as many dots, and the same trees in the words
     assert e.record().usual == pytest.approx(e.shown.alone[:5].mean())
-    assert f"its trees alone have {e.record().usual:.4f} on average." in e.narration, e.narration
+    assert f"its trees alone average {e.record().usual:.4f}." in e.narration, e.narration
     assert any(s.startswith("dots: each tree alone") for s in scene.strings())
     e.bootstrap = False
     assert not len(e.record().alone) and "no row is out of the bag" in e.narration
