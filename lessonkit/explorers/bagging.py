@@ -175,7 +175,7 @@ class BaggingExplorer(Explorer):
             three, about = tuple((kind, f.curve) for kind, f in fitted), about.partition(", ")[2]
         elif tree:
             times, boxes = seen.times(asked), seen.boxes(asked)
-            note = "every point once" if (times == 1).all() else "small: out of its bag"
+            note = "every point once" if (times == 1).all() else "small: never drawn, larger: more often"
             maps = [(f"Tree {tree}: {len(boxes):,} rectangles", note, seen.codes(asked, tree))]
         first = max(min(asked // STRIP * STRIP, self.n_trees - STRIP), 0)
         drawn = np.unique(np.linspace(0, n - 1, min(n, 800)).astype(int)) if self.points else np.zeros(0, int)
@@ -282,9 +282,9 @@ class BaggingExplorer(Explorer):
         return sorted([(kind, self.fitted(kind).roughness(r.k)) for kind in KINDS], key=lambda pair: pair[1])
 
     def _smoothest(self, r):
-        (least, a), (second, b), _ = self._rough(r)
+        (least, a), (_, b), _ = self._rough(r)
         if a >= b: return "No map stands out as the smoothest."
-        said = f"Smoothest: {least}{', whose cuts fall anywhere' * (least == 'extra-trees')}; then {second}."
+        said = f"Smoothest: {least}{', whose cuts fall anywhere' * (least == 'extra-trees')}."
         if not (best := r.best_kinds): return said
         lowest = f"Lowest out-of-bag error: {' and '.join(best)}."
         return f"{said} {lowest}{' A smoother map may blur sharp borders.' * (least not in best)}"

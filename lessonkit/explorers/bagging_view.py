@@ -56,6 +56,8 @@ def draw_map(r, s, box, i=0):
     "The answer all over the plane, the points, the cross; of one tree also its rectangles and its draw."
     (title, note, codes), three = r.maps[i], bool(r.three)
     notes = [f"out-of-bag {note}"[: 99 * bool(note)], note] if three else [note + DRAG] * bool(len(r.rows)) + [note]
+    if r.tree and text_width(title, 14, "bold") + 12 + text_width(note.split(",")[0]) > box[2]:
+        title = title.split(":")[0]  # the sentence tells its rectangles as well
     room = box[2] - (0 if three else text_width(title, 14, "bold") + 12)
     note = next((v for v in notes + [note.split(",")[0]] if text_width(v) <= room), "")
     if text_width(title, 12, "bold") > box[2]: title = title.split()[-1].capitalize()  # of a random forest
@@ -228,8 +230,7 @@ def draw_key(r, s, box, left=0):
     "What the colors mean; a scale of numbers stands right below the map, `left` px in."
     if not r.n_classes: box = (box[0] + left, box[1], box[2] - left, box[3])
     p = Panel(s, "key", box, (0, 2), (r.key_rows, 0), xticks=False, yticks=False, frame=False)
-    dots, drawn = " · dots: the rows" if len(r.rows) else "", r.times is not None and bool((r.times != 1).any())
-    draws = "small: never drawn; larger: more often"
+    dots = " · dots: the rows" if len(r.rows) else ""
     if not r.n_classes:
         low, high = (number(v, 2) for v in r.data.span)  # beyond them, rows and trees have the last color
         low = "≤ " * bool(r.data.y.min() < r.data.span[0]) + low
@@ -237,16 +238,14 @@ def draw_key(r, s, box, left=0):
         p.field(np.arange(255, dtype=np.uint8)[None], r.colors, extent=(0, 2, 0.9, 0.15))
         p.text([[0, 1.5]], low, ink="muted", align="left")
         p.text([[2, 1.5]], high, ink="muted", align="right")
-        few = ["predicted · dots: the rows", "map · rows"] * bool(dots)
-        for words in [f"predicted · {draws}", draws, "small: never drawn"] * drawn + few + ["predicted"]:
+        for words in (f"predicted{dots}", "predicted"):
             if text_width(low + words + high) < box[2] - 30: return p.text([[1, 1.5]], words, ink="muted")
         return
     at = np.stack([np.arange(r.n_classes) % 2, np.arange(r.n_classes) // 2 + 0.5], 1)
     p.points(at + [0.05, 0], size=11, ink=[f"class{c}" for c in range(r.n_classes)], shape="square")
     p.text(at + [0.12, 0], r.data.labels, align="left", max_width=0.44 * box[2])
     words = "the paler, the less sure"
-    if drawn: words = f"{words} · {draws}" if text_width(words + draws) + 20 <= box[2] else draws
-    elif text_width(words + dots) <= box[2]: words += dots
+    if text_width(words + dots) <= box[2]: words += dots
     p.text([[0, r.key_rows - 0.5]], words, ink="muted", align="left", max_width=box[2])
 
 
@@ -274,6 +273,7 @@ NO_BAG = "Without a bootstrap no row is out of a bag, so there is no error to co
 def brief(r: BaggingRecord) -> str:
     "What to try next, while an answer stands, which says what is on screen."
     if r.three: return "Next: drag the ring. How few trees give nearly the same error?"
+    if r.beside == "trees": return "Next: drag the cross. Where do nearly all trees give the same answer?"
     return "Next: click a dot. Which map does that tree draw, and what does it ask at the cross?"
 
 
@@ -297,7 +297,7 @@ def sentence(r: BaggingRecord) -> str:
     if np.isfinite(error):
         words, last = r.data.error_words, error_of(r, r.n)
         text += f" has an out-of-bag error of {words(error)}"
-        if r.k > 1 and np.isfinite(r.usual): text += f"; its trees alone have {words(r.usual)}"
+        if r.k > 1 and np.isfinite(r.usual): text += f"; its trees alone average {words(r.usual)}"
         if r.k == 1 and np.isfinite(last): text += f"; all {r.n} averaged have {words(last)}"
     else: text += ": no row is out of the bag"
     text += f". {at} it says {average}"

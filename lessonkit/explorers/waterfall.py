@@ -268,14 +268,17 @@ class WaterfallExplorer(Explorer):
                  "most, in the same direction?", beside, lambda r: compared(r, *self._from[:2]),
                  guesses=("yes", "in part", "no") * moves, right=lambda r: alike(r, self._from[1])),
             Chip("one big change", "We change the one value that moves the prediction most. How much of the move is in "
-                 "that column's own bar?", edited, own_and_others, right=whose,
+                 f"that column's own bar{' (and its _na bar)' * bool(self.rows.twins)}?", edited, own_and_others,
+                 right=whose,
                  guesses=("all of it, or more", "more than half", "less than half") * moves),
         ]
 
     def code_of(self, **state):
         k, more = self.output, self._more
         if k < self.rows.answers.shape[1] - 1: more += f", output={self.classes[[k]].tolist()[0]!r}"
-        return super().code_of(**state).replace("(", f"(forest, X{more}, ", 1)
+        told = [f"{c}: {self.rows.words(c, v)}" for c, v in state.get("edits", {}).items() if c in self.rows.levels]
+        code = super().code_of(**state).replace("(", f"(forest, X{more}, ", 1)
+        return code + f"  # {', '.join(told)}" * bool(told)
 
     def on_drag(self, id, x, y):
         if id in ("rows", "row"): self.row = int(self.order[int(np.clip(x, 0, len(self.rows.x) - 1))])

@@ -84,8 +84,11 @@ class WaterfallRecord:
     before = property(lambda self: self.bias + float(self.was.sum()))
     prediction = property(lambda self: self.bias + float(self.now.sum()))
     what = property(lambda self: self.target or "prediction")
-    alone = property(lambda self: np.allclose(np.delete(self.now - self.was, self.chosen), 0),
-                     doc="Did the chosen column's contribution alone change?")
+    change = property(lambda self: self.moved([self.prediction], [self.before]), doc="As the two numbers say it.")
+
+    def moved(self, now, was) -> float:
+        "How far numbers move together, each as it is said: so a reader's own sum agrees."
+        return float(np.sum(np.round(now, self.digits) - np.round(was, self.digits)))
 
     def say(self, v: float, signed: bool = False) -> str:
         "A number of the predictions' scale."

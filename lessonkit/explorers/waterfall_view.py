@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LINE', 'TALL', 'FOOT', 'ALONG', 'view', 'draw_bars', 'draw_end', 'draw_tried', 'ordinal', 'draw_rows', 'brief',
-           'sentence', 'most', 'alike', 'compared', 'whose', 'own_and_others']
+           'sentence', 'most', 'alike', 'compared', 'own_move', 'whose', 'own_and_others']
 
 # %% ../../nbs/explorers/waterfall_view.ipynb #xvv-imports
 import numpy as np
@@ -96,10 +96,9 @@ def draw_bars(r, s, left, right, wide):
     words = [b for _, b in s.boxes()]
     ids = ["+".join(map(str, g)) if len(g) == 1 else "others" for g in r.groups]
     old = np.diff(bar_ends(r.groups, r.was if r.edits else r.beside[1], r.bias)) if r.edits or r.beside else None
-    if old is not None:  # thin, below the bar and from its own start: so their lengths compare; beyond the axis, moved
-        y, tall, ends = lines + low + thick / 2 + (0.1 if wide else 0.07), 0.08 if wide else 0.06, r.reach
-        if r.target.startswith("chance"): ends = max(ends[0], 0.0), min(ends[1], 1.0)
-        start = np.clip(now[:-1], ends[0] - np.minimum(old, 0), ends[1] - np.maximum(old, 0))
+    if old is not None:  # thin, below the bar and from its own start: so their lengths compare; beyond the page, moved
+        y, tall = lines + low + thick / 2 + (0.1 if wide else 0.07), 0.08 if wide else 0.06
+        start = np.clip(now[:-1], reach[0] - np.minimum(old, 0), reach[1] + room / scale - np.maximum(old, 0))
         p.bars(y, start + old, start, thick=tall, ink="muted", flat=True, key="was", ids=ids)
     for i, g in enumerate(r.groups):
         (a, top), (b, foot) = p.px([[min(now[i : i + 2]), i + 1], [max(now[i : i + 2]), i + 2]])
@@ -184,11 +183,13 @@ def draw_tried(r, s, box):
         where.bars([2.5], [r.middle[4 - i]], base=r.middle[i], thick=thick, flat=True, ink="muted")
     p.across(r.before).ends([(r.before, was, "muted")]).zone("tried", drag=True)
     line, own = np.stack([at, r.answers], 1), at[np.flatnonzero(r.tried == r.value)[:1]]
-    if not told:  # a place for each answer that is not known yet: at the foot, so that its height says nothing
+    if not told:  # a place for each answer that is not known yet: at mid-height, off the line of the row itself
+        high = float(np.ptp(p.y))
+        mid = sum(p.y) / 2 + 0.2 * high * (abs(r.before - sum(p.y) / 2) < 0.12 * high)
         x = at if r.apart else np.array(ticks(*ends, 4))
         x = x[np.abs(x - np.nan_to_num(r.value)) > (0 if r.apart else side)]
         for v in x[: 0 if many else None]: p.upright(v, ink="line", dash=(2, 4))
-        if not many: p.text([[v, p.y[0]] for v in x], ["?"] * len(x), dy=-9, ink="muted", weight="bold", size=14)
+        if not many: p.text([[v, mid] for v in x], ["?"] * len(x), ink="muted", weight="bold", size=14)
     elif not r.apart:  # trees ask at thresholds: it goes in steps
         edges = np.concatenate([line[:1, 0], (line[1:, 0] + line[:-1, 0]) / 2, line[-1:, 0]])
         steps = np.stack([np.stack([edges[:-1], edges[1:]], 1).ravel(), line[:, 1].repeat(2)], 1)
@@ -224,9 +225,11 @@ def draw_rows(r, s, box):
         p.line([[at, was], [at, now]], ink="alarm").points([[at, was]], size=10, ink="panel", stroke="alarm", width=2)
     p.points([[at, now]], size=11, ink="alarm", stroke="panel", width=2, key="here")
     rod = np.stack([np.full(60, at), np.linspace(*p.y, 60)], 1)  # their own line must not strike words through
-    place = {0: "the lowest", r.n - 1: "the highest"}.get(r.rank, ordinal(r.rank + 1))
-    own, more = f"row {r.row}: {place}", " lowest" if 0 < r.rank < r.n - 1 else f" of {r.n:,}"
-    own += more * (text_width(own + more, 12, "bold") < 0.42 * p.box[2])  # one side of the line has room
+    place, end = min((r.rank + 1, "lowest"), (r.n - r.rank, "highest"))
+    place = f"{ordinal(place)} {end}" if place > 1 else f"the {end}"
+    told = [f"row {r.row}: {place} of {r.n:,}"] * (place[0] == "t") + [f"row {r.row}: {place}", place]
+    here, free = p.px([[at, lo]])[0, 0] - p.box[0], p.box[2]
+    own = next((v for v in told if text_width(v, 12, "bold") < max(here, free - here) - 12), place)
     one = abs(np.subtract(*p.px([[at, was], [at, now]])[:, 1])) < 24  # px: there is no room for two names
     if r.edits and one: own = f"row {r.row}, as edited"
     wide, line, places = text_width(own, 12, "bold"), p.px(ladder), []
@@ -246,7 +249,7 @@ def brief(
 ) -> str:
     "What is on screen while an answer stands, which says the rest."
     if not r.edits: return f"The bars lead from the average, at the top, to the prediction of row {r.row}."
-    by = r.say(r.prediction - r.before, True)
+    by = r.say(r.change, True)
     return f"Row {r.row}: the {r.what} goes from {r.say(r.before)} to {r.say(r.prediction)} ({by})."
 
 
@@ -262,7 +265,7 @@ def sentence(
     more = f" and {len(r.edits) - 2} more" if len(r.edits) > 2 else ""
     said = f"Row {r.row}, with {', '.join(changed)}{more}: the {r.what} "
     was, now = (np.array([v[list(g)].sum() for g in r.groups]) for v in (r.was, r.now))  # the bars
-    moved, by = now - was, r.say(r.prediction - r.before, True)
+    moved, by = now - was, r.say(r.change, True)
     stays = by[0] not in "+−"
     said += f"stays at {r.say(r.before)}" if stays else f"goes from {r.say(r.before)} to {r.say(r.prediction)} ({by})"
     if not (r.now != r.was).any(): return said + ": no tree asks this row there."
@@ -272,8 +275,7 @@ def sentence(
     bar = f"{r.names[r.groups[j][0]]}'s bar" if len(r.groups[j]) == 1 else f"the bar of {len(r.groups[j])} others"
     bar += f" goes from {r.say(was[j], True)} to {r.say(now[j], True)}"
     if stays: return said + f": {bar}, and other bars make up for it."
-    part = abs(round(now[j], r.digits) - round(was[j], r.digits))  # of the numbers as they are said
-    back = part - abs(round(r.prediction - r.before, r.digits))  # all the others together
+    back = abs(r.moved(now[j], was[j])) - abs(r.change)  # all the others together
     lost = f"; the others together take back {r.say(back)}" * (float(f"{back:.{r.digits}f}") > 0)
     return said + f". What {'raises' if by[0] == '+' else 'lowers'} it most: {bar}{lost}."
 
@@ -314,21 +316,28 @@ def compared(
             f"row {r.row} comes to {r.say(r.prediction)}, moved most by {told[1]}.")
 
 
+def own_move(r) -> float:
+    "How far an edit moves the bars of the columns that it changes: a column, and where that was missing."
+    mine = [r.names.index(name) for name, *_ in r.edits] or [r.chosen]
+    return r.moved(r.now[mine], r.was[mine])
+
+
 def whose(r) -> int:
-    "How much of an edit's move is in the edited column's own bar: 0: all of it, or more, 1: more than half, 2: less."
-    own, every = (round(float(a.sum() - b.sum()), r.digits) for a, b in ((r.now[[r.chosen]], r.was[[r.chosen]]),
-                                                                          (r.now, r.was)))
-    return 0 if r.alone or abs(own) >= abs(every) and own * every > 0 else 2 - (own * every > 0.5 * every**2)
+    "How much of an edit's move is in the edited columns' own bars: 0: all of it, or more, 1: more than half, 2: less."
+    own, every = (float(f"{v:.{r.digits}f}") for v in (own_move(r), r.change))
+    return 0 if own == every or abs(own) > abs(every) and own * every > 0 else 2 - (own * every > 0.5 * every**2)
 
 
 def own_and_others(
     r,  # a `WaterfallRecord`
 ) -> str:
-    "How far an edit moves the edited column's own bar, and how far the others, in words."
-    moved, name = r.now - r.was, r.names[r.chosen]
-    others = moved.sum() - moved[r.chosen]
-    part = "All of it" + ", and more" * bool(moved.sum() * others < 0), "More than half", "Less than half"
-    own = f"{part[whose(r)]}: {name}'s own bar moves by {r.say(moved[r.chosen], True)}"
-    if r.alone: return f"{own}, no other moves."
-    return (f"{own}, and all others together move by {r.say(others, True)}. Another value leads down other paths, "
+    "How far an edit moves the bars of what it changes, and how far the others, in words."
+    own, name = own_move(r), r.names[r.chosen]
+    others = r.say(r.change - own, True)
+    part = "All of it" + ", and more" * (others[0] in "+−"), "More than half", "Less than half"
+    with_it = "".join(f" and the bar of {c}, which changes with it," for c, *_ in r.edits if c != name)
+    moves = " move together" if with_it else " moves"
+    said = f"{part[whose(r)]}: {name}'s own bar{with_it}{moves} by {r.say(own, True)}"
+    if others[0] not in "+−": return f"{said}, all others together by nothing."
+    return (f"{said}, and all others together by {others}. Another value leads down other paths, "
             "where other columns are asked.")

@@ -32,7 +32,7 @@ def test_each_tree_has_a_dot_beside_the_average():
     assert any(it["kind"] == "marks" and len(it["xy"]) == 12 for it in scene.items)
     e.k = 5  # as many dots, and the same trees in the words
     assert e.record().usual == pytest.approx(e.shown.alone[:5].mean())
-    assert f"its trees alone have {e.record().usual:.4f}." in e.narration, e.narration
+    assert f"its trees alone average {e.record().usual:.4f}." in e.narration, e.narration
     assert any(s.startswith("dots: each tree alone") for s in scene.strings())
     e.bootstrap = False
     assert not len(e.record().alone) and "no row is out of the bag" in e.narration
@@ -421,7 +421,7 @@ def test_the_key_holds_the_colors_of_both_map_and_rows_and_the_rows_of_no_draw_a
     own = strips[0]["colors"]
     assert len(strips) == 1 and tuple(own) == tuple(e.record().colors)
     for shade in (0, 0.5, 1): assert tuple(ink(f"cividis:{shade}")[:2]) == tuple(own[int(254 * shade)])
-    assert any("small: never drawn; larger: more often" in s for s in e.scene(960).strings())
+    assert any("small: never drawn, larger: more often" in s for s in e.scene(960).strings())
     r, of = e.record(), {i: name for name, i in e.scene(960)._inks.items()}
     dots = [it for it in e.scene(960).items if it["kind"] == "marks" and it["panel"] is None and len(it["xy"]) > 60]
     filled = [it for it in dots if of[it["fill"][0]].startswith("cividis:")]
@@ -782,3 +782,33 @@ def test_what_other_values_do_is_told_once_one_was_tried_and_starting_over_takes
         e._act(dict(kind="over"))
         np.testing.assert_equal(e.scene().state(), view)
         assert state() == first
+
+
+def test_a_column_and_where_it_was_missing_are_one_edit_and_parts_add_up_as_they_are_said():
+    e = last_value(next(row.code for row in ROWS if row.name == "waterfall"))
+    e.open()
+    signed = lambda text: [float(v.replace("−", "-")) for v in re.findall(r"[+−]\d\.\d+", text)]
+    for row in (4, 12, 204, 475):
+        e.row = row
+        e.ask(2, 1)
+        r, answer = e.record(), e._asked["answer"]
+        own, others = signed(answer)
+        bars = [(float(f"{r.was[j]:.3f}"), float(f"{r.now[j]:.3f}")) for j in (r.names.index(c) for c, *_ in r.edits)]
+        assert own == pytest.approx(sum(now - was for was, now in bars)), answer
+        assert own + others == pytest.approx(signed(e.narration)[-1])
+        assert ("Age_na, which changes with it" in answer) == (len(bars) == 2) == (row in (4, 475))
+        assert ("# Sex: female" in e._asked["code"]) == (row == 204)
+
+
+def test_a_thin_bar_starts_where_its_bar_does_and_ranks_count_from_the_nearer_end():
+    e = last_value(next(row.code for row in ROWS if row.name == "waterfall"))
+    e.open()
+    e.row = 392
+    e.ask(1, 1)
+    thin, bars = (next(it for it in e.scene(960).items if it["key"] == f"bars/bars/{key}")["xywh"]
+                  for key in ("was", "now"))
+    ends = lambda box: np.stack([box[:, 0], box[:, 0] + box[:, 2]])
+    assert (np.abs(ends(thin)[:, None] - ends(bars)[None]).min((0, 1)) < 1).all()
+    for rank, words in ((0, "the lowest"), (1, "2nd lowest"), (498, "2nd highest"), (499, "the highest")):
+        e.row = int(e.order[rank])
+        for width in (272, 390, 960): assert any(words in s for s in e.scene(width).strings()), (rank, width)
