@@ -350,6 +350,32 @@ def test_the_map_names_the_lowest_of_all_rules_and_shows_its_dot_whole():
     assert not [v for v in SGDExplorer(step=20).scene(960).strings() if v.startswith("lowest")]
 
 
+def test_no_path_hides_another_and_no_word_covers_one():
+    for rules in (None, {f"{k} {i}": kind for i in range(2) for k, kind in SGDExplorer().optimizers.items()}):
+        e = SGDExplorer(compare=True, step=20, optimizers=rules)
+        for width in (272, 390, 960):
+            scene = e.scene(width)
+            drawn = [it["width"] for it in scene.items if "map/" in (it["key"] or "") and "/path-" in it["key"]]
+            assert len(drawn) == len(e.optimizers) and min(drawn) >= 1.5 and (np.diff(drawn) < 0).all(), drawn
+            l, t, w, h = next(p.box for p in scene.panels if p.name == "map")
+            inside = [s for s, (x, y, *_) in scene.boxes() if l < x < l + w and t < y < t + h]
+            assert inside == ["start"], inside
+
+
+def test_losses_over_many_decades_are_marked_once_a_decade():
+    e = SGDExplorer(optimizer="SGD", rate=1.02 * SGDExplorer().edge, step=20)
+    for width in (390, 960):
+        scene = e.scene(width)
+        l, t, w, h = next(p.box for p in scene.panels if p.name == "losses")
+        marks = sorted(y for s, (x, y, *_) in scene.boxes() if x < l - 4 and t - 8 <= y <= t + h + 1)
+        assert len(marks) > 2 and np.diff(marks).min() >= 17, marks
+
+
+def test_a_question_about_a_rate_names_it():
+    e = SGDExplorer()
+    for chip in e.chips()[1:]: assert f"rate {chip.state(e)['rate']:g}" in chip.question
+
+
 def test_the_gray_of_early_steps_is_explained_where_it_is():
     for width in (272, 390, 960):
         assert "gray: steps 0 to 15" in SGDExplorer(rate=0.461, step=20).scene(width).strings()
