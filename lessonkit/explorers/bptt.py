@@ -26,7 +26,7 @@ def view(r: BPTTRecord, width: float) -> Scene:  # width in px
     "The stream; the windows of a row; rows × time; the pair (x, y): each out of the last. The losses, if they matter."
     narrow, n_rows, some = width < NARROW, min(r.batches.bs, ROWS), r.losses is not None
     under = some and width < BESIDE  # the losses have a row of their own
-    s, over = Scene(width, (599 if narrow else 561) + 154 * under), 22 * narrow
+    s, over = Scene(width, (613 if narrow else 561) + 154 * under), 22 * narrow
     cut = 54 if r.batches.random_bptt else 26
     stream, cuts, matrix, below, *losses = rows((0, 2, width, s.height - 8), 63 + over, cut + over, 252 - cut, 1,
                                                 *[1] * under, gap=16 if narrow else 26)
@@ -48,7 +48,7 @@ def draw_stream(r, s, box):  # px: where the chosen row's window ends at the bot
     how = heading(s, box, title, "", *said, over)
     box = box if how else (box[0], box[1] + 17, box[2], box[3] - 17)  # words stand above the rows
     p = Panel(s, "stream", (*box[:3], box[3] - 18), (0, used + tail), xticks=False, yticks=False,
-              left=gutter(s.width), right=8, ylabel=" " * bool(how), **how)
+              left=gutter(s.width), right=10, ylabel=" " * bool(how), **how)  # at the right: half a ring
     wide, left = max(stop - start, .003 * used), r.place[0] * b.row_len + start
     p.boxes(row, 0, row + b.row_len, 1, fill=[f"class{i % 8}-tint" for i in range(b.bs)])
     every = int(np.ceil(48 * (used + tail) / b.row_len / p.box[2]))  # names that there is room for
@@ -60,8 +60,8 @@ def draw_stream(r, s, box):  # px: where the chosen row's window ends at the bot
     s.line([[x, top - 4], [z, top - 4]], ink="fg", width=1, key="together")
     words = f"step {r.step:,}" + f" reads these {b.bs} together" * (b.bs > 1)
     s.text([[min(x, s.width - text_width(words)), top - 12]], words, align="left")
-    at, edge = left + (stop - start) / 2, 10 * (used + tail) / p.box[2]  # the ring is whole at both ends
-    p.points([[np.clip(at, edge, used + tail - edge), .5]], size=16, ink="page", stroke="focus", width=3, key="place")
+    at = left + (stop - start) / 2
+    p.points([[min(left + wide / 2, used + tail), .5]], size=16, ink="page", stroke="focus", width=3, key="place")
     p.zone("stream", drag=True)
     p.handle("place", (at, .5), "place in the stream", (stop - start, 0), f"step {r.step:,}, 0 to {len(b) - 1:,}")
     return p.px([[left, 0], [left + wide, 0]])
@@ -99,7 +99,7 @@ def draw_cuts(r, s, box, above):  # px: where the window ends at the bottom
             p.upright(t + .5, ink="fg", width=2, key="chosen")
             p.line([[cut, 1.7], [cut, 1.95], [t + .5, 1.95]], ink="alarm")
             at = dict(align="right", dx=-4) if p.px([[t, 0]])[0, 0] > p.box[0] + 24 else dict(align="left", dx=4)
-            p.text([[t + .5, 1.45]], f"{t - cut}", size=11, ink="alarm", weight="bold", **at)
+            p.text([[t + .5, 1.45]], f"{t - cut}", size=11, weight="bold", **at)
         for i in range(2): p.text([[hi, i + .5]], f"epoch {r.epoch + i}", ink="muted", align="left", dx=6)
     p.zone("cuts", click=True)
     return p.px([[start, epochs], [stop, epochs]])
@@ -270,8 +270,9 @@ class BPTTExplorer(Explorer):
             step = next((k for k in range(min(3, n - 1), min(n, 200)) if np.mean(named(k)) > 0.7), min(3, n - 1))
             at = min(int(order[step]) * e.bptt + col, length - 1)
             return dict(random_bptt=False, shuffled=shuffled, step=step, selected=at)
-        cuts = lambda e: random_edges(e.batches.row_len, e.bptt, e.seed, e.epoch)[:-1][:2]  # one or two windows' first
-        first = lambda e: dict(random_bptt=True, shuffled=False, step=len(cuts(e)) - 1, selected=int(cuts(e)[-1]))
+        both = lambda e: [random_edges(e.batches.row_len, e.bptt, e.seed, e.epoch + k)[:-1] for k in (0, 1)]
+        one = lambda a, b: max((not np.isin(t - np.arange(3), b).any(), k, int(t)) for k, t in enumerate(a[:13]))[1:]
+        first = lambda e: dict(zip(("step", "selected"), one(*both(e))), random_bptt=True, shuffled=False)
         width = lambda r: r.span[1] - r.span[0]
         elsewhere = lambda r: int(2 * r.n_torn >= len(r.batches)) if len(r.batches) > 1 else 2
         later = lambda r: r.place[1] - int(r.next_edges[np.searchsorted(r.next_edges, r.place[1], "right") - 1])
@@ -291,11 +292,10 @@ class BPTTExplorer(Explorer):
                  guesses=("the text before it", "elsewhere in the text", "nowhere: it is empty"), right=elsewhere),
             Chip("cuts that move",
                  "Cuts are random. A token is first in its window: its gradient reaches 0 tokens back. How far will it "
-                 "reach in the next epoch?", first, quiet=True, right=lambda r: int(later(r) > 0),
+                 "reach in the next epoch?", first, right=lambda r: int(later(r) > 0),
                  guesses=("0 tokens again", "part of a window", "over a window"),
-                 answer=lambda r: f"{('0 tokens again', 'Part of a window')[later(r) > 0]}: the upright line in panel "
-                                  f"2 is the token, first of its window in epoch {r.epoch}, {later(r)} tokens after "
-                                  f"the cut in epoch {r.epoch + 1}."),
+                 answer=lambda r: f"{('0 tokens again', 'Part of a window')[later(r) > 0]}: in epoch {r.epoch + 1} "
+                                  f"it reaches back by {later(r)}. In panel 2, the upright line is the token."),
         ]
 
     def code_of(self, **state):

@@ -75,12 +75,12 @@ def draw_points(r, s, box):
 
 def draw_map(r, s, box):
     "The loss of every line in the window, the path so far, and where it began."
-    tall = "purple: a large loss"  # no room for it beside the title of a narrow page
-    note, up = ("+ best", f"intercept · {tall}") if s.width < NARROW else (f"+ best · {tall}", "intercept")
-    p = Panel(s, "map", box, *r.window, title="The loss of every line", note=note, xlabel="slope", ylabel=up, left=48)
+    legend, wide = "+ best · purple: a large loss", s.width >= NARROW
+    p = Panel(s, "map", box, *r.window, "", "The loss of every line", legend * wide, "slope", "intercept", left=48)
+    if not wide: p.text([[p.x[1], p.y[1]]], legend, ink="muted", align="right", dy=-13)  # no room beside the title
     p.field(r.bands, ramp("spread", int(r.bands.max()) + 1, 0.75), smooth=True)
-    first = lowest(r)  # it lies over the others
-    for i, path in sorted(enumerate(r.paths), key=lambda v: (v[0] == first, -v[0])):
+    first, corner = lowest(r), [[p.x[0], p.y[0]]]  # it lies over the others
+    for k, (i, path) in enumerate(sorted(enumerate(r.paths), key=lambda v: (v[0] == first, -v[0]))):
         walked = path.params[: r.step + 1]
         inside = p.has(walked)
         near = inside | np.append(inside[1:], False) | np.append(False, inside[:-1])  # others would only cross it
@@ -90,13 +90,14 @@ def draw_map(r, s, box):
             p.line(shown[: recent + 1], ink="muted", width=0.5, key=f"old-{path.name}")
             p.line(shown[recent : recent + 5], ink=f"{path.ink}-tint", width=1, key=f"late-{path.name}")
             p.line(shown[recent + 4 :], ink=path.ink, width=1.5, key=f"path-{path.name}")
-            p.text([[p.x[0], p.y[0]]], f"gray: steps 0 to {recent}", ink="muted", align="left", dx=-48, dy=27)
+            p.text(corner, f"gray: steps 0 to {recent}", ink="muted", align="left", dx=-48, dy=27)
         else:
-            thick, under = (1.5 + 1.5 * i, "") if r.compare else (2.5, "panel")  # seen around what lies over it
-            p.line(shown, path.ink, thick, under=under, key=f"path-{path.name}")
+            thick = 1.5 + 1.25 * (len(r.paths) - 1 - k) if r.compare else 2.5  # seen around what lies over it
+            p.line(shown, path.ink, thick, under="panel" * (not r.compare), key=f"path-{path.name}")
         p.points(walked[recent:], size=4, ink=path.ink)
         p.points(walked[-1:], 13 + (2 + i) * (i != first), path.ink, "panel", 2, key=f"here-{path.name}")
-        if i == first and r.compare and r.step and inside[-1]: p.label(walked[-1], f"lowest: {path.name}", gap=14)
+        if i == first and r.compare and r.step:
+            p.text(corner, f"lowest: {path.name}", ink=path.text, align="left", dx=-48, dy=27, max_width=130)
     p.points([r.best], size=15, ink="fg", shape="plus").zone("map", drag=True, hover=True, zoom=True)
     if p.has([r.start])[0]:
         (a0, a1), (b0, b1) = r.window
@@ -313,15 +314,14 @@ class SGDExplorer(Explorer):
                  lambda e: dict(compare=False, optimizer="SGD", rate=tidy(1.02 * e.edge), start=e.first, step=few),
                  overshot, quiet=True, right=lambda r: int(climbs(r)),
                  guesses=("it falls", "it rises", "it swings, then falls")),
-            Chip("more momentum", "Take a high rate. Is the best line reached sooner with momentum 0.9 or without?",
-                 lambda e: dict(compare=False, optimizer="momentum", momentum=0.9, rate=tidy(0.8 * e.edge),
-                                start=e.first, step=min(12, few)), quickest, quiet=True,
+            Chip("more momentum", f"Take the high rate {say(tidy(0.8 * self.edge))}. Is the best line reached sooner "
+                 "with momentum 0.9 or without?", lambda e: dict(compare=False, optimizer="momentum", momentum=0.9,
+                 rate=tidy(0.8 * e.edge), start=e.first, step=min(12, few)), quickest, quiet=True,
                  guesses=("with 0.9", "without", "no difference"), right=faster),
-            Chip("four at one rate", f"All optimizers take {few} steps at rate {say(tidy(0.4 * self.edge))}. Which has "
-                 "the lowest loss then?", lambda e: dict(compare=True, rate=tidy(0.4 * e.edge), momentum=0.9,
-                 start=e.first, step=few), ranked, quiet=True,
-                 guesses=tuple(self.optimizers) if len(self.optimizers) < 5 else (),
-                 right=lowest)]
+            Chip("all at one rate", f"All {len(self.optimizers)} optimizers take {few} steps at rate "
+                 f"{say(tidy(0.4 * self.edge))}. Which has the lowest loss then?",
+                 lambda e: dict(compare=True, rate=tidy(0.4 * e.edge), momentum=0.9, start=e.first, step=few),
+                 ranked, quiet=True, guesses=tuple(self.optimizers) if len(self.optimizers) < 5 else (), right=lowest)]
 
     def on_drag(self, id, x, y):
         if id in ("step", "steps"): self.step = int(np.clip(round(x), 0, self.n_steps))

@@ -79,7 +79,7 @@ class SGDRecord:
         "Numbers on that axis: the decades, then three times each, where there is room."
         lo, hi = self.heights
         decades = [10.0**d for d in range(int(np.floor(np.log10(lo))), int(np.ceil(np.log10(hi))) + 1)]
-        return [v for v in [*decades, *[3 * v for v in decades]] if lo <= v <= hi]
+        return [v for v in [*decades, *[3 * v for v in decades if hi < 1e3 * lo]] if lo <= v <= hi]
 
     @property
     def heights(self) -> tuple[float, float]:

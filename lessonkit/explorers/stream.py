@@ -198,15 +198,16 @@ def brief(r: BPTTRecord) -> str:
 
 
 def last_losses(r) -> str:
-    "Where the two models end: their mean loss over the last windows, in words; with their `bptt`, if it has changed."
-    last, bptt = r.losses[0].tail(25).mean(), r.losses[1]
-    trained = f" (trained at bptt {bptt})" if bptt != r.batches.bptt else ""
-    return f"{last['shuffled']:.2f}, in order {last['in order']:.2f}{trained}"
+    "Where the two models end: their mean loss over the last windows, in words; and what was other than on screen."
+    last, (bptt, bs) = r.losses[0].tail(25).mean(), r.losses[1:]
+    other = [f"bptt {bptt}"] * (bptt != r.batches.bptt) + [f"{bs} row" + "s" * (bs > 1)] * (bs != r.batches.bs)
+    return (f"{last['shuffled']:.2f}, in order {last['in order']:.2f}"
+            + f" (trained with {' and '.join(other)})" * bool(other))
 
 
 def cost(r: BPTTRecord) -> str:
     "What the two trained networks came to; '' before."
-    return f" Trained on {len(r.losses[0]):,} windows, the loss is {last_losses(r)}." if r.losses else ""
+    return f" After {len(r.losses[0]):,} windows, the loss is {last_losses(r)}." if r.losses else ""
 
 # %% ../../nbs/explorers/stream.ipynb #xs-draw
 def draw_matrix(r, s, box, n_rows, above):  # px: where that ends at the bottom which x and y show of the window
@@ -254,8 +255,7 @@ def draw_edges(r, p, t, v, n_rows):  # px: from where to where it says so
             p.line(np.stack([zig, np.linspace(0, n_rows, 30)], 1), ink="alarm", width=2 - thin)
         elif j == here: p.line([[j, 0], [j, n_rows]], ink="alarm", width=2, dash=[5, 3])
         else: p.line([[j, 0], [j, n_rows]], ink="line", width=1)
-    if t[here] > r.span[0]:
-        hidden = t[here] - r.span[0]
+    if (hidden := t[here] - r.span[0]) > 0:
         words = f"◂ gradients stop {hidden} columns to the left"
         return draw_stop(p, 0, words if text_width(words) < p.box[2] else f"◂ stop {hidden} columns back")
     if here in tears: return draw_stop(p, here, "torn: gradients stop here", "bold")
@@ -296,7 +296,7 @@ def draw_batch(r, s, box, n_rows, above) -> float:  # px: where they end at the 
     if wide: heading(s, box, "4 · Predict the next", "", "")
     left, gap, room = (gutter(w), 40, share(r, w) * w) if wide else (0, 30, (w - 34) / 2)
     cell = max(min(max(22 if share(r, w) == .22 else 36, r.stream.width()), room / n), 42 / n)  # a heading's room
-    panels = [draw_pair(r, s, name, (x + left + i * (n * cell + gap), y, n * cell, h), n_rows, lo, n)
+    panels = [draw_pair(r, s, name, (x + left + i * (n * cell + gap), y, n * cell, h - 14 * (not wide)), n_rows, lo, n)
               for i, name in enumerate("xy")]
     (l, t, across, _), (edge, top, _, high) = panels[0].outer, panels[0].box
     s.area([*above, (l + across, t), (l, t)])
@@ -306,7 +306,7 @@ def draw_batch(r, s, box, n_rows, above) -> float:  # px: where they end at the 
         tip = min(5, .2 * h / n_rows)
         s.line([[ax, ay], [bx, ay]], ink="focus", width=2.5, key="must")
         s.line([[bx - tip, ay - tip], [bx, ay], [bx - tip, ay + tip]], ink="focus", width=2.5, key="tip")
-    if wide: s.text([[edge - 8, top + high + 13]], "tokens back", ink="muted", align="right")
+    s.text([[edge - 8 * wide, top + high + 27 - 14 * wide]], "tokens back", ink="muted", align=("left", "right")[wide])
     return x + left + 2 * n * cell + gap
 
 

@@ -350,6 +350,32 @@ def test_the_map_names_the_lowest_of_all_rules_and_shows_its_dot_whole():
     assert not [v for v in SGDExplorer(step=20).scene(960).strings() if v.startswith("lowest")]
 
 
+def test_no_path_hides_another_and_no_word_covers_one():
+    for rules in (None, {f"{k} {i}": kind for i in range(2) for k, kind in SGDExplorer().optimizers.items()}):
+        e = SGDExplorer(compare=True, step=20, optimizers=rules)
+        for width in (272, 390, 960):
+            scene = e.scene(width)
+            drawn = [it["width"] for it in scene.items if "map/" in (it["key"] or "") and "/path-" in it["key"]]
+            assert len(drawn) == len(e.optimizers) and min(drawn) >= 1.5 and (np.diff(drawn) < 0).all(), drawn
+            l, t, w, h = next(p.box for p in scene.panels if p.name == "map")
+            inside = [s for s, (x, y, *_) in scene.boxes() if l < x < l + w and t < y < t + h]
+            assert inside == ["start"], inside
+
+
+def test_losses_over_many_decades_are_marked_once_a_decade():
+    e = SGDExplorer(optimizer="SGD", rate=1.02 * SGDExplorer().edge, step=20)
+    for width in (390, 960):
+        scene = e.scene(width)
+        l, t, w, h = next(p.box for p in scene.panels if p.name == "losses")
+        marks = sorted(y for s, (x, y, *_) in scene.boxes() if x < l - 4 and t - 8 <= y <= t + h + 1)
+        assert len(marks) > 2 and np.diff(marks).min() >= 17, marks
+
+
+def test_a_question_about_a_rate_names_it():
+    e = SGDExplorer()
+    for chip in e.chips()[1:]: assert f"rate {chip.state(e)['rate']:g}" in chip.question
+
+
 def test_the_gray_of_early_steps_is_explained_where_it_is():
     for width in (272, 390, 960):
         assert "gray: steps 0 to 15" in SGDExplorer(rate=0.461, step=20).scene(width).strings()
@@ -646,9 +672,31 @@ def test_a_trained_loss_says_what_it_was_trained_at():
     e.refresh()
     assert "loss 3.00, in order 2.00;" in e.narration
     e.bptt = 20
-    assert "in order 2.00 (trained at bptt 8)" in e.narration and e.off() == () and "Loss" in e.scene().strings()
+    assert "in order 2.00 (trained with bptt 8)" in e.narration and e.off() == () and "Loss" in e.scene().strings()
+    e.bs = 2
+    assert "in order 2.00 (trained with bptt 8 and 4 rows)" in e.narration
     e.shuffled = False
     assert e.off() == ("compare", "epoch") and "Loss" not in e.scene().strings()
+
+
+def test_the_ring_stands_at_its_windows_tick_and_the_numbers_below_x_are_named():
+    e = BPTTExplorer("some text to read " * 2000)
+    for width in (272, 390, 960):
+        for e.step in (0, 13, len(e.batches) - 1):
+            scene = e.scene(width)
+            at = {it["key"]: it for it in scene.items if it["key"]}
+            tick, ring = at["stream/boxes/now"]["xywh"][0], at["stream/points/place"]["xy"][0]
+            assert abs(tick[0] + tick[2] / 2 - ring[0]) < 1 and "tokens back" in scene.strings() and not scene.faults()
+
+
+def test_cuts_that_move_are_shown_amid_others():
+    for n in (2, 20, 400):
+        e = BPTTExplorer("some text to read " * n)
+        chip = e.chips()[2]
+        state = chip.state(e)
+        for name, value in state.items(): e.set_trait(name, value)
+        assert e.selected == e.span[0] and (n < 400 or 8 < e.step < 13 and chip.right(e.record())) and not chip.quiet
+        for width in (390, 960): assert not e.scene(width).faults()
 
 
 def test_training_that_an_answer_asks_for_is_told_in_it():
@@ -657,7 +705,7 @@ def test_training_that_an_answer_asks_for_is_told_in_it():
     e._act({"kind": "chip", "value": 1, "guess": 0})
     assert "train two networks" in e._asked["answer"]
     e._act({"kind": "press", "name": "compare"})
-    assert "Trained on" in e._asked["answer"] and e._asked["guess"] and e._text == e.brief(e.record())
+    assert "After " in e._asked["answer"] and e._asked["guess"] and e._text == e.brief(e.record())
     e.step += 1
     told = e._asked
     e._act({"kind": "press", "name": "compare"})
