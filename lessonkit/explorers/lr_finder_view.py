@@ -116,7 +116,9 @@ def draw_curves(r, s, box, x, shape):
     on = np.stack([r.lrs, r.smooth], 1)
     p.line(on, ink="fg", width=2.5, key="curve")
     dots, near = [], np.clip(r.lr, *p.x) * (x[1] / x[0]) ** (np.array([-6, 0, 6]) / p.box[2])
-    n = np.arange(0, len(on) - 1, 0.1)
+    n, v = np.arange(0, len(on) - 1, 0.1), r.smooth
+    for k in np.flatnonzero((v[:-1] <= y[1]) & (v[1:] > y[1])):  # where it leaves the picture, steeply
+        n = np.append(n, k + np.linspace(0, (y[1] - v[k]) / (v[k + 1] - v[k]), 60))
     lines = [np.stack([np.interp(n, np.arange(len(on)), v) for v in on.T], 1)]  # words stay off the curve, off yours
     lines += [np.stack([np.full(60, v), np.linspace(*y, 60)], 1) for v in near]
     for m in r.marks:
@@ -128,7 +130,7 @@ def draw_curves(r, s, box, x, shape):
                     clear=np.concatenate(lines))
         if r.rule != m.name: continue
         p.line([at, [at[0], 0.98 * y[0] + 0.02 * y[1]]], ink=m.ink, width=1.5, dash=(2, 3), key=m.name)
-        construct(p, m, r.lrs, r.smooth, 0.0 if narrow else text_width(title, 14, "bold") + 14)
+        construct(p, m, r.lrs, r.smooth, 0.0 if narrow else text_width(title, 14, "bold") + 14, r.lr)
     p.zone("curve", click=True, drag=True, hover=True)
     for at, _, name in dots:  # a click takes its rate
         (px, py), = p.px([at])
@@ -139,7 +141,9 @@ def draw_curves(r, s, box, x, shape):
     small = p.box[2] < 340
     words, size = f"{'' if small else 'your '}rate {number(r.lr, 2)}", 13 if small else 16
     (at, foot), wide = p.px([[shown, y[0] + 0.06 * (y[1] - y[0])]])[0], text_width(words, size, "bold")
-    struck = p.px([(m.said.lr, y[0]) for m in r.marks if m.name == r.rule])[:, 0]  # by a rule's own line
+    own = [m for m in r.marks if m.name == r.rule]
+    struck = [*p.px([(m.said.lr, y[0]) for m in own])[:, 0]]  # by a rule's own line; its ring stays in sight
+    struck += [u + d for u in p.px([(r.lrs[m.said.step], y[0]) for m in own if m.how == "ring"])[:, 0] for d in (-8, 8)]
     inside = lambda v, lo, w: lo < v < lo + w - wide - 3
     at = min((at + 9, at - 9 - wide), key=lambda v: (
         not inside(v, 0, s.width), not inside(v, p.box[0], p.box[2]), any(0 < u - v + 3 < wide + 6 for u in struck)))
