@@ -8,7 +8,8 @@ __all__ = ['NAMES', 'LANES', 'HEAD', 'STRIP', 'view', 'draw_rules', 'draw_curves
 # %% ../../nbs/explorers/lr_finder_view.ipynb #xlv-imports
 import numpy as np
 
-from .lr_finder_data import LRRecord, construct, last_few, spread_words
+from .lr_finder_data import LRRecord, construct, last_few, on_screen, spread_words
+from ..widgets.layout import free_place
 from ..widgets.panel import NARROW, Panel, columns, rows
 from ..widgets.scene import Scene, fit, number, text_width
 from ..widgets.text import whole
@@ -125,9 +126,6 @@ def draw_curves(r, s, box, x, shape):
         if r.rule not in ("all", m.name): continue
         at = [m.said.lr, float(np.clip(r.at(m.said.lr), *y))]  # where it stands, not always where it looked
         dots.append((at, m.ink, m.name))
-        if r.rule == "all":
-            p.label(at, m.shown, "muted" if r.quiet else f"{m.ink}-text", gap=11,
-                    clear=np.concatenate(lines))
         if r.rule != m.name: continue
         p.line([at, [at[0], 0.98 * y[0] + 0.02 * y[1]]], ink=m.ink, width=1.5, dash=(2, 3), key=m.name)
         construct(p, m, r.lrs, r.smooth, 0.0 if narrow else text_width(title, 14, "bold") + 14, r.lr)
@@ -152,7 +150,13 @@ def draw_curves(r, s, box, x, shape):
     look = dict(size=9, ink="focus") if r.still else dict(size=20, ink="panel", stroke="focus", width=4)
     if r.loss > y[1]: p.points([[shown, y[1]]], size=12, ink="focus", shape="up", cut=True)  # it lies above
     p.points([[shown, r.loss]], **look)
-    for at, ink, _ in dots: p.points([at], size=7 if r.quiet else 9, ink=ink)  # one under the ring is seen, too
+    struck = [(u - 1, v - 1, 2, 2) for u, v in p.px(np.concatenate(lines))]
+    for at, ink, name in dots:
+        p.points([at], size=7 if r.quiet else 9, ink=ink)  # one under the ring is seen, too
+        (px, py), words = p.px([at])[0], on_screen(name)
+        place = free_place((px, py), words, 12, 11, "normal", p.box, [*struck, *(b for _, b in s.boxes())])
+        if r.rule == "all" and place and np.hypot(place[0] - px, place[1] - py) < 32:  # near; else the lanes name it
+            s.text([place[:2]], words, ink="muted" if r.quiet else f"{ink}-text", align=place[2])
     step = float(np.log10(r.lrs[1] / r.lrs[0]))
     p.handle("lr", (shown, sum(y) / 2), axis="x", label="chosen rate", step=(step, 0), value=f"rate {number(r.lr)}")
     if r.pointed: p.upright(r.pointed, ink="muted", dash=(1, 3))
