@@ -154,14 +154,12 @@ class LRRecord:
         return float(np.interp(np.log(lr), np.log(self.lrs), self.smooth))
 
 # %% ../../nbs/explorers/lr_finder_data.ipynb #xr-construct
-def construct(p, m, lrs, s, taken):  # `taken`: px at the left that hold other words
+def construct(p, m, lrs, s, taken, yours):  # `taken`: px at the left that hold other words; `yours`: your rate
     "What a rule is built on, and above it, in words, what it looks for."
     k, on, sign = m.said.step, np.stack([lrs, s], 1), {"points": "● ", "ring": "○ "}.get(m.how, "")
     if m.says:
         edge = p.box[0] + p.box[2]
-        first, short = lrs[m.said.steps[0]], m.says.split(", ")[0]  # what lies left of the picture is said
-        long = f"{short}, from {number(first, 2)} on" if m.how == "points" and first < p.x[0] else m.says
-        says = [f"{sign}{name}{v}" for v in (long, short) for name in (f"{m.shown}: ", "")]
+        says = [f"{sign}{name}{v}" for v in (m.says, m.says.split(", ")[0]) for name in (f"{m.shown}: ", "")]
         words = next((v for v in says if text_width(v) <= edge - p.outer[0] - taken), says[-1])
         p.scene.text([[edge, p.outer[1] + 9 if taken else p.box[1] - 13]], words, ink=f"{m.ink}-text", align="right",
                      max_width=edge - p.outer[0] - taken)
@@ -174,7 +172,13 @@ def construct(p, m, lrs, s, taken):  # `taken`: px at the left that hold other w
         p.line([[m.said.lr, s[k]], on[k]], ink=m.ink).points([on[k]], size=14, ink="none", stroke=m.ink, width=2.5)
     elif m.how == "window":
         p.boxes([lrs[m.said.steps[0]]], [p.y[0]], [lrs[m.said.steps[-1]]], [p.y[1]], fill=f"{m.ink}-pale")
-    else: p.points(on[m.said.steps], size=7, ink=m.ink)
+    else:
+        p.points(on[m.said.steps], size=7, ink=m.ink)
+        if out := int((lrs[m.said.steps] < p.x[0]).sum()):  # left of the picture
+            words, (x, y) = f"◂ {out} more", p.px([[p.x[0], np.interp(p.x[0], lrs, s)]])[0] + [4, -21]
+            line = p.px([[yours, 0]])[0, 0]
+            x = line + 8 if x - 8 < line < x + text_width(words) + 8 else x
+            p.scene.text([[x, y]], words, ink=f"{m.ink}-text", align="left")
 
 # %% ../../nbs/explorers/lr_finder_data.ipynb #xr-sentence
 def spread_words(r: LRRecord) -> str:

@@ -8,7 +8,8 @@ __all__ = ['NAMES', 'LANES', 'HEAD', 'STRIP', 'view', 'draw_rules', 'draw_curves
 # %% ../../nbs/explorers/lr_finder_view.ipynb #xlv-imports
 import numpy as np
 
-from .lr_finder_data import LRRecord, construct, last_few, spread_words
+from .lr_finder_data import LRRecord, construct, last_few, on_screen, spread_words
+from ..widgets.layout import free_place
 from ..widgets.panel import NARROW, Panel, columns, rows
 from ..widgets.scene import Scene, fit, number, text_width
 from ..widgets.text import whole
@@ -116,19 +117,18 @@ def draw_curves(r, s, box, x, shape):
     on = np.stack([r.lrs, r.smooth], 1)
     p.line(on, ink="fg", width=2.5, key="curve")
     dots, near = [], np.clip(r.lr, *p.x) * (x[1] / x[0]) ** (np.array([-6, 0, 6]) / p.box[2])
-    n = np.arange(0, len(on) - 1, 0.1)
+    n, v = np.arange(0, len(on) - 1, 0.1), r.smooth
+    for k in np.flatnonzero((v[:-1] <= y[1]) & (v[1:] > y[1])):  # where it leaves the picture, steeply
+        n = np.append(n, k + np.linspace(0, (y[1] - v[k]) / (v[k + 1] - v[k]), 60))
     lines = [np.stack([np.interp(n, np.arange(len(on)), v) for v in on.T], 1)]  # words stay off the curve, off yours
     lines += [np.stack([np.full(60, v), np.linspace(*y, 60)], 1) for v in near]
     for m in r.marks:
         if r.rule not in ("all", m.name): continue
         at = [m.said.lr, float(np.clip(r.at(m.said.lr), *y))]  # where it stands, not always where it looked
         dots.append((at, m.ink, m.name))
-        if r.rule == "all":
-            p.label(at, m.shown, "muted" if r.quiet else f"{m.ink}-text", gap=11,
-                    clear=np.concatenate(lines))
         if r.rule != m.name: continue
         p.line([at, [at[0], 0.98 * y[0] + 0.02 * y[1]]], ink=m.ink, width=1.5, dash=(2, 3), key=m.name)
-        construct(p, m, r.lrs, r.smooth, 0.0 if narrow else text_width(title, 14, "bold") + 14)
+        construct(p, m, r.lrs, r.smooth, 0.0 if narrow else text_width(title, 14, "bold") + 14, r.lr)
     p.zone("curve", click=True, drag=True, hover=True)
     for at, _, name in dots:  # a click takes its rate
         (px, py), = p.px([at])
@@ -139,7 +139,9 @@ def draw_curves(r, s, box, x, shape):
     small = p.box[2] < 340
     words, size = f"{'' if small else 'your '}rate {number(r.lr, 2)}", 13 if small else 16
     (at, foot), wide = p.px([[shown, y[0] + 0.06 * (y[1] - y[0])]])[0], text_width(words, size, "bold")
-    struck = p.px([(m.said.lr, y[0]) for m in r.marks if m.name == r.rule])[:, 0]  # by a rule's own line
+    own = [m for m in r.marks if m.name == r.rule]
+    struck = [*p.px([(m.said.lr, y[0]) for m in own])[:, 0]]  # by a rule's own line; its ring stays in sight
+    struck += [u + d for u in p.px([(r.lrs[m.said.step], y[0]) for m in own if m.how == "ring"])[:, 0] for d in (-8, 8)]
     inside = lambda v, lo, w: lo < v < lo + w - wide - 3
     at = min((at + 9, at - 9 - wide), key=lambda v: (
         not inside(v, 0, s.width), not inside(v, p.box[0], p.box[2]), any(0 < u - v + 3 < wide + 6 for u in struck)))
@@ -148,7 +150,13 @@ def draw_curves(r, s, box, x, shape):
     look = dict(size=9, ink="focus") if r.still else dict(size=20, ink="panel", stroke="focus", width=4)
     if r.loss > y[1]: p.points([[shown, y[1]]], size=12, ink="focus", shape="up", cut=True)  # it lies above
     p.points([[shown, r.loss]], **look)
-    for at, ink, _ in dots: p.points([at], size=7 if r.quiet else 9, ink=ink)  # one under the ring is seen, too
+    struck = [(u - 1, v - 1, 2, 2) for u, v in p.px(np.concatenate(lines))]
+    for at, ink, name in dots:
+        p.points([at], size=7 if r.quiet else 9, ink=ink)  # one under the ring is seen, too
+        (px, py), words = p.px([at])[0], on_screen(name)
+        place = free_place((px, py), words, 12, 11, "normal", p.box, [*struck, *(b for _, b in s.boxes())])
+        if r.rule == "all" and place and np.hypot(place[0] - px, place[1] - py) < 32:  # near; else the lanes name it
+            s.text([place[:2]], words, ink="muted" if r.quiet else f"{ink}-text", align=place[2])
     step = float(np.log10(r.lrs[1] / r.lrs[0]))
     p.handle("lr", (shown, sum(y) / 2), axis="x", label="chosen rate", step=(step, 0), value=f"rate {number(r.lr)}")
     if r.pointed: p.upright(r.pointed, ink="muted", dash=(1, 3))

@@ -195,8 +195,8 @@ def cell_map(
 # %% ../../nbs/explorers/search_data.ipynb #xv-spread
 @dataclass(frozen=True)
 class Lean:
-    """Where four in five of the kept settings lie, by one parameter: the smallest part of the table that holds them;
-    or the value that most of them have, where that says more.
+    """Where at least four in five of the kept settings lie, by one parameter: the bars side by side that tell them
+    best from all settings; of names, the fewest; or the value that most of them have, where that says more.
 
     The kept settings share it if in the whole table at least one setting in five fewer lies there, and if the
     difference is more than three standard errors of so few settings: the place was sought out, too."""
@@ -231,14 +231,14 @@ def lean(axis: Axis, kept: np.ndarray) -> Lean:  # `kept`: (n,) bool
     part = lambda words, inside: Lean(words, float(inside[kept].mean()), float(inside.mean()), n)
     count, every = axis.counts(kept), axis.counts(slice(None))
     if axis.numeric:
-        v, every, dust = np.sort(axis.place[kept]), np.sort(axis.place), 1e-9
-        low, high = v[: n - need + 1] - dust, v[need - 1 :] + dust
-        i = int((np.searchsorted(every, high, "right") - np.searchsorted(every, low)).argmin())
-        ends = [outward(float(axis.value(p)), up) for p, up in ((low[i] + dust, False), (high[i] - dust, True))]
-        low, high = axis.placed(np.array(ends)) + [-dust, dust]  # what the words say is what is counted
-        words = " to ".join(dict.fromkeys(number(v, 2) for v in ends))
-        most = part(words, (axis.place >= low) & (axis.place <= high))
-        if axis.binned: return most
+        bars, gain = len(count), lambda v: count[slice(*v)].sum() / n - every[slice(*v)].sum() / every.sum()
+        runs = [(i, j) for i in range(bars) for j in range(i + 1, bars + 1) if count[i:j].sum() >= need]
+        i, j = max(runs, key=gain)
+        if axis.binned:  # what the words say is what is counted
+            low, high = axis.placed(np.array([outward(float(axis.value(k / bars)), k == j) for k in (i, j)]))
+            return part(axis.between(low, high), (axis.place >= low - 1e-9) & (axis.place <= high + 1e-9))
+        words = " to ".join(dict.fromkeys((axis.labels[i], axis.labels[j - 1])))
+        most = part(words, (axis.code >= i) & (axis.code < j))
     else:
         order = np.argsort(-count / every, kind="stable")
         taken = np.sort(order[: int(np.searchsorted(count[order].cumsum(), need)) + 1])

@@ -57,8 +57,9 @@ def set_traits(explorer, state: Mapping):
 
 
 def state_of(explorer) -> tuple[dict, dict]:  # traits, loose attributes
-    "All that a reader's moves can change."
-    return tuple([{name: getattr(explorer, name) for name in names} for names in (explorer.watch, explorer.loose)])
+    "All that a reader's moves can change; where the mouse is now is no part of it."
+    return tuple([{name: getattr(explorer, name) for name in names if name != "pointed"}
+                  for names in (explorer.watch, explorer.loose)])
 
 
 def put_back(explorer, traits: Mapping, loose: Mapping):

@@ -57,6 +57,15 @@ def test_starting_over_forgets_short_runs_and_curves_also_those_that_still_run()
     assert not e.earlier, "nothing of before comes back"
 
 
+def test_starting_over_points_at_nothing():
+    e = LRFinderExplorer(LRFind(np.geomspace(1e-4, 1, 9), np.linspace(2, 1, 9)))
+    opens = shown(e)
+    e._act(dict(kind="hover", id="curve", x=0.03, y=1))
+    e._act(dict(kind="drag", id="lr", x=0.1, y=1))
+    e._act(dict(kind="over"))
+    assert shown(e) == opens and e.pointed == 0
+
+
 def test_the_curve_keeps_its_place_while_short_runs_come():
     learn = trained_finder()
     e = LRFinderExplorer(lr_find(learn, num_it=40), learn=learn, n_try=6)

@@ -188,7 +188,7 @@ GUESSED = {
               (3, "it rises", "jumps over the valley")],
     "waterfall": [(0, "Sex", "Sex = female, most of all"), (1, "in part", "In part: Sex is among the two"),
                   (2, "more than half", "More than half: Sex's own bar moves by −0.530")],
-    "search": [(0, "average", "They share"), (1, "among the best tenth", "Among the best tenth: rank 6 of 300"),
+    "search": [(0, "average", "They share"), (1, "about the same", "About the same: on average 0.8"),
                (2, "no", "No: the highest mean is in")],
     "entity": [(0, "mostly", "correlation 0.89"), (1, "N. Rhine-Westphalia and Saxony", "406 km apart"),
                (2, "never", "In no epoch"), (3, "Sunday", "Sunday: ")],
