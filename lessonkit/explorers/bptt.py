@@ -30,8 +30,7 @@ def view(r: BPTTRecord, width: float) -> Scene:  # width in px
     cut = 54 if r.batches.random_bptt else 26
     stream, cuts, matrix, below, *losses = rows((0, 2, width, s.height - 8), 63 + over, cut + over, 252 - cut, 1,
                                                 *[1] * under, gap=16 if narrow else 26)
-    joint = draw_stream(r, s, stream)
-    joint = draw_cuts(r, s, cuts, joint)
+    joint = draw_cuts(r, s, cuts, draw_stream(r, s, stream))
     joint = draw_matrix(r, s, matrix, n_rows, joint)
     end = draw_batch(r, s, below, n_rows, joint) + 36
     if some: draw_losses(r, s, *losses or [(end, below[1], width - end, below[3])])
@@ -44,7 +43,8 @@ def draw_stream(r, s, box):  # px: where the chosen row's window ends at the bot
     b, (start, stop) = r.batches, r.span
     used, n, tail, row = b.bs * b.row_len, len(r.stream.ids), b.n_dropped, np.arange(b.bs) * b.row_len
     over, title = f"{tail:,} dropped" * bool(tail), f"1 · Cut into {b.bs} row" + "s" * (b.bs > 1)
-    said = [f"{n:,} tokens{words}" + f", {over}" * bool(tail) for words in (" in all", "")]
+    beside = (box[2] - gutter(s.width) - 10) / b.bs / 2 > text_width(over) + 30  # room beside the last row's name
+    said = [f"{n:,} tokens{words}" + f", {over}" * (tail > 0 and not beside) for words in (" in all", "")]
     how = heading(s, box, title, "", *said, over)
     box = box if how else (box[0], box[1] + 17, box[2], box[3] - 17)  # words stand above the rows
     p = Panel(s, "stream", (*box[:3], box[3] - 18), (0, used + tail), xticks=False, yticks=False,
@@ -54,7 +54,7 @@ def draw_stream(r, s, box):  # px: where the chosen row's window ends at the bot
     every = int(np.ceil(48 * (used + tail) / b.row_len / p.box[2]))  # names that there is room for
     for k in range(0, b.bs - every // 2, every): p.text([[(k + .5) * b.row_len, 0]], f"row {k}", ink="muted", dy=11)
     if tail: p.boxes([used], [0], [used + tail], [1], fill="panel", stroke="alarm", width=1.5)
-    if p.box[2] / b.bs / 2 > text_width(over) + 30: p.text([[used + tail, 0]], over, ink="alarm", align="right", dy=11)
+    if beside: p.text([[used + tail, 0]], over, ink="alarm", align="right", dy=11)
     p.boxes(row + start, -.1, row + start + wide, 1.1, fill="fg", key="now")
     (x, top), (z, _) = p.px([[start, 1], [row[-1] + start + wide, 1]])  # what one step reads, joined
     s.line([[x, top - 4], [z, top - 4]], ink="fg", width=1, key="together")

@@ -20,6 +20,7 @@ from ..search import chosen, parameters
 from ..widgets.controls import Button, Choice, Player, Slider
 from ..widgets.explorer import Chip, Explorer
 from ..widgets.keys import moving, stepping
+from ..widgets.scene import number
 
 # %% ../../nbs/explorers/search.ipynb #xs-class
 PACES = ("better", "worse", "about the same")
@@ -30,8 +31,8 @@ def paces(own: np.ndarray, rest: np.ndarray) -> tuple[int, str]:  # which of `PA
     if min(len(own), len(rest)) < 5: return 2, "Nobody can say: they are too few to compare."
     gap, luck = own.mean() - rest.mean(), 2 * np.sqrt(sum(v.var(ddof=1) / len(v) for v in (own, rest)))
     k = 2 if abs(gap) <= luck else int(gap < 0)
-    return k, (f"{PACES[k].capitalize()}: on average {scored(own.mean())}, the rest {scored(rest.mean())}; luck may "
-               f"make {scored(luck)} of it. Times are noisy, too: in another run, others are the slowest.")
+    return k, (f"{PACES[k].capitalize()}: on average {scored(own.mean())}, the rest {scored(rest.mean())}; luck "
+               f"alone makes up to {number(luck, 1)}. Times are noisy, too: in another run, others are the slowest.")
 
 
 def same_top(r: SearchRecord) -> str:
