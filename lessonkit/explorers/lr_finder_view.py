@@ -23,7 +23,7 @@ def view(
     r: LRRecord,
     width: float,  # px
 ) -> Scene:
-    "The curve, and the rate that you choose on it; below, what each rule suggests; short runs, once there are some."
+    "The curve, and the rate that you choose on it; below, what each rule suggests; the short runs, or their place."
     wide, beside = width >= NARROW, width >= 760
     lane, key = LANES[not wide], 17 * (not wide)  # on a narrow page the key has its own line
     lanes = HEAD + key + lane * max(len(r.marks), 4)
@@ -32,6 +32,7 @@ def view(
     left = tries = (0, 0, width, s.height)
     if r.tried: left, tries = columns(left, 0.7, 0.3, gap=20) if beside else rows(left, 1, 178)
     above, below = rows(left, 1, lanes, gap=8)
+    if beside: tries = (tries[0], above[1], tries[2], above[3])  # the two axes stand in one line
     said = [v for m in r.marks for v in (m.said.lr, m.low, m.usual) if np.isfinite(v)]
     low = 0.8 * min([r.start, *said, r.lr or r.start])
     end = r.end * (20 if not wide else 6 if low < 1e-6 * r.end else 2.5)
